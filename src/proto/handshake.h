@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_PROTO_HANDSHAKE_H
+#define WSLUICE_PROTO_HANDSHAKE_H
+
+/* The opening handshake of RFC 6455, section 4.2, the server's side: judging a request head. Pure.
+ */
+#include <stdbool.h>
+
+#include "proto/http1.h"
+
+#define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of a SHA-1 and its NUL */
+
+/* The request asks for a WebSocket: its Upgrade field has the token. Says nothing about whether it
+ * asks rightly. */
+bool handshake_wanted(const struct http_head *head);
+
+/*
+ * Judges the request and computes Sec-WebSocket-Accept. Returns 0, or the HTTP status to refuse it
+ * with and a constant text in *why: 400, 405, or 426 (the answer must then name the version and the
+ * protocol; see handshake_refusal_fields).
+ */
+int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_SIZE],
+                    const char **why);
+
+/* Extra header lines a refusal with this status must carry ("" for most); each ends in CR LF. */
+const char *handshake_refusal_fields(int status);
+
+/*
+ * The first subprotocol the client offers that is in `wanted` (n names); false if none. Offers are
+ * read over all Sec-WebSocket-Protocol fields, trimmed; names are compared with case (RFC 6455,
+ * section 4.1).
+ */
+bool handshake_choose(const struct http_head *head, const char *const *wanted, size_t n,
+                      struct slice *chosen);
+
+/* The client's first offer; false if there is none. */
+bool handshake_first_offer(const struct http_head *head, struct slice *first);
+
+/* All offers are tokens (RFC 9110, section 5.6.2) without repetition. */
+bool handshake_offers_valid(const struct http_head *head);
+
+/*
+ * True when Origin names the same host and port as Host does (RFC 6454): scheme http or https with
+ * their default ports, letters without case. `secure` is whether the request came over TLS, which
+ * gives Host its default port.
+ */
+bool handshake_same_origin(struct slice origin, struct slice host, bool secure);
+
+#endif

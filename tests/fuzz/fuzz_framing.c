@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cutters of proto/framing. Input: 4 bytes of seed, then bytes of a program. Oracles:
+ * - the messages cut out of random pieces are those cut out of the whole;
+ * - every cut takes at least 1 byte and stays inside its chunk; chop stays inside the message;
+ * - lines: messages with their ends put back ("\n" or "\r\n") are the input;
+ * - lines: no message holds a "\n", and none that came with "\n" alone ends in "\r".
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/framing.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Bodies one behind the other, and where each message ends; the rest is unterminated. */
+struct out {
+    uint8_t *text;
+    size_t *ends;
+    size_t n, count;
+    bool broken; /* the cutter refused; nothing is fed any more */
+};
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static struct out out_new(size_t n)
+{
+    struct out o = {.text = malloc(n + 1), .ends = calloc(n + 1, sizeof(size_t))};
+
+    must(o.text && o.ends);
+    return o;
+}
+
+static void out_free(struct out *o)
+{
+    free(o->text);
+    free(o->ends);
+}
+
+static void play(const struct framing *kind, struct framing_state *st, const uint8_t *p, size_t n,
+                 struct out *o)
+{
+    struct framing_cut cut;
+
+    for (size_t at = 0; at < n && !o->broken; at += cut.skip + cut.body + cut.drop) {
+        o->broken = !kind->cut(st, p + at, n - at, &cut);
+        if (o->broken)
+            return;
+        must(cut.skip <= n - at && cut.body <= n - at - cut.skip);
+        must(cut.drop <= n - at - cut.skip - cut.body);
+        must(cut.skip + cut.body + cut.drop > 0);
+        memcpy(o->text + o->n, p + at + cut.skip, cut.body);
+        o->n += cut.body;
+        must(cut.end || cut.chop == 0);
+        if (!cut.end)
+            continue;
+        must(cut.chop <= o->n - (o->count ? o->ends[o->count - 1] : 0));
+        o->n -= cut.chop;
+        o->ends[o->count++] = o->n;
+    }
+}
+
+static void play_pieces(const struct framing *kind, const uint8_t *p, size_t n, uint32_t seed,
+                        struct out *o)
+{
+    struct framing_state st = {0};
+
+    for (size_t at = 0, len; at < n; at += len) {
+        seed = seed * 1664525 + 1013904223;
+        len = 1 + (seed >> 8) % (seed >> 31 ? 3 : 60);
+        len = len < n - at ? len : n - at;
+        play(kind, &st, p + at, len, o);
+    }
+}
+
+static void check_lines(const struct out *o, const uint8_t *p, size_t n)
+{
+    size_t from = 0, at = 0;
+
+    for (size_t i = 0; i < o->count; i++) {
+        size_t len = o->ends[i] - from;
+
+        must(len < n - at && memcmp(p + at, o->text + from, len) == 0);
+        must(!memchr(o->text + from, '\n', len));
+        at += len;
+        if (p[at] == '\r')
+            at++;
+        else
+            must(len == 0 || p[at - 1] != '\r');
+        must(at < n && p[at] == '\n');
+        at++;
+        from = o->ends[i];
+    }
+    must(n - at == o->n - from && memcmp(p + at, o->text + from, n - at) == 0);
+    must(!memchr(p + at, '\n', n - at));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct framing *const kinds[] = {&framing_lines, &framing_stream, &framing_text};
+    uint32_t seed;
+    size_t n;
+
+    if (size < sizeof seed)
+        return 0;
+    memcpy(&seed, data, sizeof seed);
+    data += sizeof seed;
+    n = size - sizeof seed;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct framing_state st = {0};
+        struct out whole, pieces;
+
+        if (!kinds[i]->cut)
+            continue;
+        whole = out_new(n);
+        pieces = out_new(n);
+        play(kinds[i], &st, data, n, &whole);
+        play_pieces(kinds[i], data, n, seed, &pieces);
+        must(whole.broken == pieces.broken && whole.count == pieces.count && whole.n == pieces.n);
+        must(memcmp(whole.text, pieces.text, whole.n) == 0);
+        must(memcmp(whole.ends, pieces.ends, whole.count * sizeof(size_t)) == 0);
+        if (kinds[i] == &framing_lines)
+            check_lines(&whole, data, n);
+        out_free(&whole);
+        out_free(&pieces);
+    }
+    return 0;
+}
