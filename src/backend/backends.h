@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_BACKEND_BACKENDS_H
+#define WSLUICE_BACKEND_BACKENDS_H
+
+/* The kinds of backends there are; src/tables.c lists them. */
+#include "core/backend.h"
+
+extern const struct backend_ops backend_exec;
+extern const struct backend_ops backend_tcp;
+extern const struct backend_ops backend_unix;
+extern const struct backend_ops backend_echo;
+
+#endif

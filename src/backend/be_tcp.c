@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * tcp and unix: a service on a stream socket. The two directions end apart: the service's FIN ends
+ * what it sends (Close 1000), the client's end becomes a FIN to the service, which may still answer
+ * until stop-grace is over.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/backends.h"
+#include "io/connect.h"
+#include "io/io.h"
+
+struct be_tcp {
+    struct backend base;
+    struct worker *worker;
+    const struct route *route;
+    struct connect *connecting; /* NULL once connected */
+    struct io io;
+    ev_timer last; /* after stop: ends it, at once or after stop-grace */
+    bool eof, stopped, ended;
+    union addr addr;
+    struct reap reap;
+};
+
+static struct be_tcp *tcp_of(struct backend *b)
+{
+    return (struct be_tcp *)b;
+}
+
+static const struct be_tcp *tcp_of_const(const struct backend *b)
+{
+    return (const struct be_tcp *)b;
+}
+
+static void tcp_ended(struct be_tcp *t, int err)
+{
+    struct backend_end end = {.how = BACKEND_CLEAN};
+
+    if (t->ended)
+        return;
+    t->ended = true;
+    if (err != 0 && !t->stopped) {
+        end.how = BACKEND_BROKE;
+        end.why = strerror(err);
+    }
+    t->base.events->ended(t->base.owner, &end);
+}
+
+/* Both directions are over. */
+static bool tcp_spent(const struct be_tcp *t)
+{
+    return t->eof && io_finished(&t->io);
+}
+
+static void on_data(void *owner, uint8_t *p, size_t n)
+{
+    struct be_tcp *t = owner;
+
+    t->base.events->data(t->base.owner, p, n);
+}
+
+static void on_eof(void *owner)
+{
+    struct be_tcp *t = owner;
+
+    t->eof = true;
+    t->base.events->eof(t->base.owner);
+    if (tcp_spent(t))
+        tcp_ended(t, 0);
+}
+
+static void on_drained(void *owner)
+{
+    struct be_tcp *t = owner;
+
+    t->base.events->drained(t->base.owner);
+    if (tcp_spent(t))
+        tcp_ended(t, 0);
+}
+
+/* It takes no more; what it has sent before it gave up may still lie in our socket. */
+static void on_broken(void *owner, int err)
+{
+    struct be_tcp *t = owner;
+    (void)err;
+
+    t->base.events->drained(t->base.owner);
+    if (tcp_spent(t))
+        tcp_ended(t, 0);
+}
+
+static void on_closed(void *owner, int err)
+{
+    tcp_ended(owner, err);
+}
+
+static const struct io_events tcp_io_events = {on_data, on_eof, on_drained, on_broken, on_closed};
+
+static void on_connected(void *owner, int fd, const union addr *addr)
+{
+    struct be_tcp *t = owner;
+
+    t->connecting = NULL;
+    t->addr = *addr;
+    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, &tcp_io_events, t);
+    io_read_start(&t->io);
+    t->base.events->opened(t->base.owner);
+}
+
+static void on_connect_failed(void *owner, enum connect_failure why, const char *what)
+{
+    struct be_tcp *t = owner;
+    int status = why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502;
+
+    t->connecting = NULL;
+    log_line(&t->worker->log, LOG_WARN, "cannot connect to the backend",
+             LOG_C("route", t->route->path), LOG_C("address", t->route->target.text),
+             LOG_C("reason", what));
+    /* where the service stands is nothing a client should learn */
+    t->base.events->failed(t->base.owner, status,
+                           status == 504   ? "the service did not answer in time"
+                           : status == 503 ? "out of resources, try again later"
+                                           : "the service cannot be reached");
+}
+
+static const struct connect_events tcp_connect_events = {on_connected, on_connect_failed};
+
+static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+
+    tcp_ended(timer->data, 0);
+}
+
+static const char *tcp_parse(struct target *t, const char *rest, struct arena *arena)
+{
+    struct slice host;
+    const char *wrong = addr_split(slice_from(rest), &host, &t->port);
+
+    if (wrong != NULL)
+        return wrong;
+    if (host.len == 0 || t->port == 0)
+        return "a host and a port from 1 to 65535 are needed";
+    if (host.p[0] == '[')
+        host = slice_of(host.p + 1, host.len - 2);
+    t->host = arena_dup(arena, host);
+    return t->host == NULL ? "out of memory" : NULL;
+}
+
+static const char *unix_parse(struct target *t, const char *rest, struct arena *arena)
+{
+    (void)arena;
+    if (rest[0] == '\0')
+        return "a path is needed";
+    if (strlen(rest) > 107)
+        return "the path is longer than 107 bytes";
+    t->unix_path = rest;
+    return NULL;
+}
+
+static struct backend *open_kind(const struct backend_open *o, const struct backend_ops *ops)
+{
+    const struct target *target = &o->route->target;
+    const struct connect_spec spec = {
+        .host = target->host,
+        .port = target->port,
+        .unix_path = target->unix_path,
+        .timeout = o->route->settings.connect_timeout,
+    };
+    struct be_tcp *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    t->base = (struct backend){ops, o->events, o->owner};
+    t->worker = o->worker;
+    t->route = o->route;
+    ev_timer_init(&t->last, on_last, 0, 0);
+    t->last.data = t;
+    t->connecting = connect_start(o->worker, &spec, &tcp_connect_events, t);
+    if (t->connecting == NULL) {
+        free(t);
+        return NULL;
+    }
+    return &t->base;
+}
+
+static struct backend *tcp_open(const struct backend_open *o)
+{
+    return open_kind(o, &backend_tcp);
+}
+
+static struct backend *unix_open(const struct backend_open *o)
+{
+    return open_kind(o, &backend_unix);
+}
+
+static void tcp_write(struct backend *b, const void *p, size_t n)
+{
+    io_write(&tcp_of(b)->io, p, n);
+}
+
+static size_t tcp_queued(const struct backend *b)
+{
+    return io_queued(&tcp_of_const(b)->io);
+}
+
+static uint64_t tcp_delivered(const struct backend *b)
+{
+    return tcp_of_const(b)->io.sent;
+}
+
+static uint64_t tcp_lost(const struct backend *b)
+{
+    const struct be_tcp *t = tcp_of_const(b);
+
+    return t->io.lost + io_queued(&t->io);
+}
+
+static void tcp_pause(struct backend *b, bool paused)
+{
+    if (paused)
+        io_read_stop(&tcp_of(b)->io);
+    else
+        io_read_start(&tcp_of(b)->io);
+}
+
+static void tcp_finish(struct backend *b)
+{
+    io_finish(&tcp_of(b)->io);
+}
+
+static void tcp_stop(struct backend *b)
+{
+    struct be_tcp *t = tcp_of(b);
+
+    t->stopped = true;
+    ev_timer_stop(t->worker->loop, &t->last);
+    ev_timer_set(&t->last, tcp_spent(t) ? 0 : t->route->settings.stop_grace, 0);
+    ev_timer_start(t->worker->loop, &t->last);
+}
+
+static void tcp_release(struct reap *r)
+{
+    free((char *)r - offsetof(struct be_tcp, reap));
+}
+
+static void tcp_close(struct backend *b)
+{
+    struct be_tcp *t = tcp_of(b);
+
+    if (t->connecting != NULL)
+        connect_cancel(t->connecting);
+    t->connecting = NULL;
+    t->ended = true;
+    ev_timer_stop(t->worker->loop, &t->last);
+    io_close(&t->io);
+    t->reap.release = tcp_release;
+    worker_reap(t->worker, &t->reap);
+}
+
+static void tcp_describe(const struct backend *b, char *out, size_t size)
+{
+    const struct be_tcp *t = tcp_of_const(b);
+    char text[ADDR_TEXT_MAX];
+
+    snprintf(out, size, "%s", addr_format(&t->addr, text));
+}
+
+static void unix_describe(const struct backend *b, char *out, size_t size)
+{
+    snprintf(out, size, "%s", tcp_of_const(b)->route->target.unix_path);
+}
+
+#define STREAM_SOCKET_OPS                                                                      \
+    .framing = &framing_stream, .any_subprotocol = true, .descriptors = 1, .write = tcp_write, \
+    .queued = tcp_queued, .delivered = tcp_delivered, .lost = tcp_lost, .pause = tcp_pause,    \
+    .finish = tcp_finish, .stop = tcp_stop, .close = tcp_close
+
+const struct backend_ops backend_tcp = {
+    .name = "tcp",
+    .prefix = "tcp://",
+    .scheme_help = "tcp://HOST:PORT",
+    .parse = tcp_parse,
+    .open = tcp_open,
+    .describe = tcp_describe,
+    STREAM_SOCKET_OPS,
+};
+
+const struct backend_ops backend_unix = {
+    .name = "unix",
+    .prefix = "unix:",
+    .scheme_help = "unix:PATH",
+    .parse = unix_parse,
+    .open = unix_open,
+    .describe = unix_describe,
+    STREAM_SOCKET_OPS,
+};

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/exec_env.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVER_SOFTWARE "wsluice/" WSLUICE_VERSION
+
+static bool value_ok(struct slice v)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return v.len < 4 || memcmp(v.p, "() {", 4) != 0;
+}
+
+/* The place of a variable of that name; e->count when there is none. */
+static size_t find(const struct exec_env *e, const char *name, size_t len)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        if (strncmp(e->vars[i], name, len) == 0 && e->vars[i][len] == '=')
+            return i;
+    }
+    return e->count;
+}
+
+/* Takes "NAME=VALUE" over, in place of an earlier one of that name. NULL stands for memory that was
+ * not there. */
+static void put(struct exec_env *e, char *var)
+{
+    if (var != NULL && e->count + 1 >= e->cap) {
+        size_t cap = e->cap == 0 ? 64 : e->cap * 2;
+        char **vars = realloc(e->vars, cap * sizeof *vars);
+
+        if (vars == NULL) {
+            free(var);
+            var = NULL;
+        } else {
+            e->vars = vars;
+            e->cap = cap;
+        }
+    }
+    if (var == NULL) {
+        e->failed = true;
+        return;
+    }
+    size_t at = find(e, var, strcspn(var, "="));
+    if (at == e->count)
+        e->vars[++e->count] = NULL;
+    else
+        free(e->vars[at]);
+    e->vars[at] = var;
+}
+
+static void set(struct exec_env *e, const char *name, struct slice value)
+{
+    size_t n = strlen(name);
+
+    if (!value_ok(value))
+        return;
+    char *var = malloc(n + value.len + 2);
+    if (var != NULL) {
+        memcpy(var, name, n);
+        var[n] = '=';
+        if (value.len > 0)
+            memcpy(var + n + 1, value.p, value.len);
+        var[n + 1 + value.len] = '\0';
+    }
+    put(e, var);
+}
+
+static void set_text(struct exec_env *e, const char *name, const char *value)
+{
+    set(e, name, slice_from(value));
+}
+
+static void set_number(struct exec_env *e, const char *name, unsigned value)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%u", value);
+    set_text(e, name, text);
+}
+
+static bool passes(const struct text_list *more, const char *var)
+{
+    static const char *const always[] = {"PATH", "LANG", "TZ"};
+    size_t n = strcspn(var, "=");
+
+    if (strncmp(var, "LC_", 3) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (strlen(always[i]) == n && memcmp(always[i], var, n) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < more->count; i++) {
+        if (strlen(more->items[i]) == n && memcmp(more->items[i], var, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void inherit(struct exec_env *e, const struct settings *set_, char *const *ours)
+{
+    set_text(e, "PATH", EXEC_DEFAULT_PATH);
+    for (; *ours != NULL; ours++) {
+        if (passes(&set_->pass_env, *ours))
+            put(e, strdup(*ours));
+    }
+}
+
+/* "example.org" of "example.org:8080", "::1" of "[::1]:8080". */
+static struct slice host_name(struct slice host)
+{
+    if (host.len > 0 && host.p[0] == '[') {
+        const char *end = memchr(host.p, ']', host.len);
+
+        return end == NULL ? host : slice_of(host.p + 1, (size_t)(end - host.p - 1));
+    }
+    const char *colon = memchr(host.p, ':', host.len);
+    return colon == NULL ? host : slice_of(host.p, (size_t)(colon - host.p));
+}
+
+static void put_cgi(struct exec_env *e, const struct backend_open *o)
+{
+    const struct request *r = o->request;
+    size_t script = strlen(o->route->path);
+    char text[ADDR_TEXT_MAX];
+
+    while (script > 0 && o->route->path[script - 1] == '/')
+        script--;
+    set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
+    set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
+    set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
+    set(e, "SERVER_NAME", host_name(r->head->host));
+    set_number(e, "SERVER_PORT", addr_port(&r->server));
+    set(e, "REQUEST_METHOD", r->head->method);
+    set(e, "REQUEST_URI", r->head->target);
+    set(e, "SCRIPT_NAME", slice_of(o->route->path, script));
+    set(e, "PATH_INFO", slice_from(r->path + script));
+    set(e, "QUERY_STRING", r->query);
+    set_text(e, "REMOTE_ADDR", addr_format_host(&r->client, text));
+    set_number(e, "REMOTE_PORT", addr_port(&r->client));
+    if (r->secure)
+        set_text(e, "HTTPS", "on");
+    set_text(e, "UNIQUE_ID", o->unique);
+    set_text(e, "WSLUICE_ROUTE", o->route->path);
+    set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
+}
+
+#define NAME_MAX_LEN 128
+
+/* HTTP_X_FORWARDED_FOR of X-Forwarded-For. False for a name that has no place in an environment. */
+static bool header_name(char out[NAME_MAX_LEN], struct slice name)
+{
+    static const char *const never[] = {"Proxy", "Authorization", "Proxy-Authorization"};
+    size_t n = 5;
+
+    if (name.len == 0 || name.len > NAME_MAX_LEN - 6)
+        return false;
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        if (slice_eq_nocase(name, slice_from(never[i])))
+            return false;
+    }
+    memcpy(out, "HTTP_", 5);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+
+        if (c >= 'a' && c <= 'z')
+            c = (char)(c - 'a' + 'A');
+        else if (c == '-')
+            c = '_';
+        else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+/* Another header, differently spelled, would become the same variable. */
+static bool collides(const struct http_head *h, size_t i, const char *var)
+{
+    char other[NAME_MAX_LEN];
+
+    for (size_t k = 0; k < h->count; k++) {
+        if (k != i && header_name(other, h->fields[k].name) && strcmp(other, var) == 0 &&
+            !slice_eq_nocase(h->fields[i].name, h->fields[k].name))
+            return true;
+    }
+    return false;
+}
+
+static void put_header(struct exec_env *e, const struct http_head *h, size_t i)
+{
+    char var[NAME_MAX_LEN];
+    struct slice value = h->fields[i].value;
+
+    if (!header_name(var, h->fields[i].name) || collides(h, i, var) || !value_ok(value))
+        return;
+    size_t at = find(e, var, strlen(var));
+    if (at == e->count) {
+        set(e, var, value);
+        return;
+    }
+    char *joined;
+    if (asprintf(&joined, "%s, %.*s", e->vars[at], (int)value.len, value.p) < 0)
+        joined = NULL;
+    put(e, joined);
+}
+
+int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const *ours)
+{
+    const struct settings *set_ = &o->route->settings;
+    const struct http_head *h = o->request->head;
+
+    memset(e, 0, sizeof *e);
+    inherit(e, set_, ours);
+    put_cgi(e, o);
+    for (size_t i = 0; i < h->count; i++)
+        put_header(e, h, i);
+    for (size_t i = 0; i < set_->env.count; i++)
+        put(e, strdup(set_->env.items[i]));
+    if (e->failed) {
+        exec_env_release(e);
+        return -1;
+    }
+    return 0;
+}
+
+void exec_env_release(struct exec_env *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        free(e->vars[i]);
+    free(e->vars);
+    memset(e, 0, sizeof *e);
+}

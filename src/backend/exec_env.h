@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_BACKEND_EXEC_ENV_H
+#define WSLUICE_BACKEND_EXEC_ENV_H
+
+/*
+ * The environment of a program: an allow-list and nothing else.
+ *
+ *   from ours   PATH, LANG, LC_*, TZ, and what `pass-env` names
+ *   CGI (RFC 3875, section 4.1)   GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
+ * SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
+ * REMOTE_PORT HTTPS, and UNIQUE_ID ours        WSLUICE_ROUTE WSLUICE_SUBPROTOCOL headers HTTP_NAME:
+ * letters, digits and hyphens only become names; a hyphen becomes an underscore. When two different
+ *               names give one variable, both are dropped. Never HTTP_PROXY (it means something to
+ * programs), nor the credentials of Authorization and Proxy-Authorization. Repeated fields are
+ * joined by ", ". `env`       NAME=VALUE, last and strongest
+ *
+ * A value with a control byte is left out, as is one that begins like a shell function, "() {".
+ */
+#include "core/backend.h"
+
+/* When we have none ourselves. */
+#define EXEC_DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+struct exec_env {
+    char **vars; /* NULL-terminated, for execve */
+    size_t count, cap;
+    bool failed; /* out of memory */
+};
+
+/* -1 without memory. ours is our own environment (environ). */
+int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const *ours);
+void exec_env_release(struct exec_env *e);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/options.h"
+
+#include <string.h>
+
+static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
+static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
+static const char *const stderr_choices[] = {"log", "merge", "discard", NULL};
+static const char *const errors_choices[] = {"http", "close", NULL};
+static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
+static const char *const format_choices[] = {"text", "json", NULL};
+
+#define CONFIG(field) IN_CONFIG, offsetof(struct config, field)
+#define SETTING(field) IN_SETTINGS, offsetof(struct settings, field)
+#define CLI(field) IN_COMMAND_LINE, offsetof(struct command_line, field)
+
+#define DAY 86400.0
+
+/* clang-format off */
+const struct option_row option_rows[] = {
+    {"listen", 'l', OPTION_REPEAT, CLI(listen), "ADDR", NULL, NULL, 0, 0,
+     "where to listen: PORT, HOST:PORT, [V6]:PORT or unix:PATH; port 0 picks one; repeat for several (127.0.0.1:8080)"},
+    {"to", 't', OPTION_TEXT, CLI(to), "ADDR", NULL, NULL, 0, 0,
+     "the service behind every path: tcp://HOST:PORT, unix:PATH or echo:"},
+    {"route", 'r', OPTION_REPEAT, CLI(routes), "PATH=ADDR", NULL, NULL, 0, 0,
+     "what is behind one path; ADDR as for --to, or exec:PROGRAM ARG...; repeat for several"},
+    {"framing", 'f', OPTION_TEXT, SETTING(framing_name), "NAME", NULL, NULL, 0, 0,
+     "how messages become bytes and back: lines, stream or text (lines for programs, stream for services)"},
+    {"frames", 0, OPTION_CHOICE, SETTING(frames), "TYPE", "framing", frames_choices, 0, 0,
+     "type of the frames to the client: text, binary, or as the framing has it"},
+    {"partial-lines", 0, OPTION_TIME, SETTING(partial_lines), "TIME", "0", NULL, 0, DAY,
+     "after so long a silence an unfinished line goes out as a message, for prompts; 0: never"},
+    {"invalid-utf8", 0, OPTION_CHOICE, SETTING(invalid_utf8), "DO", "replace", utf8_choices, 0, 0,
+     "what becomes of text from the backend that is not UTF-8: replace, close or binary"},
+    {"eof-on-empty", 0, OPTION_FLAG, SETTING(eof_on_empty), NULL, "off", NULL, 0, 0,
+     "an empty message from the client means end of input"},
+    {"subprotocol", 0, OPTION_LIST, SETTING(subprotocols), "LIST", NULL, NULL, 0, 0,
+     "subprotocols to accept, commas between; the client's first that is listed is chosen"},
+    {"origin", 0, OPTION_LIST, SETTING(origins), "LIST", NULL, NULL, 0, 0,
+     "pages that may connect: any, or exact origins (https://example.org), commas between (same-origin)"},
+    {"static", 's', OPTION_TEXT, CONFIG(static_dir), "DIR", NULL, NULL, 0, 0,
+     "serve the files below DIR on plain GET"},
+    {"console", 0, OPTION_FLAG, CONFIG(console), NULL, "off", NULL, 0, 0,
+     "a page to try a route by hand, on plain GET of its path"},
+    {"errors", 0, OPTION_CHOICE, SETTING(errors), "HOW", "http", errors_choices, 0, 0,
+     "how a client learns that the backend cannot be opened: an http status, or a close code (which page script sees)"},
+    {"stderr", 0, OPTION_CHOICE, SETTING(stderr_mode), "TO", "log", stderr_choices, 0, 0,
+     "where a program's stderr goes: log, merge (with its stdout) or discard"},
+    {"cwd", 0, OPTION_TEXT, SETTING(cwd), "DIR", NULL, NULL, 0, 0, "where programs run"},
+    {"env", 0, OPTION_REPEAT, SETTING(env), "NAME=VALUE", NULL, NULL, 0, 0, "a variable for programs; repeat for several"},
+    {"pass-env", 0, OPTION_LIST, SETTING(pass_env), "LIST", NULL, NULL, 0, 0,
+     "names of our own variables to pass to programs, commas between"},
+    {"ping", 0, OPTION_TIME, SETTING(ping), "TIME", "25s", NULL, 0, DAY,
+     "heartbeat when either direction was silent that long; 0: off"},
+    {"pong-timeout", 0, OPTION_TIME, SETTING(pong_timeout), "TIME", "20s", NULL, 0.001, DAY,
+     "a client that answers no heartbeat for that long is dropped; any byte from it counts"},
+    {"idle-timeout", 0, OPTION_TIME, SETTING(idle_timeout), "TIME", "0", NULL, 0, 365 * DAY,
+     "close a session without data for that long, heartbeats not counted; 0: never"},
+    {"stall-timeout", 0, OPTION_TIME, SETTING(stall_timeout), "TIME", "60s", NULL, 0.01, DAY,
+     "close when one side takes not a byte of what waits for it for that long"},
+    {"connect-timeout", 0, OPTION_TIME, SETTING(connect_timeout), "TIME", "5s", NULL, 0.001, 3600,
+     "for reaching a service, its name's lookup included"},
+    {"handshake-timeout", 0, OPTION_TIME, CONFIG(handshake_timeout), "TIME", "10s", NULL, 0.01, 3600,
+     "for a whole request head to arrive"},
+    {"close-timeout", 0, OPTION_TIME, SETTING(close_timeout), "TIME", "5s", NULL, 0.01, 3600,
+     "for the client to answer our Close"},
+    {"stop-grace", 0, OPTION_TIME, SETTING(stop_grace), "TIME", "2s", NULL, 0, 3600,
+     "from the end of a program's input to SIGTERM; how long a service may still talk after its client left"},
+    {"kill-grace", 0, OPTION_TIME, SETTING(kill_grace), "TIME", "5s", NULL, 0, 3600, "from SIGTERM to SIGKILL"},
+    {"drain-timeout", 0, OPTION_TIME, CONFIG(drain_timeout), "TIME", "30s", NULL, 0, DAY,
+     "from our own SIGTERM to the end, whatever still runs"},
+    {"max-sessions", 0, OPTION_COUNT, CONFIG(max_sessions), "N", "0", NULL, 0, 1e9,
+     "sessions at once; 0: what the descriptor limit allows"},
+    {"max-per-address", 0, OPTION_COUNT, CONFIG(max_per_address), "N", "256", NULL, 0, 1e9,
+     "sessions at once from one address (IPv6: one /64); 0: no limit"},
+    {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,
+     "largest message, where messages are put together (lines, echo)"},
+    {"unix-mode", 0, OPTION_TEXT, CLI(unix_mode), "OCTAL", "0660", NULL, 0, 0,
+     "permissions of Unix sockets we listen on"},
+    {"reuse-port", 0, OPTION_FLAG, CONFIG(reuse_port), NULL, "off", NULL, 0, 0,
+     "let several processes listen on one port (SO_REUSEPORT)"},
+    {"dns-servers", 0, OPTION_TEXT, CONFIG(dns_servers), "LIST", NULL, NULL, 0, 0,
+     "ask these name servers instead of the system's: ADDR[:PORT], commas between"},
+    {"log-level", 0, OPTION_CHOICE, CONFIG(log_level), "L", "info", level_choices, 0, 0,
+     "error, warn, info or debug"},
+    {"log-format", 0, OPTION_CHOICE, CONFIG(log_format), "F", "text", format_choices, 0, 0, "text or json, on stderr"},
+    {"log-query", 0, OPTION_FLAG, CONFIG(log_query), NULL, "off", NULL, 0, 0,
+     "log query strings, which may hold secrets"},
+    {"help", 'h', OPTION_FLAG, CLI(help), NULL, "off", NULL, 0, 0, "print this and exit"},
+    {"version", 'V', OPTION_FLAG, CLI(version), NULL, "off", NULL, 0, 0, "print versions and exit"},
+};
+/* clang-format on */
+
+const size_t option_rows_count = sizeof option_rows / sizeof option_rows[0];
+
+const struct option_row *option_find(struct slice name)
+{
+    for (size_t i = 0; i < option_rows_count; i++) {
+        if (slice_is(name, option_rows[i].name))
+            return &option_rows[i];
+    }
+    return NULL;
+}
+
+const struct option_row *option_find_letter(char letter)
+{
+    for (size_t i = 0; letter != 0 && i < option_rows_count; i++) {
+        if (option_rows[i].letter == letter)
+            return &option_rows[i];
+    }
+    return NULL;
+}
+
+#define GUESS_MAX 32 /* letters of a name worth guessing at */
+
+/* Levenshtein's distance. */
+static size_t distance(struct slice a, const char *b)
+{
+    size_t row[GUESS_MAX + 1], n = strlen(b);
+
+    if (a.len > GUESS_MAX || n > GUESS_MAX)
+        return GUESS_MAX;
+    for (size_t k = 0; k <= n; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t k = 1; k <= n; k++) {
+            size_t change = diagonal + (a.p[i - 1] != b[k - 1]);
+            size_t best = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
+
+            diagonal = row[k];
+            row[k] = change < best ? change : best;
+        }
+    }
+    return row[n];
+}
+
+const char *option_guess(struct slice name)
+{
+    const char *best = NULL;
+    size_t near = 3 < name.len / 2 + 1 ? 3 : name.len / 2 + 1;
+
+    for (size_t i = 0; i < option_rows_count; i++) {
+        size_t d = distance(name, option_rows[i].name);
+
+        if (d < near) {
+            near = d;
+            best = option_rows[i].name;
+        }
+    }
+    return best;
+}

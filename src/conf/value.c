@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Written values to typed fields: the types of conf/options.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/options.h"
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+static const struct unit time_units[] = {{"", 1},     {"ms", 0.001}, {"s", 1},    {"m", 60},
+                                         {"min", 60}, {"h", 3600},   {"d", 86400}};
+static const struct unit size_units[] = {
+    {"", 1},           {"B", 1},           {"K", 1024},        {"KB", 1024},
+    {"KiB", 1024},     {"M", 1048576},     {"MB", 1048576},    {"MiB", 1048576},
+    {"G", 1073741824}, {"GB", 1073741824}, {"GiB", 1073741824}};
+static const struct unit count_units[] = {{"", 1}};
+
+/* A decimal number and one of the units. */
+static bool parse_number(const char *text, const struct unit *units, size_t count, double *out)
+{
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9') /* no sign, no space, no "inf" */
+        return false;
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+        return false;
+    double number = strtod(text, &end);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(end, units[i].name) == 0) {
+            *out = number * units[i].factor;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_number(const struct option_row *row, const char *text, double *out,
+                       char error[OPTION_ERROR_MAX])
+{
+    bool ok;
+
+    if (row->type == OPTION_TIME)
+        ok = parse_number(text, time_units, sizeof time_units / sizeof time_units[0], out);
+    else if (row->type == OPTION_SIZE)
+        ok = parse_number(text, size_units, sizeof size_units / sizeof size_units[0], out);
+    else
+        ok = parse_number(text, count_units, 1, out) && *out <= floor(*out);
+    if (!ok) {
+        snprintf(error, OPTION_ERROR_MAX, "\"%.60s\" is not a %s", text,
+                 row->type == OPTION_TIME   ? "time (100ms, 25s, 5m, 1h)"
+                 : row->type == OPTION_SIZE ? "size (4096, 64K, 1MiB)"
+                                            : "whole number");
+        return false;
+    }
+    if ((row->min > 0 || row->max > 0) && (*out < row->min || *out > row->max)) {
+        snprintf(error, OPTION_ERROR_MAX, "%.60s is out of range (%g to %g%s)", text, row->min,
+                 row->max, row->type == OPTION_TIME ? " s" : "");
+        return false;
+    }
+    return true;
+}
+
+static bool set_flag(bool *out, const char *text, char error[OPTION_ERROR_MAX])
+{
+    static const char *const words[] = {"off", "on", "no", "yes", "false", "true"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return true;
+        }
+    }
+    snprintf(error, OPTION_ERROR_MAX, "\"%.60s\" is neither on nor off", text);
+    return false;
+}
+
+static bool set_choice(const struct option_row *row, int *out, const char *text,
+                       char error[OPTION_ERROR_MAX])
+{
+    int n = snprintf(error, OPTION_ERROR_MAX, "\"%.60s\" is not one of", text);
+
+    for (int i = 0; row->choices[i] != NULL; i++) {
+        if (strcmp(text, row->choices[i]) == 0) {
+            *out = i;
+            return true;
+        }
+        if (n > 0 && n < OPTION_ERROR_MAX)
+            n += snprintf(error + n, (size_t)(OPTION_ERROR_MAX - n), "%s %s", i > 0 ? "," : "",
+                          row->choices[i]);
+    }
+    return false;
+}
+
+bool text_list_add(struct text_list *l, const char *item, struct arena *arena)
+{
+    /* The old array stays with the arena: lists are short and built once. */
+    const char **items = arena_alloc(arena, (l->count + 1) * sizeof *items);
+
+    if (items == NULL)
+        return false;
+    if (l->count > 0)
+        memcpy(items, l->items, l->count * sizeof *items);
+    items[l->count++] = item;
+    l->items = items;
+    return true;
+}
+
+static bool add_items(struct text_list *l, const char *text, bool split, struct arena *arena)
+{
+    struct slice rest = slice_from(text), item;
+
+    if (!split)
+        return text_list_add(l, text, arena);
+    while (slice_next_item(&rest, &item)) {
+        const char *copy = arena_dup(arena, item);
+
+        if (copy == NULL || !text_list_add(l, copy, arena))
+            return false;
+    }
+    return true;
+}
+
+bool option_set(const struct option_row *row, void *base, const char *text, struct arena *arena,
+                char error[OPTION_ERROR_MAX])
+{
+    void *field = (char *)base + row->offset;
+    double number;
+
+    switch (row->type) {
+    case OPTION_FLAG:
+        return set_flag(field, text, error);
+    case OPTION_CHOICE:
+        return set_choice(row, field, text, error);
+    case OPTION_TIME:
+        if (!set_number(row, text, &number, error))
+            return false;
+        *(double *)field = number;
+        return true;
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+        if (!set_number(row, text, &number, error))
+            return false;
+        *(uint64_t *)field = (uint64_t)number;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)field = text;
+        return true;
+    case OPTION_LIST:
+    case OPTION_REPEAT:
+        if (add_items(field, text, row->type == OPTION_LIST, arena))
+            return true;
+        break;
+    }
+    snprintf(error, OPTION_ERROR_MAX, "out of memory");
+    return false;
+}
+
+bool option_set_defaults(enum option_place place, void *base, struct arena *arena)
+{
+    char error[OPTION_ERROR_MAX];
+
+    for (size_t i = 0; i < option_rows_count; i++) {
+        const struct option_row *row = &option_rows[i];
+
+        if (row->place == place && row->initial != NULL &&
+            !option_set(row, base, row->initial, arena, error))
+            return false;
+    }
+    return true;
+}

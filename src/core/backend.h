@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_BACKEND_H
+#define WSLUICE_CORE_BACKEND_H
+
+/*
+ * The far side of a session. A kind is one file src/backend/be_NAME.c that ends in one const struct
+ * backend_ops, plus one row in src/tables.c. Everything specific to a kind hides behind this.
+ *
+ * Events, always from the loop: first `opened` or `failed`; then any number of data and drained, at
+ * most one eof; last `ended`. After failed or ended nothing comes; the owner calls close in every
+ * case, once, whenever it is done with the backend.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/config.h"
+#include "core/request.h"
+#include "io/worker.h"
+
+/* How a backend's life ended. */
+struct backend_end {
+    enum { BACKEND_CLEAN, BACKEND_EXITED, BACKEND_SIGNALED, BACKEND_BROKE } how;
+    int number;      /* exit status or signal */
+    const char *why; /* BROKE: in words; valid during the call */
+};
+
+struct backend_events {
+    void (*opened)(void *owner);
+    /* Could not be opened: the HTTP status (502, 503, 504) and why, valid during the call. */
+    void (*failed)(void *owner, int status, const char *why);
+    void (*data)(void *owner, uint8_t *p, size_t n); /* p as in io_events.data */
+    void (*eof)(void *owner);                        /* no data follows; writing may still work */
+    void (*drained)(void *owner);                    /* what was queued has left */
+    void (*ended)(void *owner, const struct backend_end *end);
+};
+
+/* What a kind gets to open with. Valid during open only, but for the route, which stays as long as
+ * the session. */
+struct backend_open {
+    struct worker *worker;
+    const struct route *route;
+    const struct request *request;
+    struct slice subprotocol; /* chosen; empty: none */
+    uint64_t id;              /* of the session */
+    const char *unique;       /* random, for UNIQUE_ID */
+    const struct backend_events *events;
+    void *owner;
+};
+
+struct backend {
+    const struct backend_ops *ops;
+    const struct backend_events *events;
+    void *owner;
+};
+
+struct backend_ops {
+    const char *name;
+    const char *prefix;            /* of addresses: "tcp://" */
+    const struct framing *framing; /* default */
+    bool loopback; /* what the client sends comes back to it: the session does that, no bytes pass
+                      here */
+    bool any_subprotocol; /* without a list of subprotocols the client's first offer is accepted */
+    bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
+    unsigned descriptors; /* how many one session may use, the client's own not counted */
+    const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
+
+    /* Reads what stands behind the prefix into t, with memory of the arena. NULL, or a constant
+     * text that says what is wrong. */
+    const char *(*parse)(struct target *t, const char *rest, struct arena *arena);
+    /* Looks at the world before the server starts (is the program there?). NULL function: nothing
+     * to look at. Returns NULL, or a constant text. */
+    const char *(*check)(struct target *t, struct arena *arena);
+    /* NULL without memory; everything else that fails is told by the `failed` event. */
+    struct backend *(*open)(const struct backend_open *o);
+    void (*write)(struct backend *b, const void *p, size_t n);
+    size_t (*queued)(const struct backend *b);
+    uint64_t (*delivered)(
+        const struct backend *b); /* bytes taken by the far side, for telling progress */
+    uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
+    void (*pause)(struct backend *b, bool paused);
+    void (*finish)(struct backend *b); /* end of input: stdin closed, FIN; after what is queued */
+    void (*stop)(
+        struct backend *b); /* the session is over: `ended` comes within the graces of the route */
+    void (*close)(
+        struct backend *b); /* frees; no event follows; a program goes on along its ladder alone */
+    void (*describe)(const struct backend *b, char *out,
+                     size_t size); /* "pid=123", "server=127.0.0.1:80" for the log */
+};
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_CONFIG_H
+#define WSLUICE_CORE_CONFIG_H
+
+/*
+ * What the operator asked for. Built once, checked, then never changed; counted references keep it
+ * alive for the sessions that started with it. All times are seconds, all sizes bytes.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "proto/framing.h"
+
+struct backend_ops;
+struct handler_ops;
+
+struct text_list {
+    const char **items;
+    size_t count;
+};
+
+enum frames { FRAMES_OF_FRAMING, FRAMES_TEXT, FRAMES_BINARY };
+enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
+enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD };
+enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
+
+/* What may differ from route to route. Fields are filled by name from the rows of conf/options.c.
+ */
+struct settings {
+    const char *framing_name; /* NULL: the backend's own */
+    int frames;               /* enum frames */
+    int invalid_utf8;         /* enum invalid_utf8 */
+    int stderr_mode;          /* enum stderr_mode */
+    int errors;               /* enum error_mode */
+    double partial_lines;     /* 0: never */
+    bool eof_on_empty;
+    struct text_list origins; /* empty: same origin; "any" */
+    struct text_list subprotocols;
+    uint64_t max_message;
+    double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;
+    double connect_timeout, stop_grace, kill_grace;
+    const char *cwd;
+    struct text_list env;      /* NAME=VALUE for programs */
+    struct text_list pass_env; /* names taken from our own environment */
+};
+
+/* Where a backend is. Which fields are set depends on its kind. */
+struct target {
+    const char *text; /* as written, for messages */
+    const char *host; /* tcp */
+    uint16_t port;
+    const char *unix_path; /* unix */
+    char **argv;           /* exec: NULL-terminated */
+    const char *program;   /* exec: argv[0] looked up */
+};
+
+struct config;
+
+struct route {
+    struct config *config;             /* the one it stands in */
+    const char *path;                  /* prefix on segment borders; "/" matches all */
+    const struct backend_ops *backend; /* NULL: no WebSocket here */
+    struct target target;
+    const struct framing *framing;
+    struct settings settings;
+};
+
+struct listen_spec {
+    const char *text;      /* as written */
+    const char *unix_path; /* NULL: internet */
+    unsigned unix_mode;    /* permission bits of the socket file */
+    struct slice host;     /* into text; empty: loopback */
+    uint16_t port;
+};
+
+struct config {
+    unsigned references;
+    struct arena arena; /* everything below; the config itself is malloc'd */
+    struct listen_spec *listen;
+    size_t listen_count;
+    struct route *routes;
+    size_t route_count;
+    const char *static_dir;
+    int static_fd; /* O_PATH, -1: none */
+    bool console;
+    uint64_t max_sessions;    /* 0: derived from the descriptor limit */
+    uint64_t max_per_address; /* 0: none */
+    double handshake_timeout, drain_timeout;
+    bool reuse_port;
+    bool log_query; /* query strings in the log */
+    int log_level;  /* enum log_level */
+    int log_format; /* enum log_format */
+    const char *user;
+    const char *dns_servers;
+    struct settings settings; /* defaults of the routes */
+};
+
+/* The route for a decoded path: the longest prefix on segment borders ("/a" matches "/a" and
+ * "/a/b", not "/ab"). NULL: none. */
+const struct route *config_find_route(const struct config *c, const char *path);
+
+/* An empty one with one reference; NULL without memory. The last config_release frees everything.
+ */
+struct config *config_new(void);
+struct config *config_retain(struct config *c);
+void config_release(struct config *c);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_FRONT_H
+#define WSLUICE_CORE_FRONT_H
+
+/*
+ * A front turns a connection into requests and streams: one kind per HTTP version. A kind is one
+ * file src/front/front_NAME.c that ends in one const struct front_ops.
+ */
+#include "base/addr.h"
+#include "io/worker.h"
+
+struct front_ops {
+    const char *name;
+    /* Takes the connected socket over. */
+    void (*open)(struct worker *w, int fd, const union addr *client, const union addr *server);
+};
+
+/* Connections of a worker, whatever became of them. */
+struct connections {
+    struct front_conn *first; /* each kind's connection begins with a struct front_conn */
+    size_t count;
+};
+
+struct front_conn {
+    struct front_conn *next, **prev;
+    void (*drop)(struct front_conn *c);    /* closes it now */
+    void (*go_away)(struct front_conn *c); /* closes it if it is between two requests */
+};
+
+void connections_add(struct connections *all, struct front_conn *c);
+void connections_remove(struct connections *all, struct front_conn *c);
+
+/* At shutdown: connections that have no request under way end; later, all of them. */
+void connections_go_away(struct connections *all);
+void connections_drop(struct connections *all);
+
+#endif

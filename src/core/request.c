@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Cuts scheme and authority off an absolute target (RFC 9112, section 3.2.2), which must name this
+ * Host. */
+static bool cut_authority(struct slice *target, struct slice host)
+{
+    static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t n = strlen(schemes[i]);
+
+        if (target->len <= n || !slice_eq_nocase(slice_of(target->p, n), slice_from(schemes[i])))
+            continue;
+        const char *p = target->p + n;
+        const char *end = target->p + target->len;
+        const char *slash = memchr(p, '/', (size_t)(end - p));
+
+        if (slash == NULL || !slice_eq_nocase(slice_of(p, (size_t)(slash - p)), host))
+            return false;
+        *target = slice_of(slash, (size_t)(end - slash));
+        return true;
+    }
+    return false;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Undoes %XX into out (raw.len + 1 bytes). False for a broken escape or a NUL. */
+static bool decode_path(char *out, struct slice raw)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < raw.len; i++) {
+        int c = (unsigned char)raw.p[i];
+
+        if (c == '%') {
+            int high = i + 2 < raw.len ? hex_digit(raw.p[i + 1]) : -1;
+            int low = i + 2 < raw.len ? hex_digit(raw.p[i + 2]) : -1;
+
+            if (high < 0 || low < 0 || (high | low) == 0)
+                return false;
+            c = high * 16 + low;
+            i += 2;
+        }
+        out[n++] = (char)c;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+static bool has_dot_segment(const char *path)
+{
+    for (const char *seg = path; seg != NULL; seg = strchr(seg, '/')) {
+        seg++;
+        size_t n = strcspn(seg, "/");
+
+        if ((n == 1 && seg[0] == '.') || (n == 2 && seg[0] == '.' && seg[1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+int request_init(struct request *r, const struct http_head *head, const char **why)
+{
+    struct slice target = head->target;
+
+    memset(r, 0, sizeof *r);
+    r->head = head;
+    if (target.len == 0 || (target.p[0] != '/' && !cut_authority(&target, head->host))) {
+        *why = "the request target must be a path, or a URL of this Host";
+        return 400;
+    }
+    if (memchr(target.p, '#', target.len) != NULL) {
+        *why = "a fragment does not belong into a request";
+        return 400;
+    }
+    r->raw_path = slice_cut(target, '?', &r->query);
+    r->path = malloc(r->raw_path.len + 1);
+    if (r->path == NULL) {
+        *why = "out of memory";
+        return 500;
+    }
+    if (!decode_path(r->path, r->raw_path)) {
+        *why = "a broken %-escape in the path";
+        return 400;
+    }
+    if (has_dot_segment(r->path)) {
+        *why = "dot segments in the path";
+        return 400;
+    }
+    return 0;
+}
+
+void request_release(struct request *r)
+{
+    free(r->path);
+    r->path = NULL;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The life of a session: opening, and every way it ends. */
+#include "core/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/handler.h"
+#include "core/limits.h"
+#include "core/session_impl.h"
+
+static void session_release(struct reap *r)
+{
+    struct session *s = (struct session *)((char *)r - offsetof(struct session, reap));
+
+    s->magic = 0;
+    free(s);
+}
+
+/* Both sides are over: the one place where a session ends. */
+static void session_check_over(struct session *s)
+{
+    if (s->phase != SESSION_OVER || s->backend != NULL || s->magic != SESSION_MAGIC)
+        return;
+    session_time_stop(s);
+    session_log_end(s);
+    session_input_release(s);
+    session_output_release(s);
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    *s->prev = s->next;
+    s->worker->sessions->count--;
+    limits_leave(s->worker->limits, s->ticket);
+    config_release(s->route->config);
+    s->magic = ~SESSION_MAGIC;
+    s->reap.release = session_release;
+    worker_reap(s->worker, &s->reap);
+}
+
+static void session_stop_backend(struct session *s)
+{
+    s->input_open = false;
+    if (s->backend == NULL || s->backend_stopped)
+        return;
+    s->backend_stopped = true;
+    if (s->backend_paused) { /* it must be able to write its last words, though nobody hears them */
+        s->backend_paused = false;
+        s->backend->ops->pause(s->backend, false);
+    }
+    s->backend->ops->finish(s->backend);
+    s->backend->ops->stop(s->backend);
+}
+
+/* Lets go of it at once: one that is still being opened, or at the very end. */
+static void session_drop_backend(struct session *s)
+{
+    struct backend *b = s->backend;
+
+    s->backend = NULL;
+    if (b == NULL)
+        return;
+    s->dropped += b->ops->lost(b);
+    b->ops->close(b);
+}
+
+/* Keeps the first word on why it ends. */
+static void session_note_end(struct session *s, uint16_t code, const char *reason, size_t len,
+                             enum session_closer who)
+{
+    if (s->closer != CLOSED_BY_NOBODY)
+        return;
+    s->closer = (uint8_t)who;
+    s->code = code;
+    s->reason = slice_dup(slice_of(reason, len));
+}
+
+static void session_leave_stream(struct session *s, void (*leave)(struct stream *))
+{
+    struct stream *stream = s->stream;
+
+    s->stream = NULL;
+    s->phase = SESSION_OVER;
+    leave(stream);
+}
+
+static void session_send_close(struct session *s, uint16_t code, const char *reason)
+{
+    uint8_t frame[WS_CONTROL_MAX + 2];
+
+    stream_write(s->stream, frame, ws_write_close(frame, code, reason));
+}
+
+static void session_refuse(struct session *s, int status, const char *why)
+{
+    handler_log(s->stream, status, why);
+    session_note_end(s, WS_CODE_ABNORMAL, why, strlen(why), CLOSED_BY_SERVER);
+    stream_refuse(s->stream, status, status == 503 ? "Retry-After: 1\r\n" : NULL, why);
+    s->stream = NULL;
+    s->phase = SESSION_OVER;
+}
+
+void session_close(struct session *s, uint16_t code, const char *reason, enum session_closer who)
+{
+    if (s->phase == SESSION_OPENING) {
+        session_refuse(s, 503, reason);
+        session_drop_backend(s);
+        session_check_over(s);
+        return;
+    }
+    if (s->phase != SESSION_OPEN)
+        return;
+    session_note_end(s, code, reason, strlen(reason), who);
+    session_send_close(s, code, reason);
+    s->phase = SESSION_CLOSING;
+    s->waiting_since = s->worker->now;
+    session_time_hurry(s, s->route->settings.close_timeout);
+    /* A service that has said all may still listen: what the client has sent before it reads our
+     * Close arrives there. */
+    if (who != CLOSED_BY_BACKEND)
+        session_stop_backend(s);
+    session_balance(s);
+}
+
+void session_fail(struct session *s, uint16_t code, const char *reason)
+{
+    if (s->phase == SESSION_OPEN) {
+        session_note_end(s, code, reason, strlen(reason), CLOSED_BY_SERVER);
+        session_send_close(s, code, reason);
+    }
+    if (s->phase == SESSION_OPEN || s->phase == SESSION_CLOSING)
+        session_leave_stream(s, stream_end);
+    session_stop_backend(s);
+    session_check_over(s);
+}
+
+void session_client_close(struct session *s, uint16_t code, const uint8_t *reason, size_t len)
+{
+    if (s->phase == SESSION_OPEN) {
+        session_note_end(s, code, (const char *)reason, len, CLOSED_BY_CLIENT);
+        session_send_close(s, code, "");
+    }
+    if (s->phase == SESSION_OPEN || s->phase == SESSION_CLOSING)
+        session_leave_stream(s, stream_end);
+    session_stop_backend(s);
+    session_check_over(s);
+}
+
+void session_lost(struct session *s, const char *why)
+{
+    if (s->phase == SESSION_OVER)
+        return;
+    bool opening = s->phase == SESSION_OPENING;
+
+    session_note_end(s, WS_CODE_ABNORMAL, why, strlen(why), CLOSED_BY_CLIENT);
+    session_leave_stream(s, stream_abort);
+    if (opening)
+        session_drop_backend(s);
+    session_stop_backend(s);
+    session_check_over(s);
+}
+
+void session_stalled(struct session *s, uint16_t code, const char *why)
+{
+    if (s->phase != SESSION_OPEN)
+        return;
+    session_note_end(s, code, why, strlen(why), CLOSED_BY_SERVER);
+    session_send_close(s, code,
+                       why); /* behind what is queued: a client that comes back to life hears it */
+    session_leave_stream(s, stream_end);
+    session_stop_backend(s);
+    session_check_over(s);
+}
+
+void session_balance(struct session *s)
+{
+    struct backend *b = s->backend;
+    bool loopback = b != NULL && b->ops->loopback;
+    bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
+    bool backend_full = b != NULL && !loopback && b->ops->queued(b) > 0;
+    bool hold_backend = client_full && s->phase == SESSION_OPEN;
+    bool hold_client = (backend_full && s->phase == SESSION_OPEN) || (loopback && client_full);
+
+    if (b != NULL && !loopback && hold_backend != s->backend_paused && !s->backend_stopped) {
+        s->backend_paused = hold_backend;
+        s->stalls_client += hold_backend;
+        b->ops->pause(b, hold_backend);
+    }
+    if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
+        s->client_paused = hold_client;
+        s->stalls_backend += hold_client;
+        stream_pause(s->stream, hold_client);
+    }
+    session_time_stalls(s, client_full, backend_full);
+}
+
+/* ---- what the client's side tells ---- */
+
+static void on_client_data(void *owner, uint8_t *p, size_t n)
+{
+    struct session *s = owner;
+
+    session_input(s, p, n);
+    session_balance(s);
+}
+
+static void on_client_drained(void *owner)
+{
+    struct session *s = owner;
+
+    session_flush_pong(s);
+    session_balance(s);
+}
+
+static void on_client_closed(void *owner, int err)
+{
+    session_lost(owner, err == 0 ? "the client left without a Close" : strerror(err));
+}
+
+static const struct stream_events client_events = {on_client_data, on_client_drained,
+                                                   on_client_closed};
+
+/* ---- what the backend tells ---- */
+
+static void session_begin(struct session *s)
+{
+    s->phase = SESSION_OPEN;
+    s->was_open = true;
+    session_time_start(s);
+}
+
+static void on_backend_opened(void *owner)
+{
+    struct session *s = owner;
+
+    s->backend->ops->describe(s->backend, s->backend_text, sizeof s->backend_text);
+    if (s->phase != SESSION_OPENING)
+        return;
+    session_begin(s);
+    stream_upgrade(s->stream, s->accept, slice_from(s->subprotocol));
+}
+
+/* errors: close. Page script cannot see an HTTP status, but it sees a close code. */
+static void refuse_by_close(struct session *s, int status, const char *why)
+{
+    uint16_t code = status == 503   ? WS_CODE_TRY_LATER
+                    : status == 502 ? WS_CODE_BAD_GATEWAY
+                                    : WS_CODE_INTERNAL;
+
+    handler_log(s->stream, status, why);
+    session_begin(s);
+    stream_upgrade(s->stream, s->accept, slice_from(s->subprotocol));
+    session_close(s, code, why, CLOSED_BY_SERVER);
+}
+
+static void on_backend_failed(void *owner, int status, const char *why)
+{
+    struct session *s = owner;
+    struct backend *b = s->backend;
+
+    s->backend = NULL;
+    if (s->phase == SESSION_OPENING && s->route->settings.errors == ERRORS_CLOSE)
+        refuse_by_close(s, status, why);
+    else if (s->phase == SESSION_OPENING)
+        session_refuse(s, status, why);
+    b->ops->close(b);
+    session_check_over(s);
+}
+
+static void on_backend_data(void *owner, uint8_t *p, size_t n)
+{
+    struct session *s = owner;
+
+    session_output(s, p, n);
+    session_balance(s);
+}
+
+static void on_backend_eof(void *owner)
+{
+    struct session *s = owner;
+
+    if (s->backend->ops->reports_exit) {
+        s->exit_awaited = true;
+        s->waiting_since = s->worker->now;
+        session_time_hurry(s, SESSION_EXIT_WAIT);
+        return;
+    }
+    session_backend_done(s);
+}
+
+void session_backend_done(struct session *s)
+{
+    s->exit_awaited = false;
+    session_output_end(s);
+    session_close(s, WS_CODE_NORMAL, "", CLOSED_BY_BACKEND);
+}
+
+static void on_backend_drained(void *owner)
+{
+    session_balance(owner);
+}
+
+/* The Close that tells how a program ended. Reasons are for people, codes for programs. */
+static void close_by_end(struct session *s, const struct backend_end *end)
+{
+    char reason[64];
+    const char *name;
+
+    switch (end->how) {
+    case BACKEND_CLEAN:
+        session_close(s, WS_CODE_NORMAL, "", CLOSED_BY_BACKEND);
+        break;
+    case BACKEND_EXITED:
+        snprintf(reason, sizeof reason, "exit %d", end->number);
+        session_close(s, end->number == 0 ? WS_CODE_NORMAL : (uint16_t)(4000 + end->number), reason,
+                      CLOSED_BY_BACKEND);
+        break;
+    case BACKEND_SIGNALED:
+        name = sigabbrev_np(end->number);
+        snprintf(reason, sizeof reason, name != NULL ? "signal SIG%s" : "signal %s%d",
+                 name != NULL ? name : "", end->number);
+        session_close(s, (uint16_t)(4300 + end->number), reason, CLOSED_BY_BACKEND);
+        break;
+    case BACKEND_BROKE:
+        session_close(s, WS_CODE_INTERNAL, end->why, CLOSED_BY_BACKEND);
+        break;
+    }
+}
+
+static void on_backend_ended(void *owner, const struct backend_end *end)
+{
+    struct session *s = owner;
+
+    s->exit_awaited = false;
+    s->exit_how = end->how;
+    s->exit_number = end->number;
+    session_output_end(s);
+    close_by_end(s, end);
+    s->input_open = false;
+    session_drop_backend(s);
+    session_balance(s);
+    session_check_over(s);
+}
+
+static const struct backend_events backend_events = {
+    .opened = on_backend_opened,
+    .failed = on_backend_failed,
+    .data = on_backend_data,
+    .eof = on_backend_eof,
+    .drained = on_backend_drained,
+    .ended = on_backend_ended,
+};
+
+/* ---- beginning ---- */
+
+static struct session *session_new(const struct session_open *o)
+{
+    const struct route *route = o->route;
+    struct session *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->subprotocol = slice_dup(o->subprotocol);
+    if (s->subprotocol == NULL) {
+        free(s);
+        return NULL;
+    }
+    s->magic = SESSION_MAGIC;
+    s->worker = o->stream->worker;
+    s->stream = o->stream;
+    s->route = route;
+    s->framing = route->framing;
+    s->ticket = o->ticket;
+    s->id = ++s->worker->next_id;
+    s->code = WS_CODE_ABNORMAL;
+    s->input_open = true;
+    s->opened_at = s->last_data = s->worker->now;
+    s->opcode_out = route->settings.frames == FRAMES_TEXT     ? WS_TEXT
+                    : route->settings.frames == FRAMES_BINARY ? WS_BINARY
+                                                              : s->framing->opcode_out;
+    memcpy(s->accept, o->accept, sizeof s->accept);
+    ws_reader_init(&s->reader, s->framing->assembles ? route->settings.max_message : 0, 0);
+    return s;
+}
+
+static void session_enlist(struct session *s)
+{
+    struct sessions *all = s->worker->sessions;
+
+    s->next = all->first;
+    s->prev = &all->first;
+    if (all->first != NULL)
+        all->first->prev = &s->next;
+    all->first = s;
+    all->count++;
+    config_retain(s->route->config);
+}
+
+static void make_unique(char out[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t random[16] = {0};
+
+    (void)!getrandom(random, sizeof random, GRND_NONBLOCK);
+    for (size_t i = 0; i < sizeof random; i++) {
+        out[2 * i] = digits[random[i] >> 4];
+        out[2 * i + 1] = digits[random[i] & 15];
+    }
+    out[32] = '\0';
+}
+
+void session_start(const struct session_open *o)
+{
+    struct worker *w = o->stream->worker;
+    struct session *s = session_new(o);
+    char unique[33];
+
+    if (s == NULL || session_log_start(s) < 0) {
+        if (s != NULL)
+            free(s->subprotocol);
+        free(s);
+        limits_leave(w->limits, o->ticket);
+        handler_log(o->stream, 503, "out of memory");
+        stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+        return;
+    }
+    session_enlist(s);
+    s->stream->events = &client_events;
+    s->stream->owner = s;
+    make_unique(unique);
+    const struct backend_open how = {
+        .worker = w,
+        .route = o->route,
+        .request = o->stream->request,
+        .subprotocol = o->subprotocol,
+        .id = s->id,
+        .unique = unique,
+        .events = &backend_events,
+        .owner = s,
+    };
+    s->backend = o->route->backend->open(&how);
+    if (s->backend == NULL) {
+        session_refuse(s, 503, "out of memory, try again later");
+        session_check_over(s);
+    }
+}
+
+void sessions_shut(struct worker *w, const char *reason)
+{
+    struct session *next;
+
+    for (struct session *s = w->sessions->first; s != NULL; s = next) {
+        next = s->next;
+        session_close(s, WS_CODE_GOING_AWAY, reason, CLOSED_BY_SERVER);
+        session_stop_backend(s);
+    }
+}
+
+void sessions_drop(struct worker *w)
+{
+    struct session *next;
+
+    for (struct session *s = w->sessions->first; s != NULL; s = next) {
+        next = s->next;
+        session_drop_backend(s);
+        session_lost(s, "shutdown");
+        session_check_over(s);
+    }
+}

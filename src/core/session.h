@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_SESSION_H
+#define WSLUICE_CORE_SESSION_H
+
+/*
+ * A session: one WebSocket bound to one backend. It begins when the handshake has been judged
+ * right, opens its backend, sends the 101 or a refusal, and ends with one log line when both sides
+ * are over. It owns itself: the worker's list holds it until then.
+ */
+#include "core/config.h"
+#include "core/stream.h"
+
+struct session;
+struct limits_ticket;
+
+/* All sessions of a worker. */
+struct sessions {
+    struct session *first;
+    size_t count;
+};
+
+struct session_open {
+    struct stream *stream;
+    const struct route *route;
+    const char *accept;           /* Sec-WebSocket-Accept */
+    struct slice subprotocol;     /* chosen; empty: none */
+    struct limits_ticket *ticket; /* the session's from now on */
+};
+
+/* Takes the stream over. On failure the stream has been answered already. */
+void session_start(const struct session_open *o);
+
+/* Ends every session politely: Close 1001 to the client, the ladder for the program. */
+void sessions_shut(struct worker *w, const char *reason);
+
+/* Drops what is left of every session, now. Their log lines are written. */
+void sessions_drop(struct worker *w);
+
+#endif

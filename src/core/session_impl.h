@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_SESSION_IMPL_H
+#define WSLUICE_CORE_SESSION_IMPL_H
+
+/*
+ * The inside of a session, for session*.c only:
+ *
+ *   session.c        life: opening, every way it ends, what happens when
+ *   session_in.c     client to backend
+ *   session_out.c    backend to client
+ *   session_time.c   heartbeat, idle, stalls: one timer
+ *   session_log.c    the line at the end
+ *
+ * The two sides end apart from each other. `phase` is the client's side:
+ *
+ *   OPENING  the backend is being opened, no 101 yet
+ *   OPEN     frames both ways
+ *   CLOSING  we have sent a Close and wait for the client's
+ *   OVER     no stream any more
+ *
+ * and `backend` is NULL once that side is over. When both are, the session ends.
+ */
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "core/backend.h"
+#include "core/session.h"
+#include "proto/framing.h"
+#include "proto/handshake.h"
+#include "proto/ws.h"
+
+#define SESSION_MAGIC 0x5e5510f1U
+/* A program that closed its output is about to exit, nearly always: so long we wait for its status.
+ * Seconds. */
+#define SESSION_EXIT_WAIT 1.0
+#define SESSION_RTTS 8 /* round trips kept for the median */
+
+enum session_phase { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_OVER };
+enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
+
+struct session {
+    uint32_t magic;
+    uint8_t phase;        /* enum session_phase */
+    uint8_t closer;       /* enum session_closer: who ended it first */
+    bool was_open;        /* the 101 was sent */
+    bool input_open;      /* what the client sends still goes to the backend */
+    bool backend_ended;   /* its `ended` came */
+    bool backend_stopped; /* its ladder was started */
+    bool backend_paused;  /* we do not read it */
+    bool client_paused;
+    bool exit_awaited; /* backend eof came; its exit status may follow */
+    uint8_t carry_len; /* out: bytes of an unfinished character */
+    uint8_t carry[FRAMING_CARRY_MAX];
+    uint8_t opcode_out;
+    uint16_t code; /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
+    struct worker *worker;
+    struct session *next, **prev;
+    struct reap reap;
+    const struct route *route;
+    const struct framing *framing;
+    struct stream *stream;   /* NULL when OVER */
+    struct backend *backend; /* NULL when that side is over */
+    struct limits_ticket *ticket;
+    uint64_t id;
+
+    /* client to backend */
+    struct ws_reader reader;
+    struct utf8_state in_utf8;
+    struct buf held;       /* the beginning of a frame cut in two by a read */
+    struct buf in_message; /* an unfinished client message, for framings that assemble */
+    struct buf late_pong;  /* the answer to the last ping, while the client does not read */
+
+    /* backend to client */
+    struct framing_state out_state;
+    struct buf out_message; /* an unfinished message of the backend */
+
+    /* worker time, see session_time.c */
+    ev_timer timer;
+    double opened_at, last_data;
+    double ping_at;                     /* when the unanswered ping was sent; 0: none */
+    uint64_t ping_mark;                 /* what the client's system had acknowledged then */
+    double waiting_since;               /* CLOSING, or exit_awaited: since when */
+    double partial_since;               /* out_message has waited since; 0: nothing waits */
+    double client_stall, backend_stall; /* since when no byte of its queue moved; 0: no queue */
+    uint64_t client_mark, backend_mark; /* what was delivered then */
+    float interval;                     /* heartbeat with its jitter */
+    float rtt[SESSION_RTTS];            /* ms, the last ones */
+    uint32_t rtt_count;
+
+    /* for the log */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
+    uint64_t stalls_client, stalls_backend;
+    char *origin_text;     /* client address and path, one allocation; see session_log.c */
+    char *reason;          /* of the close, in words; owned */
+    char backend_text[40]; /* pid or server address */
+    int exit_how, exit_number;
+
+    char *subprotocol;
+    char accept[HANDSHAKE_ACCEPT_SIZE]; /* until the 101 */
+};
+
+/* session.c: the ends. Each may be called in any phase, and does nothing when it is too late for
+ * it. */
+
+/* We end it: a Close, then the client's is awaited for close-timeout. The backend is finished and
+ * stopped, unless it is the backend that ended (who): that may still take input. */
+void session_close(struct session *s, uint16_t code, const char *reason, enum session_closer who);
+/* The client broke the rules: Close, nothing more is read. */
+void session_fail(struct session *s, uint16_t code, const char *reason);
+/* The client's Close came and is answered with the same code. */
+void session_client_close(struct session *s, uint16_t code, const uint8_t *reason, size_t len);
+/* The connection is gone or must go, without a Close. */
+void session_lost(struct session *s, const char *why);
+/* One side took nothing for stall-timeout: a Close is left behind what is queued, nothing is waited
+ * for. */
+void session_stalled(struct session *s, uint16_t code, const char *why);
+/* Applies backpressure: after anything was written to either side. */
+void session_balance(struct session *s);
+/* The backend has sent all: its tail goes out, then Close 1000. */
+void session_backend_done(struct session *s);
+
+/* session_in.c */
+void session_input(struct session *s, uint8_t *p, size_t n);
+void session_input_release(struct session *s);
+void session_flush_pong(struct session *s);
+
+/* session_out.c */
+void session_output(struct session *s, uint8_t *p, size_t n);
+void session_output_end(
+    struct session *s); /* the backend's last bytes: the unterminated tail goes out */
+void session_output_partial(struct session *s); /* `partial-lines` ran out */
+void session_output_release(struct session *s);
+void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n);
+
+/* session_time.c */
+void session_time_start(struct session *s);
+void session_time_stop(struct session *s);
+/* Keeps the stall clocks: which queues are above zero now. */
+void session_time_stalls(struct session *s, bool client_full, bool backend_full);
+/* Something now has a deadline at most `seconds` from now. */
+void session_time_hurry(struct session *s, double seconds);
+void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
+
+/* session_log.c */
+int session_log_start(
+    struct session *s); /* keeps what the line needs of the request; -1 without memory */
+void session_log_end(struct session *s);
+
+#endif

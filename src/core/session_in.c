@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Client to backend. A chunk of the worker's receive buffer is walked over once; payloads are
+ * unmasked towards the front of the chunk, each right behind the one before with the framing's
+ * prefix and suffix between them, over headers that have been read. What several frames hold so
+ * leaves in one write, without a copy into another buffer:
+ *
+ *    received   | hdr | payload 1 | hdr | payload 2 | hdr | payload 3 (unfinished)
+ *    region       payload 1\n payload 2\n            -> write;  payload 3 is copied to in_message
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "core/session_impl.h"
+
+/* One pass over a chunk. */
+struct input {
+    struct session *s;
+    uint8_t *start, *end; /* region of bytes ready to leave; NULL: none */
+    size_t pongs;         /* bytes of pong frames gathered in worker->tx */
+    bool failed;
+};
+
+static void flush_pongs(struct input *in)
+{
+    if (in->pongs > 0)
+        stream_write(in->s->stream, in->s->worker->tx, in->pongs);
+    in->pongs = 0;
+}
+
+/* To where client messages go: the backend, or straight back. */
+static void deliver(struct input *in, const uint8_t *p, size_t n)
+{
+    struct session *s = in->s;
+
+    if (n == 0)
+        return;
+    if (s->backend == NULL || !s->input_open) {
+        s->dropped += n;
+    } else if (s->backend->ops->loopback) {
+        flush_pongs(in); /* what was asked first is answered first */
+        stream_write(s->stream, p, n);
+    } else {
+        s->backend->ops->write(s->backend, p, n);
+    }
+}
+
+static void flush_region(struct input *in)
+{
+    if (in->start != NULL)
+        deliver(in, in->start, (size_t)(in->end - in->start));
+    in->start = in->end = NULL;
+}
+
+static void fail(struct input *in, uint16_t code, const char *why)
+{
+    flush_region(in); /* whole messages before the bad one count */
+    flush_pongs(in);
+    in->failed = true;
+    session_fail(in->s, code, why);
+}
+
+static void no_memory(struct input *in)
+{
+    fail(in, WS_CODE_INTERNAL, "out of memory");
+}
+
+static void message_done(struct session *s, uint64_t n)
+{
+    s->messages_in++;
+    if (s->backend != NULL && s->backend->ops->loopback) {
+        s->messages_out++;
+        s->bytes_out += n;
+    }
+}
+
+static bool text_ok(struct session *s, const struct ws_frame *f, const uint8_t *plain)
+{
+    if (f->opcode != WS_TEXT)
+        return true;
+    return utf8_feed(&s->in_utf8, plain, f->len) && (!f->end || utf8_complete(&s->in_utf8));
+}
+
+static size_t put_prefix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
+{
+    return s->framing->prefix != NULL ? s->framing->prefix(out, len, opcode) : 0;
+}
+
+static size_t put_suffix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
+{
+    return s->framing->suffix != NULL ? s->framing->suffix(out, len, opcode) : 0;
+}
+
+/* A message that lies whole in the chunk: the usual case. payload is writable, being in the
+ * worker's buffer. */
+static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct session *s = in->s;
+    uint8_t prefix[FRAMING_PREFIX_MAX], suffix[FRAMING_SUFFIX_MAX];
+    size_t before = put_prefix(s, prefix, f->len, f->opcode);
+    size_t behind = put_suffix(s, suffix, f->len, f->opcode);
+
+    /* The frame's own header is at least 6 bytes, so this nearly always fits; WORKER_HEADROOM
+     * covers the first one. */
+    if (in->start != NULL && in->end + before + behind > payload)
+        flush_region(in);
+    uint8_t *at = in->start != NULL ? in->end : payload - before - behind;
+
+    ws_unmask(at + before, payload, f->len, f->key);
+    if (f->opcode == WS_TEXT && !utf8_valid(at + before, f->len)) {
+        fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
+        return;
+    }
+    memcpy(at, prefix, before);
+    memcpy(at + before + f->len, suffix, behind);
+    if (in->start == NULL)
+        in->start = at;
+    in->end = at + before + f->len + behind;
+    message_done(s, f->len);
+}
+
+/* A message in several pieces: gathered in in_message, with room for the prefix left in front. */
+static void take_piece(struct input *in, const struct ws_frame *f)
+{
+    struct session *s = in->s;
+    struct buf *m = &s->in_message;
+
+    if (f->begin) {
+        s->in_utf8 = (struct utf8_state){0};
+        if (buf_reserve(m, FRAMING_PREFIX_MAX + f->len) == NULL) {
+            no_memory(in);
+            return;
+        }
+        buf_added(m, FRAMING_PREFIX_MAX);
+    }
+    uint8_t *to = buf_reserve(m, f->len + FRAMING_SUFFIX_MAX);
+    if (to == NULL) {
+        no_memory(in);
+        return;
+    }
+    ws_unmask(to, f->payload, f->len, f->key);
+    if (!text_ok(s, f, to)) {
+        fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
+        return;
+    }
+    buf_added(m, f->len);
+    if (!f->end)
+        return;
+
+    uint8_t prefix[FRAMING_PREFIX_MAX];
+    size_t len = buf_len(m) - FRAMING_PREFIX_MAX;
+    size_t before = put_prefix(s, prefix, len, f->opcode);
+    uint8_t *body = buf_data(m) + FRAMING_PREFIX_MAX;
+    size_t behind = put_suffix(s, body + len, len, f->opcode);
+
+    memcpy(body - before, prefix, before);
+    flush_region(in);
+    deliver(in, body - before, before + len + behind);
+    buf_release(m);
+    message_done(s, len);
+}
+
+/* Framings that hand bytes on as they arrive. */
+static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct session *s = in->s;
+    uint8_t *at = in->start != NULL ? in->end : payload;
+
+    if (f->begin)
+        s->in_utf8 = (struct utf8_state){0};
+    ws_unmask(at, payload, f->len, f->key);
+    if (!text_ok(s, f, at)) {
+        fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
+        return;
+    }
+    if (in->start == NULL)
+        in->start = at;
+    in->end = at + f->len;
+    if (f->end)
+        message_done(s, f->len);
+}
+
+static void take_data(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct session *s = in->s;
+
+    s->bytes_in += f->len;
+    s->last_data = s->worker->now;
+    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty) {
+        flush_region(in);
+        s->messages_in++;
+        s->input_open = false;
+        if (s->backend != NULL)
+            s->backend->ops->finish(s->backend);
+        return;
+    }
+    if (!s->framing->assembles)
+        take_bytes(in, f, payload);
+    else if (f->begin && f->end)
+        take_whole(in, f, payload);
+    else
+        take_piece(in, f);
+}
+
+static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
+{
+    struct session *s = in->s;
+    uint8_t frame[2 + WS_CONTROL_MAX];
+    size_t len = ws_write_header(frame, WS_PONG, n);
+
+    memcpy(frame + len, payload, n);
+    len += n;
+    if (s->phase != SESSION_OPEN)
+        return;
+    if (stream_queued(s->stream) > 0) {
+        /* A client that pings but does not read gets one answer, to its last ping (RFC 6455,
+         * section 5.5.3). */
+        buf_release(&s->late_pong);
+        if (buf_append(&s->late_pong, frame, len) < 0)
+            s->dropped += len;
+        return;
+    }
+    if (s->backend != NULL && s->backend->ops->loopback)
+        flush_region(in);
+    /* A pong is shorter than its ping, so those of one chunk always fit. */
+    memcpy(s->worker->tx + in->pongs, frame, len);
+    in->pongs += len;
+}
+
+static void take_control(struct input *in, const struct ws_frame *f)
+{
+    struct session *s = in->s;
+    uint8_t payload[WS_CONTROL_MAX];
+    uint16_t code, wrong;
+
+    ws_unmask(payload, f->payload, f->len, f->key);
+    switch (f->opcode) {
+    case WS_PING:
+        answer_ping(in, payload, f->len);
+        break;
+    case WS_PONG:
+        session_time_pong(s, payload, f->len);
+        break;
+    default:
+        wrong = ws_check_close(payload, f->len, &code);
+        if (wrong != 0) {
+            fail(in, wrong,
+                 wrong == WS_CODE_PROTOCOL ? "malformed Close" : "Close reason that is not UTF-8");
+            return;
+        }
+        flush_region(in);
+        flush_pongs(in);
+        in->failed = true; /* nothing behind a Close counts */
+        session_client_close(s, code, payload + 2, f->len > 2 ? f->len - 2 : 0);
+    }
+}
+
+/* Puts the bytes held back in front of the chunk, into its head room. */
+static void unhold(struct session *s, uint8_t **p, size_t *n)
+{
+    size_t held = buf_len(&s->held);
+
+    if (held == 0)
+        return;
+    assert(held <= WS_HELD_MAX && WS_HELD_MAX + FRAMING_PREFIX_MAX <= WORKER_HEADROOM);
+    *p -= held;
+    *n += held;
+    memcpy(*p, buf_data(&s->held), held);
+    buf_release(&s->held);
+}
+
+void session_input(struct session *s, uint8_t *p, size_t n)
+{
+    struct input in = {.s = s};
+    struct ws_frame f;
+    size_t used;
+
+    unhold(s, &p, &n);
+    while (n > 0 && !in.failed) {
+        switch (ws_reader_next(&s->reader, p, n, &used, &f)) {
+        case WS_EV_DATA:
+            take_data(&in, &f, p + (f.payload - p));
+            break;
+        case WS_EV_CONTROL:
+            take_control(&in, &f);
+            break;
+        case WS_EV_ERROR:
+            fail(&in, f.code, f.why);
+            break;
+        case WS_EV_MORE:
+            if (used == 0 && buf_append(&s->held, p, n) < 0)
+                no_memory(&in);
+            used = used == 0 ? n : used;
+            break;
+        }
+        p += used;
+        n -= used;
+    }
+    flush_region(&in);
+    if (!in.failed)
+        flush_pongs(&in);
+}
+
+void session_flush_pong(struct session *s)
+{
+    if (buf_len(&s->late_pong) == 0 || s->phase != SESSION_OPEN)
+        return;
+    stream_write(s->stream, buf_data(&s->late_pong), buf_len(&s->late_pong));
+    buf_release(&s->late_pong);
+}
+
+void session_input_release(struct session *s)
+{
+    buf_release(&s->held);
+    buf_release(&s->in_message);
+    buf_release(&s->late_pong);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The line a session leaves at its end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/session_impl.h"
+
+int session_log_start(struct session *s)
+{
+    const struct request *r = s->stream->request;
+    bool with_query = s->route->config->log_query && r->query.p != NULL;
+    char client[ADDR_TEXT_MAX];
+    size_t query = with_query ? r->query.len + 1 : 0;
+    size_t n, path = strlen(r->path);
+
+    addr_format(&r->client, client);
+    n = strlen(client) + 1;
+    s->origin_text = malloc(n + path + query + 1);
+    if (s->origin_text == NULL)
+        return -1;
+    memcpy(s->origin_text, client, n);
+    memcpy(s->origin_text + n, r->path, path);
+    if (with_query) {
+        s->origin_text[n + path] = '?';
+        memcpy(s->origin_text + n + path + 1, r->query.p, r->query.len);
+    }
+    s->origin_text[n + path + query] = '\0';
+    return 0;
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Milliseconds, of the last SESSION_RTTS; negative when none was measured. */
+static double median_rtt(const struct session *s)
+{
+    float sorted[SESSION_RTTS];
+    size_t n = s->rtt_count < SESSION_RTTS ? s->rtt_count : SESSION_RTTS;
+
+    if (n == 0)
+        return -1;
+    memcpy(sorted, s->rtt, n * sizeof sorted[0]);
+    qsort(sorted, n, sizeof sorted[0], compare_floats);
+    return (double)sorted[n / 2];
+}
+
+static const char *describe_exit(const struct session *s, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (s->exit_how == BACKEND_EXITED)
+        snprintf(out, size, "%d", s->exit_number);
+    else if (s->exit_how == BACKEND_SIGNALED)
+        snprintf(out, size, "signal %d", s->exit_number);
+    return out;
+}
+
+void session_log_end(struct session *s)
+{
+    static const char *const closers[] = {"nobody", "client", "backend", "server"};
+    const char *client = s->origin_text;
+    const char *path = client + strlen(client) + 1;
+    char exit_text[24];
+    double rtt = median_rtt(s);
+    const struct log_field f[] = {
+        LOG_I("id", s->id),
+        LOG_C("client", client),
+        LOG_C("path", path),
+        LOG_C("route", s->route->path),
+        LOG_C("backend", s->route->backend->name),
+        LOG_C("address", s->backend_text),
+        LOG_C("subprotocol", s->subprotocol),
+        LOG_F("duration", s->worker->now - s->opened_at),
+        LOG_I("messages_in", s->messages_in),
+        LOG_I("bytes_in", s->bytes_in),
+        LOG_I("messages_out", s->messages_out),
+        LOG_I("bytes_out", s->bytes_out),
+        LOG_I("dropped", s->dropped),
+        LOG_I("code", s->code),
+        LOG_C("closed_by", closers[s->closer]),
+        LOG_C("reason", s->reason),
+        LOG_C("exit", describe_exit(s, exit_text, sizeof exit_text)),
+        LOG_F("rtt_ms", rtt),
+    };
+    size_t n = sizeof f / sizeof f[0];
+
+    if (s->was_open) /* a refusal has a line of its own */
+        log_fields(&s->worker->log, LOG_INFO, "session closed", f, rtt < 0 ? n - 1 : n);
+    free(s->origin_text);
+    free(s->reason);
+    free(s->subprotocol);
+}

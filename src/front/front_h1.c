@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+#include "front/front_h1.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/config.h"
+#include "core/handler.h"
+#include "io/io.h"
+#include "proto/handshake.h"
+
+#define H1_MAGIC 0x68310001U
+#define LINGER 2.0 /* seconds a connection may take to end politely, while nothing moves */
+#define LINGER_BYTES (1U << 20) /* of input thrown away meanwhile */
+
+/*
+ *   HEAD ---> HANDLING ---> UPGRADED ---> ENDING ---> CLOSED
+ *    ^            |                          ^
+ *    +-- (keep) --+----------- (close) ------+
+ */
+enum h1_state { H1_HEAD, H1_HANDLING, H1_UPGRADED, H1_ENDING, H1_CLOSED };
+
+/* What is needed only while a request is read and answered. */
+struct h1_request {
+    struct http1_parser parser;
+    struct buf bytes; /* the head, and what came behind it */
+    struct request request;
+};
+
+struct h1 {
+    struct front_conn conn;
+    uint32_t magic;
+    uint8_t state;   /* enum h1_state */
+    bool keep_alive; /* the answer under way leaves the connection open */
+    struct stream stream;
+    struct io io;
+    struct h1_request *req;
+    ev_timer deadline;  /* HEAD: of the head; ENDING: of lingering */
+    uint64_t marked;    /* ENDING: delivered when the deadline was set */
+    uint64_t discarded; /* ENDING: input thrown away */
+    struct reap reap;
+    union addr client, server;
+};
+
+static const struct io_events io_events_head, io_events_upgraded, io_events_ending;
+
+static struct h1 *h1_of(struct stream *s)
+{
+    return (struct h1 *)((char *)s - offsetof(struct h1, stream));
+}
+
+static void h1_drop_request(struct h1 *h)
+{
+    if (h->req == NULL)
+        return;
+    request_release(&h->req->request);
+    buf_release(&h->req->bytes);
+    free(h->req);
+    h->req = NULL;
+    h->stream.request = NULL;
+}
+
+static void h1_release(struct reap *r)
+{
+    free((char *)r - offsetof(struct h1, reap));
+}
+
+static void h1_close(struct h1 *h)
+{
+    if (h->state == H1_CLOSED)
+        return;
+    h->state = H1_CLOSED;
+    h->magic = ~H1_MAGIC;
+    h->stream.events = NULL;
+    ev_timer_stop(h->stream.worker->loop, &h->deadline);
+    io_close(&h->io);
+    h1_drop_request(h);
+    connections_remove(h->stream.worker->connections, &h->conn);
+    h->reap.release = h1_release;
+    worker_reap(h->stream.worker, &h->reap);
+}
+
+static void h1_set_deadline(struct h1 *h, double seconds)
+{
+    struct ev_loop *loop = h->stream.worker->loop;
+
+    ev_timer_stop(loop, &h->deadline);
+    if (seconds <= 0)
+        return;
+    ev_timer_set(&h->deadline, seconds, 0);
+    ev_timer_start(loop, &h->deadline);
+}
+
+/* Flush, FIN, and read on until the client's FIN: closing with unread input would send RST, which
+ * destroys what it has not read yet (RFC 9112, section 9.6). */
+static void h1_linger(struct h1 *h)
+{
+    h1_drop_request(h);
+    h->state = H1_ENDING;
+    h->io.events = &io_events_ending;
+    h->stream.events = NULL;
+    h->marked = h->io.sent;
+    io_finish(&h->io);
+    io_read_start(&h->io);
+    h1_set_deadline(h, LINGER);
+}
+
+static void h1_await_head(struct h1 *h)
+{
+    h1_drop_request(h);
+    h->state = H1_HEAD;
+    h->io.events = &io_events_head;
+    h->stream.events = NULL;
+    h1_set_deadline(h, h->stream.worker->config->handshake_timeout);
+    io_read_start(&h->io);
+}
+
+/* ---- the stream, as handlers use it ---- */
+
+static void h1_respond(struct stream *s, const struct response *r)
+{
+    struct h1 *h = h1_of(s);
+    uint64_t length = r->length > 0 ? r->length : r->body.len;
+    char head[2048];
+
+    h->keep_alive = !r->close && h->req != NULL && h->req->parser.head.keep_alive &&
+                    buf_len(&h->req->bytes) == h->req->parser.length;
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\n"
+                     "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
+                     r->status, http_reason(r->status),
+                     r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8",
+                     (unsigned long long)length, r->fields != NULL ? r->fields : "",
+                     h->keep_alive ? "" : "Connection: close\r\n");
+    if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
+        abort();
+    if (!r->head_only && (size_t)n + r->body.len <= sizeof head) {
+        memcpy(head + n, r->body.p, r->body.len);
+        io_write(&h->io, head, (size_t)n + r->body.len);
+        return;
+    }
+    io_write(&h->io, head, (size_t)n);
+    if (!r->head_only && r->body.len > 0)
+        io_write(&h->io, r->body.p, r->body.len);
+}
+
+/* Bytes the client sent right behind its head are its first frames. They are handed on from the
+ * loop, like all data. */
+static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
+{
+    size_t n = buf_len(bytes) - head;
+
+    if (n == 0)
+        return;
+    uint8_t *p = h->stream.worker->rx + WORKER_HEADROOM;
+
+    memcpy(p, buf_data(bytes) + head, n);
+    h->stream.events->data(h->stream.owner, p, n);
+}
+
+/* The 101 is called for from the loop (a backend has opened), and is the caller's last act, so
+ * feeding early data here makes no upcall inside a downcall that anything depends on. */
+static void h1_upgrade(struct stream *s, const char *accept, struct slice subprotocol)
+{
+    struct h1 *h = h1_of(s);
+    struct h1_request *req = h->req;
+    char head[HTTP1_HEAD_MAX / 4];
+    int n = snprintf(
+        head, sizeof head,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: %s\r\n%s%.*s%s\r\n",
+        accept, subprotocol.len > 0 ? "Sec-WebSocket-Protocol: " : "", (int)subprotocol.len,
+        subprotocol.len > 0 ? subprotocol.p : "", subprotocol.len > 0 ? "\r\n" : "");
+
+    if (n < 0 || (size_t)n >= sizeof head)
+        abort();
+    h->req = NULL;
+    h->stream.request = NULL;
+    h->state = H1_UPGRADED;
+    h->io.events = &io_events_upgraded;
+    h1_set_deadline(h, 0);
+    io_write(&h->io, head, (size_t)n);
+    io_read_start(&h->io);
+    h1_feed_early(h, &req->bytes, req->parser.length);
+    request_release(&req->request);
+    buf_release(&req->bytes);
+    free(req);
+}
+
+static void h1_write(struct stream *s, const void *p, size_t n)
+{
+    io_write(&h1_of(s)->io, p, n);
+}
+
+static size_t h1_queued(const struct stream *s)
+{
+    return io_queued(&h1_of((struct stream *)(uintptr_t)s)->io);
+}
+
+static void h1_pause(struct stream *s, bool paused)
+{
+    if (paused)
+        io_read_stop(&h1_of(s)->io);
+    else
+        io_read_start(&h1_of(s)->io);
+}
+
+static uint64_t h1_delivered(const struct stream *s)
+{
+    const struct io *io = &h1_of((struct stream *)(uintptr_t)s)->io;
+
+    return io->sent - io_unacked(io);
+}
+
+static size_t h1_pending(const struct stream *s)
+{
+    const struct io *io = &h1_of((struct stream *)(uintptr_t)s)->io;
+
+    return io_queued(io) + io_unacked(io);
+}
+
+static double h1_last_rx(const struct stream *s)
+{
+    return h1_of((struct stream *)(uintptr_t)s)->io.last_rx;
+}
+
+static double h1_last_tx(const struct stream *s)
+{
+    return h1_of((struct stream *)(uintptr_t)s)->io.last_tx;
+}
+
+static bool h1_peer_finished(const struct stream *s)
+{
+    return io_peer_finished(&h1_of((struct stream *)(uintptr_t)s)->io);
+}
+
+static void h1_end(struct stream *s)
+{
+    struct h1 *h = h1_of(s);
+
+    if (h->state == H1_HANDLING && h->keep_alive && !io_finished(&h->io))
+        h1_await_head(h);
+    else if (h->state != H1_CLOSED)
+        h1_linger(h);
+}
+
+static void h1_abort(struct stream *s)
+{
+    h1_close(h1_of(s));
+}
+
+static const struct stream_ops h1_stream_ops = {
+    .respond = h1_respond,
+    .upgrade = h1_upgrade,
+    .write = h1_write,
+    .queued = h1_queued,
+    .pause = h1_pause,
+    .delivered = h1_delivered,
+    .pending = h1_pending,
+    .last_rx = h1_last_rx,
+    .last_tx = h1_last_tx,
+    .peer_finished = h1_peer_finished,
+    .end = h1_end,
+    .abort = h1_abort,
+};
+
+/* ---- reading a head ---- */
+
+static void h1_refuse(struct h1 *h, int status, const char *why)
+{
+    char client[ADDR_TEXT_MAX];
+
+    log_line(&h->stream.worker->log, LOG_INFO, "request refused",
+             LOG_C("client", addr_format(&h->client, client)), LOG_I("status", status),
+             LOG_C("reason", why));
+    stream_refuse(&h->stream, status, handshake_refusal_fields(status), why);
+}
+
+/* A whole head: reading stops until it is answered. */
+static void h1_handle(struct h1 *h)
+{
+    struct h1_request *req = h->req;
+    const char *why;
+    int status = request_init(&req->request, &req->parser.head, &why);
+
+    req->request.client = h->client;
+    req->request.server = h->server;
+    h->state = H1_HANDLING;
+    io_read_stop(&h->io);
+    h1_set_deadline(h, 0);
+    if (status != 0) {
+        h1_refuse(h, status, why);
+        return;
+    }
+    h->stream.request = &req->request;
+    handler_dispatch(&h->stream);
+}
+
+static void h1_on_head_data(void *owner, uint8_t *p, size_t n)
+{
+    struct h1 *h = owner;
+
+    if (h->req == NULL) {
+        h->req = calloc(1, sizeof *h->req);
+        if (h->req == NULL) {
+            h1_close(h);
+            return;
+        }
+        http1_init(&h->req->parser);
+    }
+    if (buf_append(&h->req->bytes, p, n) < 0) {
+        h1_close(h);
+        return;
+    }
+    switch (http1_feed(&h->req->parser, (const char *)buf_data(&h->req->bytes),
+                       buf_len(&h->req->bytes))) {
+    case HTTP1_MORE:
+        break;
+    case HTTP1_DONE:
+        h1_handle(h);
+        break;
+    case HTTP1_REFUSED:
+        h->state = H1_HANDLING;
+        h1_refuse(h, h->req->parser.status, h->req->parser.why);
+        break;
+    }
+}
+
+static void h1_on_gone(void *owner, int err)
+{
+    struct h1 *h = owner;
+
+    if (h->state == H1_HANDLING && h->stream.events != NULL)
+        h->stream.events->closed(h->stream.owner, err);
+    else
+        h1_close(h);
+}
+
+static void h1_on_eof(void *owner)
+{
+    h1_on_gone(owner, 0);
+}
+
+static void h1_on_drained(void *owner)
+{
+    struct h1 *h = owner;
+
+    if (h->stream.events != NULL && h->stream.events->drained != NULL)
+        h->stream.events->drained(h->stream.owner);
+}
+
+static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof, h1_on_drained,
+                                                h1_on_gone, h1_on_gone};
+
+/* ---- after the 101 ---- */
+
+static void h1_on_data(void *owner, uint8_t *p, size_t n)
+{
+    struct h1 *h = owner;
+
+    h->stream.events->data(h->stream.owner, p, n);
+}
+
+static void h1_on_upgraded_gone(void *owner, int err)
+{
+    struct h1 *h = owner;
+
+    h->stream.events->closed(h->stream.owner, err);
+}
+
+static void h1_on_upgraded_eof(void *owner)
+{
+    h1_on_upgraded_gone(owner, 0);
+}
+
+static const struct io_events io_events_upgraded = {h1_on_data, h1_on_upgraded_eof, h1_on_drained,
+                                                    h1_on_upgraded_gone, h1_on_upgraded_gone};
+
+/* ---- ending ---- */
+
+static void h1_on_discard(void *owner, uint8_t *p, size_t n)
+{
+    struct h1 *h = owner;
+    (void)p;
+
+    h->discarded += n;
+    if (h->discarded > LINGER_BYTES)
+        h1_close(h);
+}
+
+static void h1_on_ended(void *owner, int err)
+{
+    struct h1 *h = owner;
+
+    /* A client that has only ended its own side may still be reading what is queued. */
+    if (err == 0 && io_queued(&h->io) > 0)
+        return;
+    h1_close(h);
+}
+
+static void h1_on_ending_eof(void *owner)
+{
+    h1_on_ended(owner, 0);
+}
+
+static void h1_on_ending_drained(void *owner)
+{
+    struct h1 *h = owner;
+
+    if (h->io.read_ended)
+        h1_close(h);
+}
+
+static const struct io_events io_events_ending = {h1_on_discard, h1_on_ending_eof,
+                                                  h1_on_ending_drained, h1_on_ended, h1_on_ended};
+
+static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct h1 *h = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (h->state == H1_HEAD && h->req != NULL) {
+        h->state = H1_HANDLING;
+        h1_refuse(h, 408, "the request did not arrive in time");
+    } else if (h->state == H1_ENDING && io_queued(&h->io) > 0 && h->io.sent != h->marked) {
+        h->marked = h->io.sent;
+        h1_set_deadline(h, LINGER);
+    } else {
+        h1_close(h);
+    }
+}
+
+/* ---- the connection ---- */
+
+static void h1_conn_drop(struct front_conn *c)
+{
+    h1_close((struct h1 *)c);
+}
+
+static void h1_conn_go_away(struct front_conn *c)
+{
+    struct h1 *h = (struct h1 *)c;
+
+    if (h->state == H1_HEAD)
+        h1_close(h);
+}
+
+static void h1_open(struct worker *w, int fd, const union addr *client, const union addr *server)
+{
+    struct h1 *h = calloc(1, sizeof *h);
+
+    if (h == NULL) {
+        close(fd);
+        return;
+    }
+    h->magic = H1_MAGIC;
+    h->client = *client;
+    h->server = *server;
+    h->stream.ops = &h1_stream_ops;
+    h->stream.worker = w;
+    h->conn.drop = h1_conn_drop;
+    h->conn.go_away = h1_conn_go_away;
+    connections_add(w->connections, &h->conn);
+    ev_timer_init(&h->deadline, h1_on_deadline, 0, 0);
+    h->deadline.data = h;
+    io_open(&h->io, w, &io_raw_socket, fd, fd, &io_events_head, h);
+    h1_await_head(h);
+}
+
+const struct front_ops front_h1 = {"http/1.1", h1_open};

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Opens a session when a request asks for a WebSocket and may have one: handshake, origin, limits,
+ * in this order. */
+#include "core/backend.h"
+#include "core/limits.h"
+#include "core/session.h"
+#include "handler/handlers.h"
+#include "proto/handshake.h"
+
+static void refuse(struct stream *s, int status, const char *fields, const char *why)
+{
+    handler_log(s, status, why);
+    stream_refuse(s, status, fields, why);
+}
+
+/*
+ * A page of another site may open WebSockets to any address its visitor reaches, with the visitor's
+ * cookies (RFC 6455, section 10.2). Programs send no Origin and may come.
+ */
+static bool origin_allowed(const struct request *r, const struct text_list *origins)
+{
+    size_t count;
+    struct slice origin = http_head_get(r->head, "Origin", &count);
+
+    for (size_t i = 0; i < origins->count; i++) {
+        if (slice_is(slice_from("any"), origins->items[i]))
+            return true;
+    }
+    if (count != 1)
+        return count == 0;
+    for (size_t i = 0; i < origins->count; i++) {
+        if (slice_eq_nocase(origin, slice_from(origins->items[i])))
+            return true;
+    }
+    return origins->count == 0 && handshake_same_origin(origin, r->head->host, r->secure);
+}
+
+static void choose_subprotocol(const struct request *r, const struct route *route,
+                               struct slice *chosen)
+{
+    static const char *const binary[] = {"binary"};
+    const struct text_list *list = &route->settings.subprotocols;
+
+    *chosen = slice_of("", 0);
+    if (list->count > 0) {
+        if (!handshake_choose(r->head, list->items, list->count, chosen))
+            *chosen = slice_of("", 0);
+    } else if (!handshake_choose(r->head, binary, 1, chosen) &&
+               (!route->backend->any_subprotocol || !handshake_first_offer(r->head, chosen))) {
+        *chosen = slice_of("", 0);
+    }
+}
+
+static bool ws_wants(const struct config *c, const struct route *route, const struct request *r)
+{
+    (void)c;
+    return route != NULL && route->backend != NULL && handshake_wanted(r->head);
+}
+
+static void ws_handle(struct stream *s, const struct config *c, const struct route *route)
+{
+    const struct request *r = s->request;
+    char accept[HANDSHAKE_ACCEPT_SIZE];
+    struct session_open open = {.stream = s, .route = route, .accept = accept};
+    const char *why;
+    int status = handshake_check(r->head, accept, &why);
+
+    if (status != 0) {
+        refuse(s, status, handshake_refusal_fields(status), why);
+        return;
+    }
+    if (!origin_allowed(r, &route->settings.origins)) {
+        refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
+        return;
+    }
+    status = limits_admit(s->worker->limits, c, &r->client, &open.ticket, &why);
+    if (status != 0) {
+        refuse(s, status, "Retry-After: 1\r\n", why);
+        return;
+    }
+    choose_subprotocol(r, route, &open.subprotocol);
+    session_start(&open);
+}
+
+const struct handler_ops handler_ws = {"websocket", ws_wants, ws_handle};
+
+/* The last resort on a WebSocket route: says what is wanted. */
+static bool hint_wants(const struct config *c, const struct route *route, const struct request *r)
+{
+    (void)c;
+    (void)r;
+    return route != NULL && route->backend != NULL;
+}
+
+static void hint_handle(struct stream *s, const struct config *c, const struct route *route)
+{
+    bool is_get =
+        slice_is(s->request->head->method, "GET") || slice_is(s->request->head->method, "HEAD");
+    int status = is_get ? 426 : 405;
+    (void)c;
+    (void)route;
+
+    refuse(s, status, handshake_refusal_fields(status),
+           "this address speaks WebSocket; open it with a WebSocket client");
+}
+
+const struct handler_ops handler_hint = {"hint", hint_wants, hint_handle};

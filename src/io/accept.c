@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/accept.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ACCEPT_BUDGET 64    /* connections a turn: established sessions get theirs */
+#define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
+#define COMPLAINT_EVERY 1.0 /* seconds between log lines about it */
+#define BACKLOG 4096        /* the kernel cuts it to net.core.somaxconn */
+
+static void listener_pause(struct listener *l, int err)
+{
+    struct worker *w = l->worker;
+
+    l->failures++;
+    if (w->now - l->last_complaint >= COMPLAINT_EVERY) {
+        log_line(&w->log, LOG_WARN, "cannot accept connections, trying again",
+                 LOG_C("listener", l->url), LOG_C("reason", strerror(err)),
+                 LOG_I("times", l->failures));
+        l->last_complaint = w->now;
+        l->failures = 0;
+    }
+    ev_io_stop(w->loop, &l->readable);
+    ev_timer_stop(w->loop, &l->resume);
+    ev_timer_set(&l->resume, ACCEPT_PAUSE, 0);
+    ev_timer_start(w->loop, &l->resume);
+}
+
+static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct listener *l = timer->data;
+    (void)revents;
+
+    ev_io_start(loop, &l->readable);
+}
+
+/* Whether accept4's error means that we ran out of something, rather than that one connection
+ * failed. */
+static bool ran_out(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct listener *l = watcher->data;
+    (void)loop;
+    (void)revents;
+
+    for (int i = 0; i < ACCEPT_BUDGET; i++) {
+        union addr client = {0};
+        socklen_t len = sizeof client;
+        int fd = accept4(l->fd, &client.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            if (l->unix_path != NULL)
+                client.sa.sa_family = AF_UNIX;
+            addr_unmap(&client);
+            l->accepted(l->owner, fd, &client, &l->addr);
+        } else if (ran_out(errno)) {
+            listener_pause(l, errno);
+            return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        }
+        /* anything else concerns the one connection only (accept(2), "Error handling") */
+    }
+}
+
+static struct listener *fail(struct listener *l, char error[LISTENER_ERROR_MAX], const char *text,
+                             const char *why)
+{
+    snprintf(error, LISTENER_ERROR_MAX, "cannot listen on %s: %s", text, why);
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l->unix_path);
+    free(l);
+    return NULL;
+}
+
+static int bind_inet(struct listener *l, const struct listener_spec *spec,
+                     const struct addrinfo *ai)
+{
+    int on = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* accepted sockets inherit it */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (spec->reuse_port)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    /* "[::]" means IPv6; IPv4 is asked for by its own listener, whatever the system's default is */
+    if (ai->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+        int err = errno;
+
+        close(fd);
+        errno = err;
+        return -1;
+    }
+    l->fd = fd;
+    return 0;
+}
+
+static const char *inet_advice(int err)
+{
+    switch (err) {
+    case EADDRINUSE:
+        return "the port is in use; stop what listens there, choose another, or port 0 for any "
+               "free one";
+    case EACCES:
+        return "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "no such address on this machine; see `ip address`";
+    default:
+        return strerror(err);
+    }
+}
+
+static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
+                                  char error[LISTENER_ERROR_MAX])
+{
+    char host[256] = "127.0.0.1", port[8], why[LISTENER_ERROR_MAX / 2];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
+
+    if (spec->host.len >= sizeof host)
+        return fail(l, error, spec->text, "the host name is too long");
+    if (spec->host.len > 0)
+        snprintf(host, sizeof host, "%.*s", (int)spec->host.len, spec->host.p);
+    snprintf(port, sizeof port, "%u", spec->port);
+    int rc = getaddrinfo(host, port, &hints, &list);
+    if (rc != 0) {
+        snprintf(why, sizeof why,
+                 "\"%.80s\" does not resolve (%s); write an address of this machine", host,
+                 gai_strerror(rc));
+        return fail(l, error, spec->text, why);
+    }
+    int err = EADDRNOTAVAIL;
+    for (const struct addrinfo *ai = list; ai != NULL && l->fd < 0; ai = ai->ai_next) {
+        if (bind_inet(l, spec, ai) < 0)
+            err = errno;
+    }
+    freeaddrinfo(list);
+    if (l->fd < 0)
+        return fail(l, error, spec->text, inet_advice(err));
+    socklen_t len = sizeof l->addr;
+    (void)getsockname(l->fd, &l->addr.sa, &len);
+    char text[ADDR_TEXT_MAX];
+    snprintf(l->url, sizeof l->url, "ws://%s/", addr_format(&l->addr, text));
+    return l;
+}
+
+/* Somebody answers at that path. */
+static bool unix_alive(const struct sockaddr_un *sun)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return true;
+    bool alive = connect(fd, (const struct sockaddr *)sun, sizeof *sun) == 0 || errno == EAGAIN;
+    close(fd);
+    return alive;
+}
+
+/* Binds, replacing the file of a server that is gone. The mode is right from the first moment on.
+ */
+static int bind_unix(int fd, const struct sockaddr_un *sun, unsigned mode)
+{
+    mode_t before = umask((mode_t)(~mode & 0777));
+    int rc = bind(fd, (const struct sockaddr *)sun, sizeof *sun);
+
+    if (rc < 0 && errno == EADDRINUSE) {
+        struct stat st;
+
+        if (lstat(sun->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && !unix_alive(sun) &&
+            unlink(sun->sun_path) == 0)
+            rc = bind(fd, (const struct sockaddr *)sun, sizeof *sun);
+        else
+            errno = EADDRINUSE;
+    }
+    int err = errno;
+    umask(before);
+    errno = err;
+    return rc;
+}
+
+static struct listener *open_unix(struct listener *l, const struct listener_spec *spec,
+                                  char error[LISTENER_ERROR_MAX])
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct stat st;
+
+    if (strlen(spec->unix_path) >= sizeof sun.sun_path)
+        return fail(l, error, spec->text, "the path is longer than 107 bytes");
+    memcpy(sun.sun_path, spec->unix_path, strlen(spec->unix_path) + 1);
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return fail(l, error, spec->text, strerror(errno));
+    if (bind_unix(l->fd, &sun, spec->unix_mode) < 0)
+        return fail(l, error, spec->text,
+                    errno == EADDRINUSE
+                        ? "another server answers there, or it is not a socket; choose another path"
+                        : strerror(errno));
+    l->unix_path = strdup(spec->unix_path);
+    if (l->unix_path == NULL || listen(l->fd, BACKLOG) < 0 || stat(spec->unix_path, &st) < 0)
+        return fail(l, error, spec->text, strerror(errno));
+    l->unix_dev = st.st_dev;
+    l->unix_ino = st.st_ino;
+    l->addr.sa.sa_family = AF_UNIX;
+    snprintf(l->url, sizeof l->url, "ws+unix:%s", spec->unix_path);
+    return l;
+}
+
+struct listener *listener_open(struct worker *w, const struct listener_spec *spec,
+                               listener_accepted accepted, void *owner,
+                               char error[LISTENER_ERROR_MAX])
+{
+    struct listener *l = calloc(1, sizeof *l);
+
+    if (l == NULL) {
+        snprintf(error, LISTENER_ERROR_MAX, "out of memory");
+        return NULL;
+    }
+    l->worker = w;
+    l->accepted = accepted;
+    l->owner = owner;
+    l->fd = -1;
+    l->last_complaint = -COMPLAINT_EVERY;
+    l = spec->unix_path != NULL ? open_unix(l, spec, error) : open_inet(l, spec, error);
+    if (l == NULL)
+        return NULL;
+    ev_io_init(&l->readable, on_readable, l->fd, EV_READ);
+    ev_timer_init(&l->resume, on_resume, 0, 0);
+    l->readable.data = l->resume.data = l;
+    return l;
+}
+
+void listener_start(struct listener *l)
+{
+    ev_io_start(l->worker->loop, &l->readable);
+}
+
+void listener_close(struct listener *l)
+{
+    struct stat st;
+
+    ev_io_stop(l->worker->loop, &l->readable);
+    ev_timer_stop(l->worker->loop, &l->resume);
+    if (l->unix_path != NULL && stat(l->unix_path, &st) == 0 && st.st_dev == l->unix_dev &&
+        st.st_ino == l->unix_ino)
+        (void)unlink(l->unix_path);
+    close(l->fd);
+    free(l->unix_path);
+    free(l);
+}

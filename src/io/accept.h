@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_IO_ACCEPT_H
+#define WSLUICE_IO_ACCEPT_H
+
+/*
+ * Listening sockets. Out of descriptors or memory, a listener pauses for a quarter of a second
+ * instead of spinning; clients wait in the kernel's queue meanwhile. One log line a second tells of
+ * it.
+ */
+#include <ev.h>
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "io/worker.h"
+
+struct listener_spec {
+    const char *text;      /* as the operator wrote it, for messages */
+    const char *unix_path; /* NULL: internet */
+    unsigned unix_mode;
+    struct slice host; /* name or address; empty: 127.0.0.1 */
+    uint16_t port;
+    bool reuse_port; /* several processes on one port */
+};
+
+/* A new connection; fd (nonblocking, close-on-exec) is the callee's. */
+typedef void (*listener_accepted)(void *owner, int fd, const union addr *client,
+                                  const union addr *server);
+
+struct listener {
+    struct worker *worker;
+    struct listener *next; /* the owner's list */
+    listener_accepted accepted;
+    void *owner;
+    int fd;
+    union addr addr; /* bound, with the real port */
+    ev_io readable;
+    ev_timer resume;
+    double last_complaint;
+    uint64_t failures; /* since the last complaint */
+    char *unix_path;   /* to remove at the end, if it is still ours */
+    uint64_t unix_dev, unix_ino;
+    char url[160]; /* "ws://127.0.0.1:8080/", "ws+unix:/run/x.sock" */
+};
+
+#define LISTENER_ERROR_MAX 320
+
+/*
+ * Binds and listens; connections are not taken before listener_start. Of a name with several
+ * addresses the first that can be bound is taken. A stale Unix socket (nobody answers there) is
+ * replaced; a living one is not touched. NULL with a message that says what to do in error.
+ */
+struct listener *listener_open(struct worker *w, const struct listener_spec *spec,
+                               listener_accepted accepted, void *owner,
+                               char error[LISTENER_ERROR_MAX]);
+void listener_start(struct listener *l);
+
+/* Stops, closes, removes the Unix socket's file if it is still this one, frees. */
+void listener_close(struct listener *l);
+
+#endif

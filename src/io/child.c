@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/child_spawn.h"
+
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2) /* Linux 6.9 */
+#endif
+
+/* How long a group may take to vanish after SIGKILL before we stop looking, and how soon we look
+ * first; seconds. */
+#define GONE_WAIT 1.0
+#define FIRST_LOOK 0.005
+
+/* Status of a leader that somebody else reaped, which only happens when SIGCHLD is ignored: as if
+ * it had exited with 255. */
+#define STATUS_UNKNOWN (255 << 8)
+
+/* ---- the group */
+
+/*
+ * To every process of the group. 0, or -1 with errno; ESRCH means that the group is gone. While the
+ * leader is not reaped its number cannot be anybody else's. Later the pidfd keeps the old group's
+ * identity; kernels that cannot signal a group by pidfd leave the number, which another group could
+ * have by then only if ours ended and all numbers went round within kill_grace.
+ */
+static int signal_group(const struct child *c, int sig)
+{
+    if (c->is_reaped) {
+        if (syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+            return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+            return -1;
+    }
+    return kill(-c->pid, sig);
+}
+
+static bool group_is_gone(const struct child *c)
+{
+    /* Where we are process 1, or a subreaper, orphans of the group have become children of ours. */
+    while (waitpid(-c->pid, NULL, WNOHANG) > 0) {
+    }
+    return signal_group(c, 0) != 0 && errno == ESRCH;
+}
+
+static void free_child(struct reap *r)
+{
+    free((char *)r - offsetof(struct child, reap));
+}
+
+/* The end: nothing of it is left to watch. */
+static void child_gone(struct child *c)
+{
+    ev_io_stop(c->worker->loop, &c->ended);
+    ev_timer_stop(c->worker->loop, &c->ladder);
+    (void)close(c->pidfd); /* never fails for a pidfd */
+    c->pidfd = -1;
+    *c->prev = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    worker_reap(c->worker, &c->reap);
+}
+
+/* ---- the ladder */
+
+static void ladder_in(struct child *c, ev_tstamp seconds)
+{
+    ev_timer_stop(c->worker->loop, &c->ladder);
+    ev_timer_set(&c->ladder, seconds, 0.);
+    ev_timer_start(c->worker->loop, &c->ladder);
+}
+
+/* SIGTERM, and SIGCONT so that a stopped process hears it. */
+static void terminate(struct child *c)
+{
+    c->rung = CHILD_TERMINATED;
+    c->left = 0;
+    if (signal_group(c, SIGTERM) == 0)
+        (void)signal_group(c, SIGCONT); /* the one before succeeded, or it ended since */
+    ladder_in(c, c->kill_grace);
+}
+
+void child_kill(struct child *c)
+{
+    c->rung = CHILD_KILLED;
+    c->left = GONE_WAIT;
+    c->step = FIRST_LOOK;
+    ev_timer_stop(c->worker->loop, &c->ladder);
+    if (signal_group(c, SIGKILL) != 0 && errno != ESRCH)
+        log_line(&c->worker->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
+                 LOG_C("reason", strerror(errno)));
+}
+
+/*
+ * The leader is reaped and the owner gone: what remains are grandchildren. The kernel does not tell
+ * when a group is empty, so we look now and then, less and less often. A zombie that its own parent
+ * leaves lying counts as life: the graces bound that.
+ */
+static void follow_group(struct child *c)
+{
+    ev_tstamp wait = c->step < c->left ? c->step : c->left;
+
+    if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->left <= 0)) {
+        child_gone(c);
+        return;
+    }
+    c->left -= wait;
+    c->step *= 2;
+    ladder_in(c, wait);
+}
+
+static void leave_group(struct child *c)
+{
+    if (c->rung < CHILD_TERMINATED)
+        terminate(c);
+    if (c->rung == CHILD_TERMINATED)
+        c->left = ev_timer_remaining(c->worker->loop, &c->ladder);
+    c->step = FIRST_LOOK;
+    follow_group(c);
+}
+
+static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct child *c = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (c->rung == CHILD_STOPPING)
+        terminate(c);
+    else if (c->rung == CHILD_TERMINATED && c->left <= 0)
+        child_kill(c);
+    if (c->is_reaped && !c->events)
+        follow_group(c);
+}
+
+void child_stop(struct child *c)
+{
+    if (c->rung != CHILD_RUNNING)
+        return;
+    c->rung = CHILD_STOPPING;
+    ladder_in(c, c->stop_grace);
+}
+
+void child_release(struct child *c)
+{
+    c->events = NULL;
+    c->owner = NULL;
+    if (c->is_reaped)
+        leave_group(c);
+    else
+        child_stop(c);
+}
+
+/* ---- the leader's end */
+
+/* True when the leader has ended, now or before. */
+static bool reap_leader(struct child *c)
+{
+    pid_t pid;
+
+    if (c->is_reaped)
+        return true;
+    do
+        pid = waitpid(c->pid, &c->status, WNOHANG);
+    while (pid < 0 && errno == EINTR);
+    if (pid == 0)
+        return false;
+    if (pid < 0)
+        c->status = STATUS_UNKNOWN;
+    c->is_reaped = true;
+    ev_io_stop(c->worker->loop, &c->ended);
+    return true;
+}
+
+static void on_ended(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct child *c = io->data;
+    (void)loop;
+    (void)revents;
+
+    if (!reap_leader(c))
+        return;
+    if (c->events)
+        c->events->exited(c->owner, c->status);
+    else
+        leave_group(c);
+}
+
+/* ---- starting */
+
+struct pipes {
+    int ours[3];   /* write end, read end, read end; -1 where there is none */
+    int theirs[3]; /* above 2; the last may be the same as the second */
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd); /* a pipe or /dev/null: nothing unwritten can be lost */
+    *fd = -1;
+}
+
+static void close_pipes(struct pipes *p)
+{
+    if (p->theirs[2] == p->theirs[1])
+        p->theirs[2] = -1;
+    for (int i = 0; i < 3; i++) {
+        close_fd(&p->ours[i]);
+        close_fd(&p->theirs[i]);
+    }
+}
+
+/* Where we were started without standard descriptors, a new one may be 0 to 2: then it moves out of
+ * the child's way. */
+static int above_standard(int *fd)
+{
+    int higher;
+
+    if (*fd > STDERR_FILENO)
+        return 0;
+    higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (higher < 0)
+        return -1;
+    (void)close(*fd);
+    *fd = higher;
+    return 0;
+}
+
+/* Our end is nonblocking; the program's is another description and stays as programs expect it. */
+static int make_pipe(int *ours, int *theirs, bool we_write)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    *ours = ends[we_write];
+    *theirs = ends[!we_write];
+    if (above_standard(ours) != 0 || above_standard(theirs) != 0)
+        return -1;
+    return fcntl(*ours, F_SETFL, O_NONBLOCK);
+}
+
+static int make_pipes(struct pipes *p, const struct child_spec *spec)
+{
+    *p = (struct pipes){{-1, -1, -1}, {-1, -1, -1}};
+    if (make_pipe(&p->ours[0], &p->theirs[0], true) != 0 ||
+        make_pipe(&p->ours[1], &p->theirs[1], false) != 0)
+        return -1;
+    if (spec->stderr_to_stdout) {
+        p->theirs[2] = p->theirs[1];
+        return 0;
+    }
+    if (!spec->stderr_discard)
+        return make_pipe(&p->ours[2], &p->theirs[2], false);
+    p->theirs[2] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    return p->theirs[2] < 0 ? -1 : above_standard(&p->theirs[2]);
+}
+
+/* Errors that are ours and pass, not the program's. */
+static bool is_shortage(int err)
+{
+    return err == EAGAIN || err == ENOMEM || err == EMFILE || err == ENFILE || err == ENOBUFS;
+}
+
+/* The process runs but cannot be watched: it must not stay. */
+static void undo_spawn(pid_t pid)
+{
+    int saved = errno;
+
+    (void)kill(-pid, SIGKILL); /* it is ours and not reaped: cannot miss */
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    errno = saved;
+}
+
+/* Process and pidfd, both or neither. */
+static int spawn(struct child *c, const struct child_spec *spec, const int std[3])
+{
+    c->pid = child_spawn_run(c->worker, spec, std);
+    if (c->pid < 0)
+        return -1;
+    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0U);
+    if (c->pidfd < 0) {
+        undo_spawn(c->pid);
+        return -1;
+    }
+    return 0;
+}
+
+/* Puts a running child under the worker. */
+static void watch(struct child *c)
+{
+    struct worker *w = c->worker;
+
+    c->next = w->children;
+    c->prev = &w->children;
+    if (c->next)
+        c->next->prev = &c->next;
+    w->children = c;
+    c->reap.release = free_child;
+    ev_timer_init(&c->ladder, on_ladder, 0., 0.);
+    ev_io_init(&c->ended, on_ended, c->pidfd, EV_READ);
+    c->ladder.data = c->ended.data = c;
+    ev_io_start(w->loop, &c->ended);
+}
+
+struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
+                          enum child_failure *why, const struct child_events *events, void *owner)
+{
+    struct child *c = calloc(1, sizeof *c);
+    struct pipes pipes;
+
+    *why = CHILD_NO_RESOURCES;
+    if (!c)
+        return NULL;
+    c->worker = w;
+    c->events = events;
+    c->owner = owner;
+    c->stop_grace = spec->stop_grace;
+    c->kill_grace = spec->kill_grace;
+    if (make_pipes(&pipes, spec) != 0 || spawn(c, spec, pipes.theirs) != 0) {
+        int saved = errno;
+
+        *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
+        close_pipes(&pipes);
+        free(c);
+        errno = saved;
+        return NULL;
+    }
+    memcpy(fds, pipes.ours, sizeof pipes.ours);
+    memset(pipes.ours, -1, sizeof pipes.ours);
+    close_pipes(&pipes);
+    watch(c);
+    *why = CHILD_OK;
+    return c;
+}
+
+/* ---- all of them */
+
+size_t child_count(const struct worker *w)
+{
+    size_t n = 0;
+
+    for (const struct child *c = w->children; c; c = c->next)
+        n++;
+    return n;
+}
+
+static double seconds_now(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Waits for one leader, not beyond `until`. */
+static void wait_leader(struct child *c, double until)
+{
+    while (!reap_leader(c)) {
+        struct pollfd pfd = {.fd = c->pidfd, .events = POLLIN};
+        double left = until - seconds_now();
+
+        if (left <= 0)
+            return;
+        (void)poll(&pfd, 1,
+                   left < 3600 ? (int)(left * 1000) + 1
+                               : 3600000); /* the loop looks what happened */
+    }
+}
+
+void child_kill_all(struct worker *w, double seconds)
+{
+    double until = seconds_now() + seconds;
+    struct child *next;
+
+    for (struct child *c = w->children; c; c = c->next)
+        child_kill(c);
+    for (struct child *c = w->children; c; c = next) {
+        next = c->next;
+        wait_leader(c, until);
+        c->left = 0; /* the loop will not run again: nobody follows the group */
+        if (c->is_reaped && !c->events)
+            child_gone(c);
+    }
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/child_spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Why vfork: fork copies the page tables, which takes longer the larger we are; vfork takes the
+ * same short time always. The price is that the child runs in our memory, on our stack, until
+ * execve, while we are suspended. So it may do nothing but system calls, and these without libc's
+ * wrappers, some of which lock or cache. No signal may be handled by it: all are blocked before,
+ * and unblocked by it only when no handler is left. (errno is written by syscall(); it is ours, and
+ * is not read afterwards.)
+ */
+
+#define SIGNALS 64    /* highest signal number of Linux */
+#define SIGSET_SIZE 8 /* bytes of the kernel's signal set, not those of libc's type */
+
+/* Everything the child needs, made before vfork, so that it has nothing to compute. */
+struct plan {
+    const char *path, *cwd;
+    char *const *argv;
+    char *const *envp;
+    int std[3];
+    pid_t parent;
+    uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
+    bool set_nofile;
+    unsigned long default_action[8]; /* the kernel's struct sigaction, larger: all zeroes is SIG_DFL
+                                        without flags */
+    uint64_t no_signals;
+    volatile int error; /* written by the child: the errno it died of */
+};
+
+/* All signals to their defaults (ignored ones survive execve, handlers must not run here), then all
+ * unblocked. */
+static long reset_signals(const struct plan *p)
+{
+    for (int sig = 1; sig <= SIGNALS; sig++)
+        if (sig != SIGKILL && sig != SIGSTOP &&
+            syscall(SYS_rt_sigaction, sig, p->default_action, NULL, SIGSET_SIZE) != 0)
+            return -1;
+    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &p->no_signals, NULL, SIGSET_SIZE);
+}
+
+/* dup3 also takes close-on-exec off. The sources are above 2, so no step destroys what a later one
+ * needs. */
+static long place_descriptors(const struct plan *p)
+{
+    for (int i = 0; i < 3; i++)
+        if (syscall(SYS_dup3, p->std[i], i, 0) < 0)
+            return -1;
+#ifdef SYS_close_range
+    /* All of ours are close-on-exec; this is for those that somebody left open in us. Older kernels
+     * cannot: no harm. */
+    (void)syscall(SYS_close_range, 3U, ~0U, 0U);
+#endif
+    return 0;
+}
+
+/* Runs in the child: returns only when the program cannot be executed, with errno set. */
+static void become_program(const struct plan *p)
+{
+    if (syscall(SYS_setsid) < 0 || syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return;
+    if (syscall(SYS_getppid) != p->parent) { /* it died before the line above could tell */
+        errno = ESRCH;
+        return;
+    }
+    if (place_descriptors(p) != 0 || (p->cwd && syscall(SYS_chdir, p->cwd) != 0))
+        return;
+    /* Last of all that could need a descriptor. It can only be refused when the hard limit is
+     * below: then that one holds. */
+    if (p->set_nofile)
+        (void)syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, p->nofile, NULL);
+    if (reset_signals(p) != 0)
+        return;
+    (void)syscall(SYS_execve, p->path, p->argv, p->envp);
+}
+
+/* Alone in a function: after vfork only what the child left untouched may be used, and here is
+ * nothing else. */
+__attribute__((noinline)) static pid_t vfork_plan(struct plan *p)
+{
+    pid_t pid = vfork();
+
+    if (pid == 0) {
+        become_program(p);
+        p->error = errno;
+        for (;;)
+            (void)syscall(SYS_exit_group, 127);
+    }
+    return pid;
+}
+
+pid_t child_spawn_run(const struct worker *w, const struct child_spec *spec, const int std[3])
+{
+    struct plan plan = {
+        .path = spec->path,
+        .cwd = spec->cwd,
+        .argv = spec->argv,
+        .envp = spec->envp,
+        .std = {std[0], std[1], std[2]},
+        .parent = getpid(),
+        .nofile = {w->nofile_at_start.rlim_cur, w->nofile_at_start.rlim_max},
+        .set_nofile = w->nofile_at_start.rlim_max != 0,
+    };
+    uint64_t all = ~UINT64_C(0), before = 0;
+    int saved;
+    pid_t pid;
+
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE) != 0)
+        return -1;
+    pid = vfork_plan(&plan);
+    saved = errno;
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL,
+                  SIGSET_SIZE); /* a valid set: cannot fail */
+    errno = saved;
+    if (pid < 0 || plan.error == 0)
+        return pid;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    errno = plan.error;
+    return -1;
+}

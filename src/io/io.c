@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/paused.h"
+
+/* The one place that decides what is watched. libev passes changes on to epoll once a turn. */
+static void io_update(struct io *io)
+{
+    struct ev_loop *loop = io->worker->loop;
+    bool reading = io->is_open && io->want_read && !io->read_ended;
+    bool writing = io->is_open && !io->write_ended && buf_len(&io->out) > 0;
+
+    if (reading != (bool)ev_is_active(&io->reader)) {
+        if (reading)
+            ev_io_start(loop, &io->reader);
+        else
+            ev_io_stop(loop, &io->reader);
+    }
+    if (writing != (bool)ev_is_active(&io->writer)) {
+        if (writing)
+            ev_io_start(loop, &io->writer);
+        else
+            ev_io_stop(loop, &io->writer);
+    }
+    if (io->is_open && !io->want_read && !io->read_ended && io->transport->is_socket)
+        paused_add(io);
+    else
+        paused_remove(io);
+}
+
+/* The sending half is over; the bytes that waited are gone. */
+static void io_end_writing(struct io *io)
+{
+    io->write_ended = true;
+    io->lost += buf_len(&io->out);
+    buf_release(&io->out);
+    if (!io->transport->is_socket && io->wfd >= 0) {
+        ev_io_stop(io->worker->loop, &io->writer);
+        close(io->wfd);
+        io->wfd = -1;
+    }
+    io_update(io);
+}
+
+/* From inside a call of the user's: the error is kept and told from the loop. */
+static void io_write_failed(struct io *io, int err)
+{
+    io->error = err;
+    io_end_writing(io);
+    ev_feed_event(io->worker->loop, &io->writer, EV_CUSTOM);
+}
+
+static void io_shutdown_now(struct io *io)
+{
+    if (io->write_ended)
+        return;
+    (void)io->transport->shutdown(io); /* a peer already gone shows itself to the reader */
+    io_end_writing(io);
+}
+
+/* Bytes the kernel took at once: 0 when it is full, -1 with errno on error. */
+static ssize_t io_send(struct io *io, const void *p, size_t n)
+{
+    ssize_t sent;
+
+    do {
+        sent = io->transport->write(io, p, n);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
+    io->sent += (uint64_t)sent;
+    io->last_tx = io->worker->now;
+    return sent;
+}
+
+void io_write(struct io *io, const void *p, size_t n)
+{
+    if (!io->is_open || io->write_ended || io->finish_wanted) {
+        io->lost += n;
+        return;
+    }
+    size_t taken = 0;
+
+    if (buf_len(&io->out) == 0) {
+        ssize_t sent = io_send(io, p, n);
+
+        if (sent < 0) {
+            io->lost += n;
+            io_write_failed(io, errno);
+            return;
+        }
+        taken = (size_t)sent;
+    }
+    if (taken == n)
+        return;
+    if (buf_append(&io->out, (const uint8_t *)p + taken, n - taken) < 0) {
+        io->lost += n - taken;
+        io_write_failed(io, ENOMEM);
+        return;
+    }
+    io->was_queued = true;
+    io_update(io);
+}
+
+static void io_on_writable(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct io *io = watcher->data;
+    (void)loop;
+
+    if (!io->is_open)
+        return;
+    if (io->error != 0) {
+        int err = io->error;
+
+        io->error = 0;
+        io->events->broken(io->owner, err);
+        return;
+    }
+    if (!(revents & EV_WRITE) || buf_len(&io->out) == 0)
+        return;
+    ssize_t sent = io_send(io, buf_data(&io->out), buf_len(&io->out));
+    if (sent < 0) {
+        int err = errno;
+
+        io_end_writing(io);
+        io->events->broken(io->owner, err);
+        return;
+    }
+    buf_consume(&io->out, (size_t)sent);
+    if (buf_len(&io->out) > 0)
+        return;
+    if (io->finish_wanted)
+        io_shutdown_now(io);
+    io_update(io);
+    if (io->was_queued) {
+        io->was_queued = false;
+        io->events->drained(io->owner);
+    }
+}
+
+static void io_end_reading(struct io *io)
+{
+    io->read_ended = true;
+    if (!io->transport->is_socket) {
+        ev_io_stop(io->worker->loop, &io->reader);
+        close(io->rfd);
+        io->rfd = -1;
+    }
+    io_update(io);
+}
+
+/* One read a turn: epoll tells again of what is left, so that no connection starves the others. */
+static void io_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct io *io = watcher->data;
+    uint8_t *p = io->worker->rx + WORKER_HEADROOM;
+    (void)loop;
+    (void)revents;
+
+    if (!io->is_open || !io->want_read || io->read_ended)
+        return;
+    ssize_t n = io->transport->read(io, p, WORKER_RX_SIZE);
+    if (n > 0) {
+        io->received += (uint64_t)n;
+        io->last_rx = io->worker->now;
+        io->events->data(io->owner, p, (size_t)n);
+        return;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    int err = n < 0 ? errno : 0;
+
+    io_end_reading(io);
+    if (err == 0)
+        io->events->eof(io->owner);
+    else
+        io->events->closed(io->owner, err);
+}
+
+void io_report_hangup(struct io *io)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    (void)getsockopt(io->rfd, SOL_SOCKET, SO_ERROR, &err, &len);
+    io_end_reading(io);
+    io->events->closed(io->owner, err != 0 ? err : ECONNRESET);
+}
+
+void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
+             int wfd, const struct io_events *events, void *owner)
+{
+    memset(io, 0, sizeof *io);
+    io->transport = transport;
+    io->events = events;
+    io->owner = owner;
+    io->worker = w;
+    io->rfd = rfd;
+    io->wfd = wfd;
+    io->is_open = true;
+    io->last_rx = io->last_tx = w->now;
+    ev_io_init(&io->reader, io_on_readable, rfd, EV_READ);
+    ev_io_init(&io->writer, io_on_writable, wfd, EV_WRITE);
+    io->reader.data = io;
+    io->writer.data = io;
+}
+
+void io_close(struct io *io)
+{
+    if (!io->is_open)
+        return;
+    io->is_open = false;
+    io->lost += buf_len(&io->out);
+    buf_release(&io->out);
+    io_update(io);
+    ev_clear_pending(io->worker->loop, &io->reader);
+    ev_clear_pending(io->worker->loop, &io->writer);
+    if (io->rfd >= 0)
+        close(io->rfd);
+    if (!io->transport->is_socket && io->wfd >= 0)
+        close(io->wfd);
+    io->rfd = io->wfd = -1;
+}
+
+void io_read_start(struct io *io)
+{
+    if (io->want_read || !io->is_open)
+        return;
+    io->want_read = true;
+    io_update(io);
+}
+
+void io_read_stop(struct io *io)
+{
+    if (!io->want_read || !io->is_open)
+        return;
+    io->want_read = false;
+    io_update(io);
+}
+
+void io_finish(struct io *io)
+{
+    if (!io->is_open || io->finish_wanted)
+        return;
+    io->finish_wanted = true;
+    if (buf_len(&io->out) == 0)
+        io_shutdown_now(io);
+}
+
+size_t io_unacked(const struct io *io)
+{
+    int n = 0;
+
+    if (!io->is_open || !io->transport->is_socket || ioctl(io->wfd, SIOCOUTQ, &n) < 0 || n < 0)
+        return 0;
+    return (size_t)n;
+}
+
+bool io_peer_finished(const struct io *io)
+{
+    struct pollfd p = {.fd = io->rfd, .events = POLLRDHUP};
+
+    if (!io->is_open)
+        return true;
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}

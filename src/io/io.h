@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_IO_IO_H
+#define WSLUICE_IO_IO_H
+
+/*
+ * An io is a byte stream in two directions: a socket, or the two pipes of a program. It reads into
+ * the worker's shared buffer, writes at once and queues only what the kernel did not take.
+ *
+ * Memory rule: the user stops reading the other side while io_queued() is above zero (io_read_stop
+ * there), and goes on in `drained`. So a queue never holds more than what came of one read, plus a
+ * few control frames.
+ *
+ * Callbacks are made from the loop only, never from inside a function of this header. The callback
+ * may close the io; the io's memory belongs to the owner and must stay until the end of the turn
+ * (worker_reap).
+ */
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/buf.h"
+#include "io/worker.h"
+
+struct io;
+
+struct io_events {
+    /* n > 0 bytes arrived. p is writable, with WORKER_HEADROOM bytes in front and WORKER_TAILROOM
+     * behind; all of it is gone when the callback returns. */
+    void (*data)(void *owner, uint8_t *p, size_t n);
+    /* The far side will send nothing more. Writing still works. */
+    void (*eof)(void *owner);
+    /* The queue is empty again after io_queued() was above zero. */
+    void (*drained)(void *owner);
+    /* Writing failed: what was queued is gone (counted in io->lost), writes from now on are
+     * dropped. Reading goes on. */
+    void (*broken)(void *owner, int err);
+    /* Reading failed, or the far side vanished while reading was stopped. Last event. */
+    void (*closed)(void *owner, int err);
+};
+
+/* How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
+ * errno. */
+struct io_transport {
+    const char *name;
+    bool is_socket; /* one descriptor for both directions */
+    ssize_t (*read)(struct io *io, void *p, size_t n);
+    ssize_t (*write)(struct io *io, const void *p, size_t n);
+    int (*shutdown)(struct io *io); /* no more writes */
+};
+
+extern const struct io_transport io_raw_socket;
+extern const struct io_transport io_raw_pipe;
+
+struct io {
+    const struct io_transport *transport;
+    const struct io_events *events;
+    void *owner;
+    struct worker *worker;
+    ev_io reader;   /* on rfd */
+    ev_io writer;   /* on wfd; the same descriptor for a socket */
+    struct buf out; /* not yet taken by the kernel; no memory while empty */
+    struct io *next_paused, **prev_paused;
+    uint64_t received; /* bytes, all time */
+    uint64_t sent;     /* bytes the kernel took */
+    uint64_t lost;     /* bytes dropped because writing had failed */
+    double last_rx;    /* worker time of the last byte received / taken by the kernel */
+    double last_tx;
+    int rfd, wfd; /* -1 once closed */
+    int error;    /* a write error waiting to be reported */
+    bool is_open;
+    bool want_read;
+    bool read_ended;    /* eof or closed was reported */
+    bool finish_wanted; /* shut down writing when the queue is empty */
+    bool write_ended;   /* shut down, or failed */
+    bool was_queued;    /* drained is owed */
+    bool hangup_armed;  /* in the worker's hang-up epoll */
+};
+
+/* Takes the descriptors (nonblocking, close-on-exec); for a socket rfd == wfd. Reading starts
+ * stopped. */
+void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
+             int wfd, const struct io_events *events, void *owner);
+
+/* May be called twice. No callback follows. Closes the descriptors. */
+void io_close(struct io *io);
+
+void io_read_start(struct io *io);
+
+/* While stopped, a vanished peer (RST, or FIN with nothing left to read) is still noticed on
+ * sockets, within a second: RST is `closed`; FIN is not reported, see io_peer_finished. */
+void io_read_stop(struct io *io);
+
+/* Writes now what the kernel takes and queues the rest. Never calls back; errors come as `broken`
+ * from the loop. */
+void io_write(struct io *io, const void *p, size_t n);
+
+/* Shuts writing down once the queue is empty. */
+void io_finish(struct io *io);
+
+/* The sending half is over: shut down as asked, or failed. */
+static inline bool io_finished(const struct io *io)
+{
+    return io->write_ended;
+}
+
+static inline size_t io_queued(const struct io *io)
+{
+    return buf_len(&io->out);
+}
+
+/* Bytes the kernel holds that the far side has not acknowledged (sockets; 0 for pipes or if
+ * unknown). */
+size_t io_unacked(const struct io *io);
+
+/* The peer's FIN stands behind unread data: true when the socket is half or fully closed by the
+ * peer. Never blocks. */
+bool io_peer_finished(const struct io *io);
+
+/* For paused.c: the socket was reset or fully closed while it was not read. */
+void io_report_hangup(struct io *io);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Bytes as they are: plain sockets and pipes. */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/io.h"
+
+static ssize_t socket_read(struct io *io, void *p, size_t n)
+{
+    return recv(io->rfd, p, n, 0);
+}
+
+static ssize_t socket_write(struct io *io, const void *p, size_t n)
+{
+    return send(io->wfd, p, n, MSG_NOSIGNAL);
+}
+
+static int socket_shutdown(struct io *io)
+{
+    return shutdown(io->wfd, SHUT_WR);
+}
+
+static ssize_t pipe_read(struct io *io, void *p, size_t n)
+{
+    return read(io->rfd, p, n);
+}
+
+/* SIGPIPE is ignored by the server from its start. */
+static ssize_t pipe_write(struct io *io, const void *p, size_t n)
+{
+    return write(io->wfd, p, n);
+}
+
+/* A pipe ends by being closed, which io does itself. */
+static int pipe_shutdown(struct io *io)
+{
+    (void)io;
+    return 0;
+}
+
+const struct io_transport io_raw_socket = {"socket", true, socket_read, socket_write,
+                                           socket_shutdown};
+const struct io_transport io_raw_pipe = {"pipe", false, pipe_read, pipe_write, pipe_shutdown};

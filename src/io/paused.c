@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/paused.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define PAUSED_SWEEP 0.5 /* seconds */
+#define PAUSED_BATCH 64
+
+/* Only errors and hang-ups: EPOLLIN is absent on purpose, since unread data lies there. */
+static void paused_arm(struct worker *w, struct io *io)
+{
+    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = io};
+
+    if (epoll_ctl(w->hangup_epoll, EPOLL_CTL_ADD, io->rfd, &ev) == 0 || errno == EEXIST)
+        io->hangup_armed = true;
+    /* else: no memory; the next sweep tries again */
+}
+
+static void paused_on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct worker *w = timer->data;
+    (void)revents;
+
+    for (struct io *io = w->paused; io != NULL; io = io->next_paused) {
+        if (!io->hangup_armed)
+            paused_arm(w, io);
+    }
+    if (w->paused == NULL)
+        ev_timer_stop(loop, timer);
+}
+
+static void paused_on_hangup(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct worker *w = watcher->data;
+    struct epoll_event ev[PAUSED_BATCH];
+    (void)loop;
+    (void)revents;
+
+    int n = epoll_wait(w->hangup_epoll, ev, PAUSED_BATCH, 0);
+    for (int i = 0; i < n; i++) {
+        struct io *io = ev[i].data.ptr;
+
+        /* An earlier event of this batch may have closed it; its memory stays until the turn's end.
+         */
+        if (!io->is_open || !io->hangup_armed)
+            continue;
+        if (ev[i].events & (EPOLLERR | EPOLLHUP))
+            io_report_hangup(io);
+        /* A FIN alone is not the end: the data before it still counts. The user asks
+         * io_peer_finished. */
+    }
+}
+
+int paused_init(struct worker *w)
+{
+    w->paused = NULL;
+    w->hangup_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (w->hangup_epoll < 0)
+        return -1;
+    ev_io_init(&w->hangup_ready, paused_on_hangup, w->hangup_epoll, EV_READ);
+    w->hangup_ready.data = w;
+    ev_io_start(w->loop, &w->hangup_ready);
+    ev_unref(w->loop);
+    ev_timer_init(&w->paused_sweep, paused_on_sweep, PAUSED_SWEEP, PAUSED_SWEEP);
+    w->paused_sweep.data = w;
+    return 0;
+}
+
+void paused_release(struct worker *w)
+{
+    ev_timer_stop(w->loop, &w->paused_sweep);
+    ev_ref(w->loop);
+    ev_io_stop(w->loop, &w->hangup_ready);
+    close(w->hangup_epoll);
+    w->hangup_epoll = -1;
+}
+
+void paused_add(struct io *io)
+{
+    struct worker *w = io->worker;
+
+    if (io->prev_paused != NULL)
+        return;
+    io->next_paused = w->paused;
+    io->prev_paused = &w->paused;
+    if (w->paused != NULL)
+        w->paused->prev_paused = &io->next_paused;
+    w->paused = io;
+    if (!ev_is_active(&w->paused_sweep))
+        ev_timer_again(w->loop, &w->paused_sweep);
+}
+
+void paused_remove(struct io *io)
+{
+    if (io->hangup_armed) {
+        io->hangup_armed = false;
+        (void)epoll_ctl(io->worker->hangup_epoll, EPOLL_CTL_DEL, io->rfd, NULL);
+    }
+    if (io->prev_paused == NULL)
+        return;
+    *io->prev_paused = io->next_paused;
+    if (io->next_paused != NULL)
+        io->next_paused->prev_paused = io->prev_paused;
+    io->next_paused = NULL;
+    io->prev_paused = NULL;
+}

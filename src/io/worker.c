@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/paused.h"
+
+static void worker_log_ready(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct worker *w = io->data;
+    (void)revents;
+
+    if (!log_flush(&w->log))
+        ev_io_stop(loop, io);
+}
+
+/* Lines that standard error did not take wait for it, at no cost while there are none. */
+static void worker_tend_log(struct worker *w)
+{
+    if (w->log.len == 0 || ev_is_active(&w->log_ready))
+        return;
+    if (log_flush(&w->log))
+        ev_io_start(w->loop, &w->log_ready);
+}
+
+double worker_clock(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void worker_begin_turn(struct ev_loop *loop, ev_check *check, int revents)
+{
+    struct worker *w = check->data;
+    (void)loop;
+    (void)revents;
+
+    w->now = worker_clock();
+}
+
+/* The end of a turn: no function of ours is on the stack, so closed objects can go. */
+static void worker_end_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    struct worker *w = prepare->data;
+    (void)loop;
+    (void)revents;
+
+    while (w->reaped != NULL) {
+        struct reap *r = w->reaped;
+
+        w->reaped = r->next;
+        r->release(r);
+    }
+    worker_tend_log(w);
+}
+
+int worker_init(struct worker *w)
+{
+    w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    w->rx = malloc(WORKER_HEADROOM + WORKER_RX_SIZE + WORKER_TAILROOM);
+    w->tx = malloc(WORKER_TX_SIZE);
+    if (w->loop == NULL || w->rx == NULL || w->tx == NULL)
+        goto no_memory;
+    if (paused_init(w) < 0)
+        goto failed;
+
+    ev_prepare_init(&w->prepare, worker_end_turn);
+    w->prepare.data = w;
+    ev_prepare_start(w->loop, &w->prepare);
+    ev_unref(w->loop);
+    w->now = worker_clock();
+    ev_check_init(&w->check, worker_begin_turn);
+    ev_set_priority(&w->check, EV_MAXPRI);
+    w->check.data = w;
+    ev_check_start(w->loop, &w->check);
+    ev_unref(w->loop);
+    ev_io_init(&w->log_ready, worker_log_ready, w->log.fd, EV_WRITE);
+    w->log_ready.data = w;
+    return 0;
+
+no_memory:
+    errno = ENOMEM;
+failed:
+    free(w->tx);
+    free(w->rx);
+    if (w->loop != NULL)
+        ev_loop_destroy(w->loop);
+    w->loop = NULL;
+    return -1;
+}
+
+void worker_release(struct worker *w)
+{
+    worker_end_turn(w->loop, &w->prepare, 0);
+    ev_io_stop(w->loop, &w->log_ready);
+    paused_release(w);
+    ev_ref(w->loop);
+    ev_check_stop(w->loop, &w->check);
+    ev_ref(w->loop);
+    ev_prepare_stop(w->loop, &w->prepare);
+    ev_loop_destroy(w->loop);
+    free(w->tx);
+    free(w->rx);
+    w->loop = NULL;
+}
+
+void worker_run(struct worker *w)
+{
+    ev_run(w->loop, 0);
+}
+
+void worker_reap(struct worker *w, struct reap *r)
+{
+    r->next = w->reaped;
+    w->reaped = r;
+}

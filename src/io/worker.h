@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_IO_WORKER_H
+#define WSLUICE_IO_WORKER_H
+
+/*
+ * The worker: one event loop and all mutable state under it. There is one per process; to use more
+ * cores, run more processes on one port (--reuse-port). Everything below is touched from this loop
+ * only.
+ */
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+
+struct io;
+struct resolver;
+struct limits;
+struct sessions;
+struct connections;
+struct config;
+
+/* Every read of every io goes through one shared buffer: an idle connection owns none. */
+#define WORKER_RX_SIZE (64U * 1024U)
+
+/*
+ * Writable bytes in front of received data: room for a frame header and carried characters, and for
+ * bytes held back from an earlier read (a control frame cut in two), so that both can be put before
+ * the data without moving it.
+ */
+#define WORKER_HEADROOM 256U
+
+/* Writable bytes behind received data: room for a framing's suffix. */
+#define WORKER_TAILROOM 64U
+
+/* Frames made in one wake-up are gathered here and leave in one write. */
+#define WORKER_TX_SIZE (128U * 1024U)
+
+/* An object whose memory is released once no function of ours is on the stack. Embed as a member.
+ */
+struct reap {
+    struct reap *next;
+    void (*release)(struct reap *r);
+};
+
+struct worker {
+    struct ev_loop *loop;
+    struct log log;
+    uint8_t *rx; /* WORKER_HEADROOM + WORKER_RX_SIZE + WORKER_TAILROOM; received data starts at
+                    rx + WORKER_HEADROOM */
+    uint8_t *tx; /* WORKER_TX_SIZE; used within one callback, empty between two */
+    struct reap *reaped; /* closed objects, released in ev_prepare */
+    double
+        now; /* seconds on the monotonic clock at the start of this turn; the wall clock may jump */
+    ev_check check;     /* the start of each turn: refreshes now */
+    ev_prepare prepare; /* the end of each turn: releases, flushes the log */
+    ev_io log_ready;    /* active while the log's descriptor is full */
+    struct io *paused;  /* ios that do not read now, see io.c */
+    ev_timer paused_sweep;
+    int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */
+    ev_io hangup_ready;
+    struct resolver *resolver; /* made on first use; see resolve.h */
+    const char
+        *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
+    struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
+                                      all zero: leave it */
+    struct child *children;        /* every child not yet reaped; see child.h */
+    struct limits *limits;         /* core's; io never looks inside */
+    struct sessions *sessions;     /* core's */
+    struct connections *connections; /* core's */
+    struct config *config; /* core's: the current one; sessions hold the one they started with */
+    uint64_t next_id;      /* of sessions */
+};
+
+/* Makes a loop (epoll only, environment ignored, never libev's default loop: that one would reap
+ * children). Logs go to w->log, which the caller has initialised. Returns 0, or -1 with errno set.
+ */
+int worker_init(struct worker *w);
+
+/* Releases the loop and the buffers. Everything that used the loop must have been closed before. */
+void worker_release(struct worker *w);
+
+/* Runs until ev_break. */
+void worker_run(struct worker *w);
+
+/* The monotonic clock now, not at the turn's start. */
+double worker_clock(void);
+
+/* Puts a closed object on the reap list; r->release is called at the end of the turn. Once per
+ * object. */
+void worker_reap(struct worker *w, struct reap *r);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_TABLES_H
+#define WSLUICE_TABLES_H
+
+/* Every array of kinds. tables.c is the only file that names them; a new kind is its own file and
+ * one row there. */
+#include "core/backend.h"
+#include "core/front.h"
+#include "core/handler.h"
+
+extern const struct backend_ops *const backends[]; /* NULL-terminated, like all of these */
+extern const struct framing *const framings[];
+extern const struct front_ops *const fronts[]; /* the first is the one without ALPN */
+
+#endif
