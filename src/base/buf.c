@@ -5,49 +5,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUF_FIRST 256U
+#define BUF_FIRST 128U /* bytes of the first block, its header included */
 #define BUF_LARGEST (1024U * 1024U * 1024U)
 
-/* The capacity to ask for: twice the last one, at least what is needed, a power of two as malloc
- * likes it. */
-static uint32_t grown(uint32_t cap, size_t need)
+/* The size of the block to ask for: twice the last one, at least what is needed, a power of two as
+ * malloc likes it. */
+static size_t grown(size_t last, size_t need)
 {
-    uint32_t next = cap ? cap : BUF_FIRST;
+    size_t next = last > 0 ? last : BUF_FIRST;
 
     while (next < need)
         next *= 2;
     return next;
 }
 
+/* A larger block with the same bytes at its front. */
+static struct buf_block *enlarged(const struct buf *b, size_t len, size_t n)
+{
+    size_t last = b->block ? sizeof *b->block + b->block->cap : 0;
+    size_t need = sizeof *b->block + len + n;
+    size_t size = grown(last, need > last ? need : last + 1);
+    struct buf_block *block = malloc(size); /* not realloc: it would copy the consumed part too */
+
+    if (!block)
+        return NULL;
+    block->cap = (uint32_t)(size - sizeof *block);
+    block->off = 0;
+    block->end = (uint32_t)len;
+    if (len > 0)
+        memcpy(block->bytes, buf_data(b), len);
+    return block;
+}
+
 uint8_t *buf_reserve(struct buf *b, size_t n)
 {
+    struct buf_block *block = b->block;
     size_t len = buf_len(b);
 
     if (n > BUF_LARGEST - len) {
         errno = EOVERFLOW;
         return NULL;
     }
-    if (b->mem && n <= b->cap - b->end)
-        return b->mem + b->end;
+    if (block && n <= block->cap - block->end)
+        return block->bytes + block->end;
     /* Moving to the front pays off only when much was consumed: else one byte out, one byte in
      * would move all each time. */
-    if (!b->mem || len + n > b->cap || b->off < len / 2) {
-        uint32_t cap = grown(b->cap, len + n > b->cap ? len + n : (size_t)b->cap + 1);
-        uint8_t *mem = malloc(cap); /* not realloc: it would copy the consumed part too */
-
-        if (!mem)
+    if (!block || len + n > block->cap || block->off < len / 2) {
+        block = enlarged(b, len, n);
+        if (!block)
             return NULL;
-        if (len > 0)
-            memcpy(mem, buf_data(b), len);
-        free(b->mem);
-        b->mem = mem;
-        b->cap = cap;
+        free(b->block);
+        b->block = block;
     } else {
-        memmove(b->mem, b->mem + b->off, len);
+        memmove(block->bytes, buf_data(b), len);
+        block->off = 0;
+        block->end = (uint32_t)len;
     }
-    b->off = 0;
-    b->end = (uint32_t)len;
-    return b->mem + b->end;
+    return block->bytes + block->end;
 }
 
 int buf_append(struct buf *b, const void *p, size_t n)
@@ -66,13 +80,15 @@ int buf_append(struct buf *b, const void *p, size_t n)
 
 void buf_consume(struct buf *b, size_t n)
 {
-    b->off += (uint32_t)n;
-    if (b->off == b->end)
+    if (n == 0)
+        return;
+    b->block->off += (uint32_t)n;
+    if (b->block->off == b->block->end)
         buf_release(b);
 }
 
 void buf_release(struct buf *b)
 {
-    free(b->mem);
-    *b = (struct buf){NULL, 0, 0, 0};
+    free(b->block);
+    b->block = NULL;
 }

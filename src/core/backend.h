@@ -54,6 +54,8 @@ struct backend {
     void *owner;
 };
 
+#define BACKEND_TEXT_MAX 128 /* see describe */
+
 struct backend_ops {
     const char *name;
     const char *prefix;            /* of addresses: "tcp://" */

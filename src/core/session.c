@@ -25,7 +25,6 @@ static void session_check_over(struct session *s)
 {
     if (s->phase != SESSION_OVER || s->backend != NULL || s->magic != SESSION_MAGIC)
         return;
-    session_time_stop(s);
     session_log_end(s);
     session_input_release(s);
     session_output_release(s);
@@ -58,10 +57,15 @@ static void session_stop_backend(struct session *s)
 static void session_drop_backend(struct session *s)
 {
     struct backend *b = s->backend;
+    char text[BACKEND_TEXT_MAX];
 
     s->backend = NULL;
     if (b == NULL)
         return;
+    if (s->was_open) {
+        b->ops->describe(b, text, sizeof text);
+        s->backend_text = strdup(text);
+    }
     s->dropped += b->ops->lost(b);
     b->ops->close(b);
 }
@@ -81,6 +85,8 @@ static void session_leave_stream(struct session *s, void (*leave)(struct stream 
 {
     struct stream *stream = s->stream;
 
+    if (s->was_open)
+        session_time_stop(s);
     s->stream = NULL;
     s->phase = SESSION_OVER;
     leave(stream);
@@ -224,22 +230,26 @@ static const struct stream_events client_events = {on_client_data, on_client_dra
 
 /* ---- what the backend tells ---- */
 
+/* The 101. Early frames come from inside stream_upgrade, so the session is ready before. */
 static void session_begin(struct session *s)
 {
+    struct session_opening *opening = s->opening;
+
+    s->opening = NULL;
     s->phase = SESSION_OPEN;
     s->was_open = true;
     session_time_start(s);
+    stream_upgrade(s->stream, opening->accept, opening->subprotocol);
+    free(opening);
 }
 
 static void on_backend_opened(void *owner)
 {
     struct session *s = owner;
 
-    s->backend->ops->describe(s->backend, s->backend_text, sizeof s->backend_text);
     if (s->phase != SESSION_OPENING)
         return;
     session_begin(s);
-    stream_upgrade(s->stream, s->accept, slice_from(s->subprotocol));
 }
 
 /* errors: close. Page script cannot see an HTTP status, but it sees a close code. */
@@ -251,7 +261,6 @@ static void refuse_by_close(struct session *s, int status, const char *why)
 
     handler_log(s->stream, status, why);
     session_begin(s);
-    stream_upgrade(s->stream, s->accept, slice_from(s->subprotocol));
     session_close(s, code, why, CLOSED_BY_SERVER);
 }
 
@@ -362,15 +371,18 @@ static struct session *session_new(const struct session_open *o)
 
     if (s == NULL)
         return NULL;
-    s->subprotocol = slice_dup(o->subprotocol);
-    if (s->subprotocol == NULL) {
+    s->opening = calloc(1, sizeof *s->opening);
+    s->stream = o->stream;
+    s->route = route;
+    if (s->opening == NULL || session_log_start(s, o->subprotocol) < 0) {
+        free(s->opening);
         free(s);
         return NULL;
     }
+    memcpy(s->opening->accept, o->accept, sizeof s->opening->accept);
+    s->opening->subprotocol = slice_from(session_log_subprotocol(s));
     s->magic = SESSION_MAGIC;
     s->worker = o->stream->worker;
-    s->stream = o->stream;
-    s->route = route;
     s->framing = route->framing;
     s->ticket = o->ticket;
     s->id = ++s->worker->next_id;
@@ -380,7 +392,6 @@ static struct session *session_new(const struct session_open *o)
     s->opcode_out = route->settings.frames == FRAMES_TEXT     ? WS_TEXT
                     : route->settings.frames == FRAMES_BINARY ? WS_BINARY
                                                               : s->framing->opcode_out;
-    memcpy(s->accept, o->accept, sizeof s->accept);
     ws_reader_init(&s->reader, s->framing->assembles ? route->settings.max_message : 0, 0);
     return s;
 }
@@ -417,10 +428,7 @@ void session_start(const struct session_open *o)
     struct session *s = session_new(o);
     char unique[33];
 
-    if (s == NULL || session_log_start(s) < 0) {
-        if (s != NULL)
-            free(s->subprotocol);
-        free(s);
+    if (s == NULL) {
         limits_leave(w->limits, o->ticket);
         handler_log(o->stream, 503, "out of memory");
         stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");

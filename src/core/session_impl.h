@@ -32,10 +32,16 @@
 /* A program that closed its output is about to exit, nearly always: so long we wait for its status.
  * Seconds. */
 #define SESSION_EXIT_WAIT 1.0
-#define SESSION_RTTS 8 /* round trips kept for the median */
+#define SESSION_RTTS 5 /* round trips kept for the median */
 
 enum session_phase { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_OVER };
 enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
+
+/* What is needed until the 101 only. */
+struct session_opening {
+    char accept[HANDSHAKE_ACCEPT_SIZE];
+    struct slice subprotocol; /* into origin_text */
+};
 
 struct session {
     uint32_t magic;
@@ -60,6 +66,7 @@ struct session {
     struct stream *stream;   /* NULL when OVER */
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;
+    struct session_opening *opening; /* NULL from the 101 on */
     uint64_t id;
 
     /* client to backend */
@@ -74,7 +81,6 @@ struct session {
     struct buf out_message; /* an unfinished message of the backend */
 
     /* worker time, see session_time.c */
-    ev_timer timer;
     double opened_at, last_data;
     double ping_at;                     /* when the unanswered ping was sent; 0: none */
     uint64_t ping_mark;                 /* what the client's system had acknowledged then */
@@ -88,14 +94,11 @@ struct session {
 
     /* for the log */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
-    uint64_t stalls_client, stalls_backend;
-    char *origin_text;     /* client address and path, one allocation; see session_log.c */
-    char *reason;          /* of the close, in words; owned */
-    char backend_text[40]; /* pid or server address */
+    uint32_t stalls_client, stalls_backend;
+    char *origin_text;  /* client address, path, subprotocol: three strings in one allocation */
+    char *reason;       /* of the close, in words; owned */
+    char *backend_text; /* pid or server address; owned */
     int exit_how, exit_number;
-
-    char *subprotocol;
-    char accept[HANDSHAKE_ACCEPT_SIZE]; /* until the 101 */
 };
 
 /* session.c: the ends. Each may be called in any phase, and does nothing when it is too late for
@@ -141,8 +144,9 @@ void session_time_hurry(struct session *s, double seconds);
 void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 
 /* session_log.c */
-int session_log_start(
-    struct session *s); /* keeps what the line needs of the request; -1 without memory */
+/* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
+int session_log_start(struct session *s, struct slice subprotocol);
+const char *session_log_subprotocol(const struct session *s);
 void session_log_end(struct session *s);
 
 #endif

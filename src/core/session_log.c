@@ -7,27 +7,29 @@
 
 #include "core/session_impl.h"
 
-int session_log_start(struct session *s)
+int session_log_start(struct session *s, struct slice subprotocol)
 {
     const struct request *r = s->stream->request;
     bool with_query = s->route->config->log_query && r->query.p != NULL;
+    struct slice query = with_query ? r->query : slice_of("", 0);
     char client[ADDR_TEXT_MAX];
-    size_t query = with_query ? r->query.len + 1 : 0;
-    size_t n, path = strlen(r->path);
+    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s", addr_format(&r->client, client), '\0',
+                     r->path, with_query ? "?" : "", (int)query.len, query.p, '\0',
+                     (int)subprotocol.len, subprotocol.p);
 
-    addr_format(&r->client, client);
-    n = strlen(client) + 1;
-    s->origin_text = malloc(n + path + query + 1);
-    if (s->origin_text == NULL)
-        return -1;
-    memcpy(s->origin_text, client, n);
-    memcpy(s->origin_text + n, r->path, path);
-    if (with_query) {
-        s->origin_text[n + path] = '?';
-        memcpy(s->origin_text + n + path + 1, r->query.p, r->query.len);
-    }
-    s->origin_text[n + path + query] = '\0';
-    return 0;
+    if (n < 0)
+        s->origin_text = NULL;
+    return n < 0 ? -1 : 0;
+}
+
+static const char *next_text(const char *text)
+{
+    return text + strlen(text) + 1;
+}
+
+const char *session_log_subprotocol(const struct session *s)
+{
+    return next_text(next_text(s->origin_text));
 }
 
 static int compare_floats(const void *a, const void *b)
@@ -63,24 +65,24 @@ static const char *describe_exit(const struct session *s, char *out, size_t size
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
-    const char *client = s->origin_text;
-    const char *path = client + strlen(client) + 1;
     char exit_text[24];
     double rtt = median_rtt(s);
     const struct log_field f[] = {
         LOG_I("id", s->id),
-        LOG_C("client", client),
-        LOG_C("path", path),
+        LOG_C("client", s->origin_text),
+        LOG_C("path", next_text(s->origin_text)),
         LOG_C("route", s->route->path),
         LOG_C("backend", s->route->backend->name),
         LOG_C("address", s->backend_text),
-        LOG_C("subprotocol", s->subprotocol),
+        LOG_C("subprotocol", session_log_subprotocol(s)),
         LOG_F("duration", s->worker->now - s->opened_at),
         LOG_I("messages_in", s->messages_in),
         LOG_I("bytes_in", s->bytes_in),
         LOG_I("messages_out", s->messages_out),
         LOG_I("bytes_out", s->bytes_out),
         LOG_I("dropped", s->dropped),
+        LOG_I("stalls_client", s->stalls_client),
+        LOG_I("stalls_backend", s->stalls_backend),
         LOG_I("code", s->code),
         LOG_C("closed_by", closers[s->closer]),
         LOG_C("reason", s->reason),
@@ -93,5 +95,6 @@ void session_log_end(struct session *s)
         log_fields(&s->worker->log, LOG_INFO, "session closed", f, rtt < 0 ? n - 1 : n);
     free(s->origin_text);
     free(s->reason);
-    free(s->subprotocol);
+    free(s->backend_text);
+    free(s->opening);
 }

@@ -70,9 +70,9 @@ static double next_due(const struct session *s)
 
 static void arm(struct session *s, double seconds)
 {
-    ev_timer_stop(s->worker->loop, &s->timer);
-    ev_timer_set(&s->timer, seconds < SOONEST ? SOONEST : seconds, 0);
-    ev_timer_start(s->worker->loop, &s->timer);
+    ev_timer_stop(s->worker->loop, &s->stream->timer);
+    ev_timer_set(&s->stream->timer, seconds < SOONEST ? SOONEST : seconds, 0);
+    ev_timer_start(s->worker->loop, &s->stream->timer);
 }
 
 static void send_ping(struct session *s)
@@ -175,8 +175,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 void session_time_start(struct session *s)
 {
     s->interval = jittered(s);
-    ev_timer_init(&s->timer, on_timer, 0, 0);
-    s->timer.data = s;
+    ev_timer_init(&s->stream->timer, on_timer, 0, 0);
+    s->stream->timer.data = s;
     double due = next_due(s);
     if (due < NEVER)
         arm(s, due - s->worker->now);
@@ -184,14 +184,15 @@ void session_time_start(struct session *s)
 
 void session_time_stop(struct session *s)
 {
-    ev_timer_stop(s->worker->loop, &s->timer);
+    ev_timer_stop(s->worker->loop, &s->stream->timer);
 }
 
 void session_time_hurry(struct session *s, double seconds)
 {
     if (s->phase != SESSION_OPEN && s->phase != SESSION_CLOSING)
         return;
-    if (!ev_is_active(&s->timer) || ev_timer_remaining(s->worker->loop, &s->timer) > seconds)
+    if (!ev_is_active(&s->stream->timer) ||
+        ev_timer_remaining(s->worker->loop, &s->stream->timer) > seconds)
         arm(s, seconds);
 }
 

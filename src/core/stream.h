@@ -60,6 +60,9 @@ struct stream {
     const struct stream_events *events; /* the handler's; NULL: nobody listens */
     void *owner;
     struct request *request; /* NULL once released */
+    /* The owner's, from taking the stream until it lets go: one timer serves a connection in turn.
+     */
+    ev_timer timer;
 };
 
 /* Sends an answer (its first part). Nothing calls back from inside this or any other call here. */

@@ -37,7 +37,6 @@ struct h1 {
     struct stream stream;
     struct io io;
     struct h1_request *req;
-    ev_timer deadline;  /* HEAD: of the head; ENDING: of lingering */
     uint64_t marked;    /* ENDING: delivered when the deadline was set */
     uint64_t discarded; /* ENDING: input thrown away */
     struct reap reap;
@@ -74,7 +73,7 @@ static void h1_close(struct h1 *h)
     h->state = H1_CLOSED;
     h->magic = ~H1_MAGIC;
     h->stream.events = NULL;
-    ev_timer_stop(h->stream.worker->loop, &h->deadline);
+    ev_timer_stop(h->stream.worker->loop, &h->stream.timer);
     io_close(&h->io);
     h1_drop_request(h);
     connections_remove(h->stream.worker->connections, &h->conn);
@@ -82,15 +81,19 @@ static void h1_close(struct h1 *h)
     worker_reap(h->stream.worker, &h->reap);
 }
 
+static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/* For HEAD: of the head; for ENDING: of lingering. In between the timer is the handler's. */
 static void h1_set_deadline(struct h1 *h, double seconds)
 {
     struct ev_loop *loop = h->stream.worker->loop;
 
-    ev_timer_stop(loop, &h->deadline);
+    ev_timer_stop(loop, &h->stream.timer);
     if (seconds <= 0)
         return;
-    ev_timer_set(&h->deadline, seconds, 0);
-    ev_timer_start(loop, &h->deadline);
+    ev_timer_init(&h->stream.timer, h1_on_deadline, seconds, 0);
+    h->stream.timer.data = h;
+    ev_timer_start(loop, &h->stream.timer);
 }
 
 /* Flush, FIN, and read on until the client's FIN: closing with unread input would send RST, which
@@ -180,7 +183,6 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     h->stream.request = NULL;
     h->state = H1_UPGRADED;
     h->io.events = &io_events_upgraded;
-    h1_set_deadline(h, 0);
     io_write(&h->io, head, (size_t)n);
     io_read_start(&h->io);
     h1_feed_early(h, &req->bytes, req->parser.length);
@@ -464,8 +466,6 @@ static void h1_open(struct worker *w, int fd, const union addr *client, const un
     h->conn.drop = h1_conn_drop;
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
-    ev_timer_init(&h->deadline, h1_on_deadline, 0, 0);
-    h->deadline.data = h;
     io_open(&h->io, w, &io_raw_socket, fd, fd, &io_events_head, h);
     h1_await_head(h);
 }

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include "proto/authority.h"
+
 #define KEY_TEXT_LEN 24 /* base64 of 16 bytes */
 
 bool handshake_wanted(const struct http_head *head)
@@ -155,38 +157,10 @@ bool handshake_offers_valid(const struct http_head *head)
     return true;
 }
 
-/* "host", "host:port" and "[v6]:port" to its two parts; port 0 when there is none. False when it is
- * neither. */
-static bool split_authority(struct slice s, struct slice *host, unsigned *port)
-{
-    size_t host_len = s.len;
-
-    *port = 0;
-    for (size_t i = s.len; i > 0 && s.p[i - 1] != ']'; i--) {
-        if (s.p[i - 1] == ':') {
-            host_len = i - 1;
-            break;
-        }
-    }
-    for (size_t i = host_len + 1; i < s.len; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
-        *port = *port * 10 + (unsigned)(s.p[i] - '0');
-        if (*port > 65535)
-            return false;
-    }
-    *host = slice_of(s.p, host_len);
-    for (size_t i = 0; i < host_len; i++) {
-        if (strchr("@/?#\\ \t", host->p[i]) != NULL)
-            return false;
-    }
-    return host_len > 0;
-}
-
 bool handshake_same_origin(struct slice origin, struct slice host, bool secure)
 {
     struct slice origin_host, host_host;
-    unsigned origin_port, host_port, origin_default;
+    uint16_t origin_port, host_port, origin_default;
 
     if (origin.len > 8 && slice_eq_nocase(slice_of(origin.p, 8), slice_from("https://"))) {
         origin = slice_of(origin.p + 8, origin.len - 8);
@@ -197,13 +171,13 @@ bool handshake_same_origin(struct slice origin, struct slice host, bool secure)
     } else {
         return false;
     }
-    if (!split_authority(origin, &origin_host, &origin_port) ||
-        !split_authority(host, &host_host, &host_port))
+    if (!authority_split(origin, &origin_host, &origin_port) ||
+        !authority_split(host, &host_host, &host_port))
         return false;
     if (origin_port == 0)
         origin_port = origin_default;
     if (host_port == 0) /* a proxy in front may end TLS for us: then Host without a port means the
                            origin's scheme */
-        host_port = secure ? 443 : origin_default;
+        host_port = secure ? (uint16_t)443 : origin_default;
     return origin_port == host_port && slice_eq_nocase(origin_host, host_host);
 }

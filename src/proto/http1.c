@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/http1.h"
 
+#include "proto/authority.h"
+
 static int http1_refuse(struct http1_parser *p, int status, const char *why)
 {
     if (p->status == 0) {
@@ -131,7 +133,8 @@ static void http1_judge(struct http1_parser *p)
 {
     struct http_head *h = &p->head;
     size_t hosts, lengths, codings;
-    struct slice length;
+    struct slice length, name;
+    uint16_t port;
 
     h->host = http_head_get(h, "Host", &hosts);
     length = http_head_get(h, "Content-Length", &lengths);
@@ -140,6 +143,8 @@ static void http1_judge(struct http1_parser *p)
         http1_refuse(p, 505, "only HTTP/1.1 is spoken here");
     else if (hosts != 1)
         http1_refuse(p, 400, hosts == 0 ? "no Host header" : "more than one Host header");
+    else if (!authority_split(h->host, &name, &port))
+        http1_refuse(p, 400, "malformed Host header");
     else if (codings > 0 || lengths > 1 || (lengths == 1 && !slice_is(length, "0")))
         http1_refuse(p, 413, "a request body is not accepted");
 }
@@ -152,6 +157,8 @@ static void http1_settle(struct http1_parser *p)
     span_fix(&h->method, p->base);
     span_fix(&h->target, p->base);
     for (size_t i = 0; i < h->count; i++) {
+        if (h->fields[i].name.len == 0)
+            http1_refuse(p, 400, "a header field without a name");
         span_fix(&h->fields[i].name, p->base);
         span_fix(&h->fields[i].value, p->base);
         h->fields[i].value = slice_trim(h->fields[i].value);
@@ -195,10 +202,10 @@ enum http1_result http1_feed(struct http1_parser *p, const char *bytes, size_t n
             return HTTP1_MORE;
         http1_refuse(p, 431, "the request head is longer than 16 KiB");
     }
-    if (p->status == 0) {
+    if (p->status == 0)
         http1_settle(p);
+    if (p->status == 0)
         http1_judge(p);
-    }
     return p->status == 0 ? HTTP1_DONE : HTTP1_REFUSED;
 }
 
