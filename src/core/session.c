@@ -343,7 +343,7 @@ static void on_backend_ended(void *owner, const struct backend_end *end)
     struct session *s = owner;
 
     s->exit_awaited = false;
-    s->exit_how = end->how;
+    s->exit_how = (int)end->how;
     s->exit_number = end->number;
     session_output_end(s);
     close_by_end(s, end);
