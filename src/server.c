@@ -111,12 +111,11 @@ static int check_routes(struct config *c)
     return 0;
 }
 
-static void on_accepted(void *owner, int fd, const union addr *client,
-                        const union addr *server_addr)
+static void on_accepted(void *owner, int fd, const union addr *client)
 {
     struct server *s = owner;
 
-    fronts[0]->open(&s->worker, fd, client, server_addr);
+    fronts[0]->open(&s->worker, fd, client);
 }
 
 static int open_listeners(struct server *s, const struct config *c)

@@ -30,6 +30,7 @@ struct be_exec {
     const struct route *route;
     struct child *child;     /* NULL: could not be started */
     struct io io;            /* stdout to read, stdin to write */
+    ev_io writer;            /* of the io: stdin is a descriptor of its own */
     struct exec_stderr *err; /* NULL: not a pipe of ours */
     ev_timer later;          /* first: tells opened or failed; after the exit: HELD_OPEN */
     uint64_t owed;           /* io.received at which all is read that the program wrote */
@@ -224,7 +225,7 @@ static void exec_start_child(struct be_exec *x, const struct backend_open *o)
     exec_env_release(&env);
     if (x->child == NULL)
         return;
-    io_open(&x->io, o->worker, &io_raw_pipe, fds[1], fds[0], &exec_io_events, x);
+    io_open(&x->io, o->worker, &io_raw_pipe, fds[1], fds[0], &x->writer, &exec_io_events, x);
     if (fds[2] >= 0)
         x->err = exec_stderr_open(o->worker, fds[2], o->id, x->child->pid);
 }

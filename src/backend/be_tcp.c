@@ -105,7 +105,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
 
     t->connecting = NULL;
     t->addr = *addr;
-    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, &tcp_io_events, t);
+    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, NULL, &tcp_io_events, t);
     io_read_start(&t->io);
     t->base.events->opened(t->base.owner);
 }

@@ -60,8 +60,8 @@ struct backend_ops {
     const char *name;
     const char *prefix;            /* of addresses: "tcp://" */
     const struct framing *framing; /* default */
-    bool loopback; /* what the client sends comes back to it: the session does that, no bytes pass
-                      here */
+    bool loopback; /* what the client sends comes back to it: the session does that. Nothing from
+                      `open` on is there, and no object */
     bool any_subprotocol; /* without a list of subprotocols the client's first offer is accepted */
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
     unsigned descriptors; /* how many one session may use, the client's own not counted */

@@ -12,7 +12,7 @@
 struct front_ops {
     const char *name;
     /* Takes the connected socket over. */
-    void (*open)(struct worker *w, int fd, const union addr *client, const union addr *server);
+    void (*open)(struct worker *w, int fd, const union addr *client);
 };
 
 /* Connections of a worker, whatever became of them. */

@@ -183,13 +183,12 @@ void session_stalled(struct session *s, uint16_t code, const char *why)
 void session_balance(struct session *s)
 {
     struct backend *b = s->backend;
-    bool loopback = b != NULL && b->ops->loopback;
     bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
-    bool backend_full = b != NULL && !loopback && b->ops->queued(b) > 0;
+    bool backend_full = b != NULL && b->ops->queued(b) > 0;
     bool hold_backend = client_full && s->phase == SESSION_OPEN;
-    bool hold_client = (backend_full && s->phase == SESSION_OPEN) || (loopback && client_full);
+    bool hold_client = (backend_full && s->phase == SESSION_OPEN) || (s->loopback && client_full);
 
-    if (b != NULL && !loopback && hold_backend != s->backend_paused && !s->backend_stopped) {
+    if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
         s->stalls_client += hold_backend;
         b->ops->pause(b, hold_backend);
@@ -383,16 +382,16 @@ static struct session *session_new(const struct session_open *o)
     s->opening->subprotocol = slice_from(session_log_subprotocol(s));
     s->magic = SESSION_MAGIC;
     s->worker = o->stream->worker;
-    s->framing = route->framing;
     s->ticket = o->ticket;
     s->id = ++s->worker->next_id;
     s->code = WS_CODE_ABNORMAL;
     s->input_open = true;
+    s->loopback = route->backend->loopback;
     s->opened_at = s->last_data = s->worker->now;
     s->opcode_out = route->settings.frames == FRAMES_TEXT     ? WS_TEXT
                     : route->settings.frames == FRAMES_BINARY ? WS_BINARY
-                                                              : s->framing->opcode_out;
-    ws_reader_init(&s->reader, s->framing->assembles ? route->settings.max_message : 0, 0);
+                                                              : s->route->framing->opcode_out;
+    ws_reader_init(&s->reader, s->route->framing->assembles ? route->settings.max_message : 0, 0);
     return s;
 }
 
@@ -448,6 +447,10 @@ void session_start(const struct session_open *o)
         .events = &backend_events,
         .owner = s,
     };
+    if (s->loopback) { /* nothing to open */
+        session_begin(s);
+        return;
+    }
     s->backend = o->route->backend->open(&how);
     if (s->backend == NULL) {
         session_refuse(s, 503, "out of memory, try again later");

@@ -18,7 +18,8 @@
  *   CLOSING  we have sent a Close and wait for the client's
  *   OVER     no stream any more
  *
- * and `backend` is NULL once that side is over. When both are, the session ends.
+ * and `backend` is NULL once that side is over, and always for loopback. When both are, the session
+ * ends.
  */
 #include "base/buf.h"
 #include "base/utf8.h"
@@ -49,7 +50,7 @@ struct session {
     uint8_t closer;       /* enum session_closer: who ended it first */
     bool was_open;        /* the 101 was sent */
     bool input_open;      /* what the client sends still goes to the backend */
-    bool backend_ended;   /* its `ended` came */
+    bool loopback;        /* echo: there is no backend, messages turn around here */
     bool backend_stopped; /* its ladder was started */
     bool backend_paused;  /* we do not read it */
     bool client_paused;
@@ -59,10 +60,13 @@ struct session {
     uint8_t opcode_out;
     uint16_t code; /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
     struct worker *worker;
-    struct session *next, **prev;
-    struct reap reap;
+    union {
+        struct {
+            struct session *next, **prev; /* while it lives: in the worker's list */
+        };
+        struct reap reap; /* afterwards */
+    };
     const struct route *route;
-    const struct framing *framing;
     struct stream *stream;   /* NULL when OVER */
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;

@@ -36,9 +36,9 @@ static void deliver(struct input *in, const uint8_t *p, size_t n)
 
     if (n == 0)
         return;
-    if (s->backend == NULL || !s->input_open) {
+    if (!s->input_open || (s->backend == NULL && !s->loopback)) {
         s->dropped += n;
-    } else if (s->backend->ops->loopback) {
+    } else if (s->loopback) {
         flush_pongs(in); /* what was asked first is answered first */
         stream_write(s->stream, p, n);
     } else {
@@ -69,7 +69,7 @@ static void no_memory(struct input *in)
 static void message_done(struct session *s, uint64_t n)
 {
     s->messages_in++;
-    if (s->backend != NULL && s->backend->ops->loopback) {
+    if (s->loopback) {
         s->messages_out++;
         s->bytes_out += n;
     }
@@ -84,12 +84,12 @@ static bool text_ok(struct session *s, const struct ws_frame *f, const uint8_t *
 
 static size_t put_prefix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
-    return s->framing->prefix != NULL ? s->framing->prefix(out, len, opcode) : 0;
+    return s->route->framing->prefix != NULL ? s->route->framing->prefix(out, len, opcode) : 0;
 }
 
 static size_t put_suffix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
-    return s->framing->suffix != NULL ? s->framing->suffix(out, len, opcode) : 0;
+    return s->route->framing->suffix != NULL ? s->route->framing->suffix(out, len, opcode) : 0;
 }
 
 /* A message that lies whole in the chunk: the usual case. payload is writable, being in the
@@ -187,15 +187,15 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
 
     s->bytes_in += f->len;
     s->last_data = s->worker->now;
-    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty) {
+    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty &&
+        s->backend != NULL) {
         flush_region(in);
         s->messages_in++;
         s->input_open = false;
-        if (s->backend != NULL)
-            s->backend->ops->finish(s->backend);
+        s->backend->ops->finish(s->backend);
         return;
     }
-    if (!s->framing->assembles)
+    if (!s->route->framing->assembles)
         take_bytes(in, f, payload);
     else if (f->begin && f->end)
         take_whole(in, f, payload);
@@ -221,7 +221,7 @@ static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
             s->dropped += len;
         return;
     }
-    if (s->backend != NULL && s->backend->ops->loopback)
+    if (s->loopback)
         flush_region(in);
     /* A pong is shorter than its ping, so those of one chunk always fit. */
     memcpy(s->worker->tx + in->pongs, frame, len);

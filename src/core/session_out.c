@@ -145,7 +145,7 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
 
     while (n > 0) {
         memset(&cut, 0, sizeof cut);
-        if (!s->framing->cut(&s->out_state, p, n, &cut)) {
+        if (!s->route->framing->cut(&s->out_state, p, n, &cut)) {
             flush_gathered(o);
             session_close(s, WS_CODE_INTERNAL, "the backend broke its framing", CLOSED_BY_SERVER);
             return false;
@@ -181,7 +181,7 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(p, s->carry, s->carry_len);
         s->carry_len = 0;
     }
-    if (s->framing->carries && s->opcode_out == WS_TEXT) {
+    if (s->route->framing->carries && s->opcode_out == WS_TEXT) {
         s->carry_len = (uint8_t)utf8_tail(p, n);
         n -= s->carry_len;
         memcpy(s->carry, p + n, s->carry_len);
@@ -211,7 +211,7 @@ void session_output(struct session *s, uint8_t *p, size_t n)
         s->dropped += n;
         return;
     }
-    if (s->framing->cut == NULL)
+    if (s->route->framing->cut == NULL)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))
         return;

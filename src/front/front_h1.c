@@ -38,9 +38,9 @@ struct h1 {
     struct io io;
     struct h1_request *req;
     uint64_t marked;    /* ENDING: delivered when the deadline was set */
-    uint64_t discarded; /* ENDING: input thrown away */
+    uint32_t discarded; /* ENDING: input thrown away */
     struct reap reap;
-    union addr client, server;
+    union addr client;
 };
 
 static const struct io_events io_events_head, io_events_upgraded, io_events_ending;
@@ -285,10 +285,11 @@ static void h1_handle(struct h1 *h)
 {
     struct h1_request *req = h->req;
     const char *why;
+    socklen_t len = sizeof req->request.server;
     int status = request_init(&req->request, &req->parser.head, &why);
 
     req->request.client = h->client;
-    req->request.server = h->server;
+    (void)getsockname(h->io.rfd, &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
     h1_set_deadline(h, 0);
@@ -387,7 +388,7 @@ static void h1_on_discard(void *owner, uint8_t *p, size_t n)
     struct h1 *h = owner;
     (void)p;
 
-    h->discarded += n;
+    h->discarded += (uint32_t)n;
     if (h->discarded > LINGER_BYTES)
         h1_close(h);
 }
@@ -450,7 +451,7 @@ static void h1_conn_go_away(struct front_conn *c)
         h1_close(h);
 }
 
-static void h1_open(struct worker *w, int fd, const union addr *client, const union addr *server)
+static void h1_open(struct worker *w, int fd, const union addr *client)
 {
     struct h1 *h = calloc(1, sizeof *h);
 
@@ -460,13 +461,12 @@ static void h1_open(struct worker *w, int fd, const union addr *client, const un
     }
     h->magic = H1_MAGIC;
     h->client = *client;
-    h->server = *server;
     h->stream.ops = &h1_stream_ops;
     h->stream.worker = w;
     h->conn.drop = h1_conn_drop;
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
-    io_open(&h->io, w, &io_raw_socket, fd, fd, &io_events_head, h);
+    io_open(&h->io, w, &io_raw_socket, fd, fd, NULL, &io_events_head, h);
     h1_await_head(h);
 }
 

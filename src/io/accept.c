@@ -63,7 +63,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
             if (l->unix_path != NULL)
                 client.sa.sa_family = AF_UNIX;
             addr_unmap(&client);
-            l->accepted(l->owner, fd, &client, &l->addr);
+            l->accepted(l->owner, fd, &client);
         } else if (ran_out(errno)) {
             listener_pause(l, errno);
             return;

@@ -23,8 +23,7 @@ struct listener_spec {
 };
 
 /* A new connection; fd (nonblocking, close-on-exec) is the callee's. */
-typedef void (*listener_accepted)(void *owner, int fd, const union addr *client,
-                                  const union addr *server);
+typedef void (*listener_accepted)(void *owner, int fd, const union addr *client);
 
 struct listener {
     struct worker *worker;

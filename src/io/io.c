@@ -12,24 +12,32 @@
 
 #include "io/paused.h"
 
+/* Watches w for these events, or not at all. */
+static void io_watch(struct ev_loop *loop, ev_io *w, int events)
+{
+    int now = ev_is_active(w) ? w->events & (EV_READ | EV_WRITE) : 0;
+
+    if (now == events)
+        return;
+    ev_io_stop(loop, w);
+    if (events == 0)
+        return;
+    ev_io_modify(w, events);
+    ev_io_start(loop, w);
+}
+
 /* The one place that decides what is watched. libev passes changes on to epoll once a turn. */
 static void io_update(struct io *io)
 {
     struct ev_loop *loop = io->worker->loop;
-    bool reading = io->is_open && io->want_read && !io->read_ended;
-    bool writing = io->is_open && !io->write_ended && buf_len(&io->out) > 0;
+    int reading = io->is_open && io->want_read && !io->read_ended ? EV_READ : 0;
+    int writing = io->is_open && !io->write_ended && buf_len(&io->out) > 0 ? EV_WRITE : 0;
 
-    if (reading != (bool)ev_is_active(&io->reader)) {
-        if (reading)
-            ev_io_start(loop, &io->reader);
-        else
-            ev_io_stop(loop, &io->reader);
-    }
-    if (writing != (bool)ev_is_active(&io->writer)) {
-        if (writing)
-            ev_io_start(loop, &io->writer);
-        else
-            ev_io_stop(loop, &io->writer);
+    if (io->writer == &io->watcher) {
+        io_watch(loop, &io->watcher, reading | writing);
+    } else {
+        io_watch(loop, &io->watcher, reading);
+        io_watch(loop, io->writer, writing);
     }
     if (io->is_open && !io->want_read && !io->read_ended && io->transport->is_socket)
         paused_add(io);
@@ -44,7 +52,7 @@ static void io_end_writing(struct io *io)
     io->lost += buf_len(&io->out);
     buf_release(&io->out);
     if (!io->transport->is_socket && io->wfd >= 0) {
-        ev_io_stop(io->worker->loop, &io->writer);
+        ev_io_stop(io->worker->loop, io->writer);
         close(io->wfd);
         io->wfd = -1;
     }
@@ -56,7 +64,7 @@ static void io_write_failed(struct io *io, int err)
 {
     io->error = err;
     io_end_writing(io);
-    ev_feed_event(io->worker->loop, &io->writer, EV_CUSTOM);
+    ev_feed_event(io->worker->loop, io->writer, EV_CUSTOM);
 }
 
 static void io_shutdown_now(struct io *io)
@@ -111,13 +119,8 @@ void io_write(struct io *io, const void *p, size_t n)
     io_update(io);
 }
 
-static void io_on_writable(struct ev_loop *loop, ev_io *watcher, int revents)
+static void io_on_writable(struct io *io, int revents)
 {
-    struct io *io = watcher->data;
-    (void)loop;
-
-    if (!io->is_open)
-        return;
     if (io->error != 0) {
         int err = io->error;
 
@@ -151,7 +154,7 @@ static void io_end_reading(struct io *io)
 {
     io->read_ended = true;
     if (!io->transport->is_socket) {
-        ev_io_stop(io->worker->loop, &io->reader);
+        ev_io_stop(io->worker->loop, &io->watcher);
         close(io->rfd);
         io->rfd = -1;
     }
@@ -159,14 +162,11 @@ static void io_end_reading(struct io *io)
 }
 
 /* One read a turn: epoll tells again of what is left, so that no connection starves the others. */
-static void io_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+static void io_on_readable(struct io *io)
 {
-    struct io *io = watcher->data;
     uint8_t *p = io->worker->rx + WORKER_HEADROOM;
-    (void)loop;
-    (void)revents;
 
-    if (!io->is_open || !io->want_read || io->read_ended)
+    if (!io->want_read || io->read_ended)
         return;
     ssize_t n = io->transport->read(io, p, WORKER_RX_SIZE);
     if (n > 0) {
@@ -186,6 +186,17 @@ static void io_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
         io->events->closed(io->owner, err);
 }
 
+static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct io *io = watcher->data;
+    (void)loop;
+
+    if (io->is_open && (revents & (EV_WRITE | EV_CUSTOM)))
+        io_on_writable(io, revents);
+    if (io->is_open && (revents & EV_READ))
+        io_on_readable(io);
+}
+
 void io_report_hangup(struct io *io)
 {
     int err = 0;
@@ -197,7 +208,7 @@ void io_report_hangup(struct io *io)
 }
 
 void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
-             int wfd, const struct io_events *events, void *owner)
+             int wfd, ev_io *writer, const struct io_events *events, void *owner)
 {
     memset(io, 0, sizeof *io);
     io->transport = transport;
@@ -208,10 +219,11 @@ void io_open(struct io *io, struct worker *w, const struct io_transport *transpo
     io->wfd = wfd;
     io->is_open = true;
     io->last_rx = io->last_tx = w->now;
-    ev_io_init(&io->reader, io_on_readable, rfd, EV_READ);
-    ev_io_init(&io->writer, io_on_writable, wfd, EV_WRITE);
-    io->reader.data = io;
-    io->writer.data = io;
+    io->writer = writer != NULL ? writer : &io->watcher;
+    ev_io_init(&io->watcher, io_on_event, rfd, EV_READ);
+    if (writer != NULL)
+        ev_io_init(writer, io_on_event, wfd, EV_WRITE);
+    io->watcher.data = io->writer->data = io;
 }
 
 void io_close(struct io *io)
@@ -222,8 +234,8 @@ void io_close(struct io *io)
     io->lost += buf_len(&io->out);
     buf_release(&io->out);
     io_update(io);
-    ev_clear_pending(io->worker->loop, &io->reader);
-    ev_clear_pending(io->worker->loop, &io->writer);
+    ev_clear_pending(io->worker->loop, &io->watcher);
+    ev_clear_pending(io->worker->loop, io->writer);
     if (io->rfd >= 0)
         close(io->rfd);
     if (!io->transport->is_socket && io->wfd >= 0)

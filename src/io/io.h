@@ -59,8 +59,8 @@ struct io {
     const struct io_events *events;
     void *owner;
     struct worker *worker;
-    ev_io reader;   /* on rfd */
-    ev_io writer;   /* on wfd; the same descriptor for a socket */
+    ev_io watcher;  /* reading; for a socket, whose two directions share it, writing too */
+    ev_io *writer;  /* the watcher of wfd when that is another descriptor (a pipe); else &watcher */
     struct buf out; /* not yet taken by the kernel; no memory while empty */
     struct io *next_paused, **prev_paused;
     uint64_t received; /* bytes, all time */
@@ -79,10 +79,13 @@ struct io {
     bool hangup_armed;  /* in the worker's hang-up epoll */
 };
 
-/* Takes the descriptors (nonblocking, close-on-exec); for a socket rfd == wfd. Reading starts
- * stopped. */
+/*
+ * Takes the descriptors (nonblocking, close-on-exec). A socket is rfd == wfd and writer NULL; for
+ * two pipes writer is a watcher of the owner's, beside the io, so that sockets need not carry a
+ * second one. Reading starts stopped.
+ */
 void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
-             int wfd, const struct io_events *events, void *owner);
+             int wfd, ev_io *writer, const struct io_events *events, void *owner);
 
 /* May be called twice. No callback follows. Closes the descriptors. */
 void io_close(struct io *io);

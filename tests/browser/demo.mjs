@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Drives pages of ours in Chromium; prints what it saw as JSON.
+//   node demo.mjs demo URL PNG [light|dark]   the demo's page; its picture goes to PNG
+//   node demo.mjs console URL                 the console's page on an echo route
+import { chromium } from "playwright-core";
+
+const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--no-first-run"];
+const [scene, url, png, scheme = "light"] = process.argv.slice(2);
+const faults = []; // errors of scripts and of the content policy, wherever they come from
+
+async function open(context) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  await page.goto(url);
+  return page;
+}
+
+// Waits until the element's text matches and returns it.
+async function text(page, selector, pattern) {
+  await page.waitForFunction(([s, p]) => new RegExp(p).test(document.querySelector(s)?.textContent ?? ""),
+    [selector, pattern.source]);
+  return (await page.textContent(selector)).trim();
+}
+
+async function say(page, card, line) {
+  await page.fill(`${card} input`, line);
+  await page.press(`${card} input`, "Enter");
+}
+
+async function move(page, from, to) {
+  await text(page, "#chess .status", /your move/);
+  await page.click(`[data-square=${from}]`);
+  await page.click(`[data-square=${to}].target`);
+  return text(page, "#chess .moves", new RegExp(`${from}${to} [a-h][1-8][a-h][1-8]`));
+}
+
+async function demo(context) {
+  const seen = {};
+  const page = await open(context);
+  for (const card of ["calc", "chess", "clock", "echo", "chat"]) await page.waitForSelector(`#${card}[data-state=open]`);
+
+  await say(page, "#calc", "2^64");
+  seen.power = await text(page, "#calc .answer:last-child", /\d{20}/);
+  await say(page, "#calc", "1/0");
+  seen.error = await text(page, "#calc .answer:last-child", /zero/);
+  await say(page, "#calc", "<img src=x onerror=alert(1)>");
+  seen.markup = await page.evaluate(() => document.querySelectorAll("#calc img").length);
+  await say(page, "#calc", "quit");
+  seen.quit = await text(page, "#calc .pill", /closed|ended/);
+  await page.click("#calc .pill");
+  await page.waitForSelector("#calc[data-state=open]");
+  await page.evaluate(() => document.querySelector("#calc .lines").replaceChildren()); // a tidy picture
+  await page.click("#calc .chips button:nth-child(2)");
+  seen.pi = await text(page, "#calc .answer:last-child", /^3\.14/);
+  await say(page, "#calc", "2^64");
+  seen.again = await text(page, "#calc .answer:last-child", /^18446744073709551616/);
+
+  await text(page, "#chess .status", /your move/);
+  await page.click("[data-square=e2]");
+  seen.targets = await page.$$eval("#chess .target", (squares) => squares.map((square) => square.dataset.square).sort());
+  await page.click("[data-square=e5]"); // no legal move: only unselects
+  seen.illegal = await page.textContent("#chess .moves");
+  seen.opening = await move(page, "e2", "e4");
+  await move(page, "g1", "f3");
+  await move(page, "b1", "c3");
+  await text(page, "#chess .status", /your move/);
+  seen.pieces = await page.$$eval("#chess .board svg", (pieces) => pieces.length);
+
+  seen.echo = await text(page, "#echo .note", /now [\d.]+ ms · [3-9]\d there and back/);
+  const first = await text(page, "#clock .big", /^\d\d:\d\d:\d\d$/);
+  await page.waitForFunction((t) => document.querySelector("#clock .big").textContent !== t, first);
+  seen.clock = [first, await page.textContent("#clock .big")];
+
+  const other = await open(context);
+  await text(other, "#chat .lines", /you are .*; here with you/);
+  await say(page, "#chat", "hello from the first tab");
+  seen.heard = await text(other, "#chat .lines", /\w+: hello from the first tab/);
+  await say(other, "#chat", "and hello back");
+  seen.chat = await text(page, "#chat .lines", /\w+: and hello back/);
+
+  await page.bringToFront();
+  await page.evaluate(() => document.activeElement.blur());
+  seen.wide = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+  await page.screenshot({ path: png });
+  await page.setViewportSize({ width: 390, height: 844 });
+  seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+  return seen;
+}
+
+async function consolePage(context) {
+  const seen = {};
+  const page = await open(context);
+  seen.state = await text(page, "#state", /^connected/);
+  await page.fill("#text", "<b>hello</b>");
+  await page.press("#text", "Enter");
+  seen.text = await text(page, "#log .in:last-child .body", /hello/);
+  await page.selectOption("#kind", "hex");
+  await page.fill("#text", "de ad BEEF 00");
+  await page.click("#send");
+  seen.hex = await text(page, "#log .in:last-child .body", /^de/);
+  seen.size = await page.textContent("#log .in:last-child .size");
+  await page.fill("#text", "xyz");
+  await page.click("#send");
+  seen.refused = await text(page, "#log .bad:last-child .body", /./);
+  await page.click("#connect");
+  seen.closed = await text(page, "#state", /^closed/);
+  await page.fill("#protocols", "chat, binary");
+  await page.click("#connect");
+  seen.subprotocol = await text(page, "#state", /^connected/);
+  await page.evaluate(() => { for (let i = 0; i < 600; i++) { document.getElementById("text").value = "00"; send(); } });
+  await page.waitForFunction(() => /\b602 received/.test(document.getElementById("count").textContent));
+  seen.lines = await page.evaluate(() => document.getElementById("log").childElementCount);
+  return seen;
+}
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
+try {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: scheme });
+  const seen = await (scene === "demo" ? demo(context) : consolePage(context));
+  console.log(JSON.stringify({ ...seen, faults }));
+} catch (error) {
+  console.error(String(error), JSON.stringify(faults));
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// node page.mjs URL: opens the page in Chromium, waits until it has set window.result, prints that as JSON, with what the
+// browser complained about. CHROMIUM names another binary.
+import { chromium } from "playwright-core";
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run"],
+});
+try {
+  const page = await browser.newPage();
+  const complaints = [];
+  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  const response = await page.goto(process.argv[2], { timeout: 20000 });
+  let result = null;
+  try {
+    const handle = await page.waitForFunction("window.result", null, { timeout: 20000 });
+    result = await handle.jsonValue();
+  } catch (error) {
+    complaints.push(String(error));
+  }
+  console.log(JSON.stringify({ status: response.status(), type: response.headers()["content-type"], result, complaints }));
+} finally {
+  await browser.close();
+}

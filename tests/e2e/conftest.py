@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the end-to-end tests.
+
+Run as `WSLUICE=build/plain/wsluice /usr/bin/python3 -m pytest tests/e2e`. A sanitizer build is recognised and given
+more time; WSLUICE_TEST_SCALE sets the patience by hand.
+"""
+
+import os
+import signal
+
+import pytest
+
+from lib import proc
+from lib.daemon import Wsluice
+from lib.peers import Server
+from lib.setting import BINARY, SANITIZED, SCALE
+
+# The last resort for a test that waits for ever in spite of all.
+WATCHDOG = int(60 * SCALE)
+
+
+def pytest_configure(config):
+    if not os.access(BINARY, os.X_OK):
+        raise pytest.UsageError(f"{BINARY} is not there: build it, or name the binary in the variable WSLUICE")
+    proc.become_subreaper()
+
+
+def pytest_report_header(config):
+    return f"wsluice: {BINARY}{' (sanitizers)' if SANITIZED else ''}, patience x{SCALE:g}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    def bark(*_):
+        raise AssertionError(f"the test did not end within {WATCHDOG} s")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.alarm(WATCHDOG)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _finish_all(started):
+    """Ends everything, also when some of it did not end well."""
+    wrong = []
+    for thing in reversed(started):
+        try:
+            thing.finish() if isinstance(thing, Wsluice) else thing.close()
+        except AssertionError as error:
+            wrong.append(str(error))
+    if wrong:
+        pytest.fail("\n\n".join(wrong), pytrace=False)
+
+
+def _factory(kind):
+    started = []
+
+    def start(*args, **how):
+        thing = kind(*args, **how)
+        started.append(thing)
+        return thing
+
+    yield start
+    _finish_all(started)
+
+
+@pytest.fixture
+def wsluice():
+    """wsluice(ARG, ...) starts a daemon for this test and returns it, listening."""
+    yield from _factory(Wsluice)
+
+
+@pytest.fixture(scope="module")
+def wsluice_module():
+    """The same for daemons that all tests of a module share."""
+    yield from _factory(Wsluice)
+
+
+@pytest.fixture
+def server():
+    """server(peers.echo, ...) starts a server for the daemon to connect to."""
+    yield from _factory(Server)
+
+
+@pytest.fixture
+def shared(request):
+    """shared(DAEMON): use a daemon of the module in this test; it must still be well afterwards."""
+    used = []
+
+    def use(daemon):
+        daemon.check()
+        used.append(daemon)
+        return daemon
+
+    yield use
+    for daemon in used:
+        daemon.close_clients()
+        daemon.check()

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""Programs for the daemon to run, its session log as records, loads and their measure, a name server."""
+
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+
+from .proc import wait_until
+from .setting import SANITIZED, SOON
+from .wire import BINARY, CLOSE, close_payload, frame
+
+PYTHON = "/usr/bin/python3"
+JSON = ("--log-format", "json")
+
+
+def sh(script):
+    """The end of a command line: a shell script as the program."""
+    return ["--", "/bin/sh", "-c", script]
+
+
+def py(script):
+    """The same with Python, started bare because that is quick."""
+    return ["--", PYTHON, "-I", "-S", "-c", script]
+
+
+def records(daemon, msg="session closed", since=0):
+    """The log lines of that name as dicts; the daemon must log JSON."""
+    lines = [m.string for m in daemon.find_log(re.escape(f'"msg":"{msg}"'), since)]
+    return [json.loads(line) for line in lines]
+
+
+def ended(daemon, n=1, timeout=SOON):
+    """Waits for n sessions to have ended; returns the record of the last."""
+    wait_until(lambda: len(records(daemon)) >= n, lambda: f"session {n} to end\n{daemon.tail()}", timeout)
+    return records(daemon)[n - 1]
+
+
+def to_the_close(client, timeout=None):
+    """Reads to the Close and answers it; nothing may follow it. Returns (code, reason, messages)."""
+    code, reason, messages = client.read_close(timeout)
+    client.try_send(frame(CLOSE, close_payload(code)))
+    rest, _ = client.read_to_end(timeout)
+    assert rest == b"", f"bytes behind the Close: {rest[:80]!r}"
+    return code, reason, messages
+
+
+def fill(client, piece=None, patience=0.3, limit=64 << 20):
+    """Sends until the daemon has not taken a byte for `patience` seconds. Returns the number of bytes taken."""
+    piece = piece or frame(BINARY, b"f" * 65000)
+    client.sock.settimeout(patience)
+    total = 0
+    while total < limit:
+        left = memoryview(piece)
+        try:
+            while left:
+                n = client.sock.send(left)
+                total += n
+                left = left[n:]
+        except TimeoutError:
+            return total
+    raise AssertionError(f"the daemon took {limit} bytes that nobody reads")
+
+
+def lasts(act):
+    """Seconds that act() takes."""
+    start = time.monotonic()
+    act()
+    return time.monotonic() - start
+
+
+class Peak:
+    """with Peak(daemon) as peak: ... then peak.grown() is the most KiB used in between beyond those at the start.
+    A sanitizer keeps freed memory back, so there the figure says little: bounds are taken times 8."""
+
+    def __init__(self, daemon):
+        self._daemon, self._stop = daemon, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self):
+        while not self._stop.wait(0.02):
+            with contextlib.suppress(AssertionError, OSError):
+                self.most = max(self.most, self._daemon.rss_kib())
+
+    def __enter__(self):
+        self.before = self.most = self._daemon.rss_kib()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def check(self, kib):
+        grown = self.most - self.before
+        bound = kib * 8 + 16384 if SANITIZED else kib
+        assert grown <= bound, f"memory grew by {grown} KiB, allowed are {bound}"
+
+
+class Names:
+    """A name server on 127.0.0.1. answers: {name: [IPv4 address, ...]}; other names do not exist. A name whose value
+    is None is never answered. asked: the (name, type) pairs, in order."""
+
+    A, AAAA = 1, 28
+
+    def __init__(self, answers):
+        self.answers, self.asked = answers, []
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        self._sock.settimeout(0.1)
+        self.address = "127.0.0.1:%d" % self._sock.getsockname()[1]
+        self._stop = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop = True
+        self._thread.join()
+        self._sock.close()
+
+    def _serve(self):
+        while not self._stop:
+            try:
+                query, peer = self._sock.recvfrom(4096)
+            except TimeoutError:
+                continue
+            answer = self._answer(query)
+            if answer:
+                self._sock.sendto(answer, peer)
+
+    def _answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        kind, = struct.unpack("!H", query[at + 1 : at + 3])
+        question, name = query[12 : at + 5], ".".join(labels).lower()
+        self.asked.append((name, kind))
+        found = self.answers.get(name, ())
+        if found is None:
+            return None
+        found = found if kind == self.A else ()
+        rcode = 0 if name in self.answers else 3
+        head = query[:2] + struct.pack("!HHHHH", 0x8580 | rcode, 1, len(found), 0, 0)
+        return head + question + b"".join(
+            b"\xc0\x0c" + struct.pack("!HHIH", self.A, 1, 30, 4) + socket.inet_aton(a) for a in found)
