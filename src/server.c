@@ -114,8 +114,17 @@ static int check_routes(struct config *c)
 static void on_accepted(void *owner, int fd, const union addr *client)
 {
     struct server *s = owner;
+    const struct front_accepted a = {.fd = fd, .client = client};
 
-    fronts[0]->open(&s->worker, fd, client);
+    fronts[0]->open(&s->worker, &a);
+}
+
+static void on_admin_accepted(void *owner, int fd, const union addr *client)
+{
+    struct server *s = owner;
+    const struct front_accepted a = {.fd = fd, .client = client, .admin = true};
+
+    fronts[0]->open(&s->worker, &a);
 }
 
 static int open_listeners(struct server *s, const struct config *c)

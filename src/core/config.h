@@ -96,6 +96,7 @@ struct config {
     int log_format; /* enum log_format */
     const char *user;
     const char *dns_servers;
+    const char *admin;        /* address of the admin door; NULL: none */
     struct settings settings; /* defaults of the routes */
 };
 

@@ -9,10 +9,17 @@
 #include "base/addr.h"
 #include "io/worker.h"
 
+/* A connection just accepted. */
+struct front_accepted {
+    int fd;
+    const union addr *client;
+    bool admin; /* it came by the admin address */
+};
+
 struct front_ops {
     const char *name;
     /* Takes the connected socket over. */
-    void (*open)(struct worker *w, int fd, const union addr *client);
+    void (*open)(struct worker *w, const struct front_accepted *a);
 };
 
 /* Connections of a worker, whatever became of them. */

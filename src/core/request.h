@@ -17,6 +17,7 @@ struct request {
     struct slice raw_path; /* as sent */
     struct slice query;    /* behind '?', as sent */
     union addr client, server;
+    bool admin;            /* came by the admin address: only handlers of that door answer */
     bool secure; /* TLS */
 };
 

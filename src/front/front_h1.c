@@ -33,6 +33,7 @@ struct h1 {
     struct front_conn conn;
     uint32_t magic;
     uint8_t state;   /* enum h1_state */
+    bool admin;
     bool keep_alive; /* the answer under way leaves the connection open */
     struct stream stream;
     struct io io;
@@ -289,6 +290,7 @@ static void h1_handle(struct h1 *h)
     int status = request_init(&req->request, &req->parser.head, &why);
 
     req->request.client = h->client;
+    req->request.admin = h->admin;
     (void)getsockname(h->io.rfd, &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
@@ -451,22 +453,23 @@ static void h1_conn_go_away(struct front_conn *c)
         h1_close(h);
 }
 
-static void h1_open(struct worker *w, int fd, const union addr *client)
+static void h1_open(struct worker *w, const struct front_accepted *a)
 {
     struct h1 *h = calloc(1, sizeof *h);
 
     if (h == NULL) {
-        close(fd);
+        close(a->fd);
         return;
     }
     h->magic = H1_MAGIC;
-    h->client = *client;
+    h->client = *a->client;
+    h->admin = a->admin;
     h->stream.ops = &h1_stream_ops;
     h->stream.worker = w;
     h->conn.drop = h1_conn_drop;
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
-    io_open(&h->io, w, &io_raw_socket, fd, fd, NULL, &io_events_head, h);
+    io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
     h1_await_head(h);
 }
 
