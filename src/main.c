@@ -8,6 +8,15 @@
 
 #define EXIT_USAGE 2
 
+/* Everything stands on the command line, which cannot change. */
+static struct config *load_again(void *arg, void (*tell)(void *tell_arg, const char *line),
+                                 void *tell_arg)
+{
+    (void)arg;
+    tell(tell_arg, "there is no configuration file to read again");
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const struct conf_kinds kinds = {backends, framings};
@@ -29,5 +38,7 @@ int main(int argc, char **argv)
         config_release(c);
         return fflush(stdout) == 0 ? 0 : 1;
     }
-    return server_run(c);
+    const struct server_loader loader = {.load = load_again, .argv = argv};
+
+    return server_run(c, &loader);
 }

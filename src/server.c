@@ -3,166 +3,42 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/limits.h"
 #include "core/session.h"
-#include "io/accept.h"
 #include "io/child.h"
 #include "io/resolve.h"
+#include "listeners.h"
+#include "notify.h"
+#include "prepare.h"
 #include "tables.h"
+#include "upgrade.h"
 
-#define RESERVED_DESCRIPTORS \
-    64                /* of the limit: listeners, logs, resolver, connections without a session */
-#define KILL_WAIT 2.0 /* seconds to reap what was killed at the very end */
+#define KILL_WAIT 2.0  /* seconds to reap what was killed at the very end */
+#define PACE 0.1       /* seconds between two batches of Close 1001 while draining */
+#define PACE_BATCH 100 /* sessions of a batch, at least */
 
 struct server {
     struct worker worker;
     struct sessions sessions;
     struct connections connections;
-    struct listener *listeners;
-    ev_signal terminate, interrupt, hangup, reopen;
+    struct listeners listeners;
+    struct passed passed;
+    struct notify notify;
+    struct upgrade upgrade;
+    const struct server_loader *loader;
+    ev_signal terminate, interrupt, hangup, reopen, succeed;
+    ev_timer drain_step; /* first the delay before it begins, then the paced closing */
     ev_timer drain_deadline;
     ev_prepare drained;
-    bool draining;
+    size_t drain_batch;
+    bool handed_over;
 };
-
-static int complain(const char *what, const char *name, const char *why)
-{
-    fprintf(stderr, "wsluice: %s%s%s: %s\n", what, name != NULL ? " " : "",
-            name != NULL ? name : "", why);
-    return -1;
-}
-
-/* ---- before the loop ---- */
-
-/* Descriptors 0 to 2 exist, so that no socket of ours takes their place; nothing else is passed on
- * to programs. */
-static void tidy_descriptors(void)
-{
-    int fd;
-
-    do {
-        fd = open("/dev/null",
-                  O_RDWR); /* not close-on-exec: it stands in for a standard descriptor */
-    } while (fd >= 0 && fd <= 2);
-    if (fd > 2)
-        close(fd);
-    (void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-}
-
-/* As many descriptors as the system lets us have; programs get the old limit back. */
-static void raise_descriptor_limit(struct worker *w)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    w->nofile_at_start = limit;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static uint64_t derive_max_sessions(const struct config *c)
-{
-    struct rlimit limit = {.rlim_cur = 1024};
-    unsigned each = 1;
-
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    for (size_t i = 0; i < c->route_count; i++) {
-        if (1 + c->routes[i].backend->descriptors > each)
-            each = 1 + c->routes[i].backend->descriptors;
-    }
-    if (limit.rlim_cur <= 2 * RESERVED_DESCRIPTORS)
-        return limit.rlim_cur / 2 / each + 1;
-    return (limit.rlim_cur - RESERVED_DESCRIPTORS) / each;
-}
-
-static int open_static(struct config *c)
-{
-    if (c->static_dir == NULL)
-        return 0;
-    c->static_fd = open(c->static_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (c->static_fd < 0 || faccessat(AT_FDCWD, c->static_dir, R_OK | X_OK, AT_EACCESS) < 0)
-        return complain("--static", c->static_dir, strerror(errno));
-    return 0;
-}
-
-static int check_routes(struct config *c)
-{
-    for (size_t i = 0; i < c->route_count; i++) {
-        struct route *r = &c->routes[i];
-        const char *wrong =
-            r->backend->check != NULL ? r->backend->check(&r->target, &c->arena) : NULL;
-
-        if (wrong != NULL)
-            return complain("cannot use", r->target.text, wrong);
-        if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0)
-            return complain("--cwd", r->settings.cwd, strerror(errno));
-    }
-    return 0;
-}
-
-static void on_accepted(void *owner, int fd, const union addr *client)
-{
-    struct server *s = owner;
-    const struct front_accepted a = {.fd = fd, .client = client};
-
-    fronts[0]->open(&s->worker, &a);
-}
-
-static void on_admin_accepted(void *owner, int fd, const union addr *client)
-{
-    struct server *s = owner;
-    const struct front_accepted a = {.fd = fd, .client = client, .admin = true};
-
-    fronts[0]->open(&s->worker, &a);
-}
-
-static int open_listeners(struct server *s, const struct config *c)
-{
-    char error[LISTENER_ERROR_MAX];
-
-    for (size_t i = 0; i < c->listen_count; i++) {
-        const struct listen_spec *l = &c->listen[i];
-        const struct listener_spec spec = {
-            .text = l->text,
-            .unix_path = l->unix_path,
-            .unix_mode = l->unix_mode,
-            .host = l->host,
-            .port = l->port,
-            .reuse_port = c->reuse_port,
-        };
-        struct listener *opened = listener_open(&s->worker, &spec, on_accepted, s, error);
-
-        if (opened == NULL) {
-            fprintf(stderr, "wsluice: %s\n", error);
-            return -1;
-        }
-        opened->next = s->listeners;
-        s->listeners = opened;
-    }
-    return 0;
-}
-
-static void close_listeners(struct server *s)
-{
-    struct listener *next;
-
-    for (struct listener *l = s->listeners; l != NULL; l = next) {
-        next = l->next;
-        listener_close(l);
-    }
-    s->listeners = NULL;
-}
 
 /* ---- the end ---- */
 
@@ -195,98 +71,246 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int revents
     end_now(s);
 }
 
-static void on_terminate(struct ev_loop *loop, ev_signal *signal_, int revents)
+/* Clients that are told to go come back somewhere else at once: not all in the same moment. */
+static size_t drain_batch(const struct server *s)
 {
-    struct server *s = signal_->data;
-    (void)revents;
+    double steps = s->worker.config->drain_timeout / 2 / PACE;
+    size_t batch = (size_t)((double)s->sessions.count / (steps < 1 ? 1 : steps)) + 1;
 
-    if (s->draining) {
-        log_line(&s->worker.log, LOG_WARN, "told to stop again, ending now",
-                 LOG_I("sessions", s->sessions.count));
-        end_now(s);
-        return;
-    }
-    s->draining = true;
-    log_line(&s->worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
-    close_listeners(s);
-    connections_go_away(&s->connections);
-    sessions_shut(&s->worker, "shutdown");
-    ev_timer_set(&s->drain_deadline, s->worker.config->drain_timeout, 0);
-    ev_timer_start(loop, &s->drain_deadline);
-    ev_prepare_start(loop, &s->drained);
+    return batch < PACE_BATCH ? PACE_BATCH : batch;
 }
 
-static void on_other_signal(struct ev_loop *loop, ev_signal *signal_, int revents)
+static void on_drain_step(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct server *s = timer->data;
+    (void)revents;
+
+    if (s->drain_batch == 0) {
+        listeners_close(&s->listeners, s->handed_over);
+        s->drain_batch = drain_batch(s);
+        ev_prepare_start(loop, &s->drained);
+    }
+    /* To the end: requests that were on their way still become sessions. */
+    connections_go_away(&s->connections);
+    (void)sessions_shut(&s->worker, "shutdown", s->drain_batch);
+}
+
+/* Readiness turns false first; after drain-delay nothing new is accepted and clients are told to
+ * go. */
+static void drain(struct server *s)
+{
+    const struct config *c = s->worker.config;
+
+    if (s->worker.draining)
+        return;
+    s->worker.draining = true;
+    log_line(&s->worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
+    notify_send(&s->notify, "STOPPING=1\nSTATUS=draining %zu sessions", s->sessions.count);
+    ev_timer_set(&s->drain_deadline, c->drain_delay + c->drain_timeout, 0);
+    ev_timer_start(s->worker.loop, &s->drain_deadline);
+    ev_timer_set(&s->drain_step, c->drain_delay, PACE);
+    ev_timer_start(s->worker.loop, &s->drain_step);
+}
+
+static void on_terminate(struct ev_loop *loop, ev_signal *signal_, int revents)
 {
     struct server *s = signal_->data;
     (void)loop;
     (void)revents;
 
-    log_line(&s->worker.log, LOG_INFO, "signal ignored", LOG_I("signal", signal_->signum));
+    if (s->worker.draining) {
+        log_line(&s->worker.log, LOG_WARN, "told to stop again, ending now",
+                 LOG_I("sessions", s->sessions.count));
+        end_now(s);
+        return;
+    }
+    drain(s);
+}
+
+/* ---- reload and succession ---- */
+
+static void log_fault(void *arg, const char *line)
+{
+    struct server *s = arg;
+
+    log_printf(&s->worker.log, LOG_ERROR, "%s", line);
+}
+
+static void announce_ready(struct server *s)
+{
+    notify_send(&s->notify, "READY=1\nSTATUS=serving %zu routes", s->worker.config->route_count);
+}
+
+/* Puts a prepared configuration in force. False when its listeners cannot be had: nothing has
+ * changed then. */
+static bool swap(struct server *s, struct config *c)
+{
+    char error[LISTENER_ERROR_MAX];
+    struct config *old = s->worker.config;
+
+    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+        log_fault(s, error);
+        return false;
+    }
+    s->worker.config = c;
+    s->worker.log.level = (enum log_level)c->log_level;
+    s->worker.log.format = (enum log_format)c->log_format;
+    config_release(old);
+    return true;
+}
+
+/* True when the new configuration is in force. */
+static bool reload(struct server *s)
+{
+    struct config *c;
+    bool ok;
+
+    notify_send(&s->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(worker_clock() * 1e6));
+    c = s->loader->load(s->loader->arg, log_fault, s);
+    ok = c != NULL && prepare_config(c, log_fault, s) == 0 && swap(s, c);
+    if (ok)
+        log_line(&s->worker.log, LOG_INFO, "reloaded", LOG_I("routes", c->route_count));
+    else
+        log_printf(&s->worker.log, LOG_ERROR, "not reloaded: the old configuration stays in force");
+    if (!ok && c != NULL)
+        config_release(c);
+    announce_ready(s);
+    return ok;
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal_, int revents)
+{
+    struct server *s = signal_->data;
+    (void)loop;
+    (void)revents;
+
+    if (!s->worker.draining)
+        (void)reload(s);
+}
+
+static void on_reopen(struct ev_loop *loop, ev_signal *signal_, int revents)
+{
+    struct server *s = signal_->data;
+    (void)loop;
+    (void)revents;
+
+    log_printf(&s->worker.log, LOG_DEBUG, "SIGUSR1: the log is standard error, nothing to reopen");
+}
+
+static void on_succeed(struct ev_loop *loop, ev_signal *signal_, int revents)
+{
+    struct server *s = signal_->data;
+    (void)loop;
+    (void)revents;
+
+    if (!s->worker.draining)
+        upgrade_start(&s->upgrade, &s->listeners);
+}
+
+static void on_successor_serves(void *owner, pid_t successor)
+{
+    struct server *s = owner;
+
+    notify_send(&s->notify, "MAINPID=%d", (int)successor);
+    s->handed_over = true;
+    drain(s);
+}
+
+/* ---- all of it ---- */
+
+static void on_accepted(void *owner, int fd, const union addr *client)
+{
+    struct server *s = owner;
+    const struct front_accepted a = {.fd = fd, .client = client};
+
+    fronts[0]->open(&s->worker, &a);
+}
+
+static void watch_signal(struct server *s, ev_signal *watcher,
+                         void (*callback)(struct ev_loop *, ev_signal *, int), int number)
+{
+    ev_signal_init(watcher, callback, number);
+    watcher->data = s;
+    ev_signal_start(s->worker.loop, watcher);
+    ev_unref(s->worker.loop);
 }
 
 static void watch_signals(struct server *s)
 {
-    struct ev_loop *loop = s->worker.loop;
-
-    ev_signal_init(&s->terminate, on_terminate, SIGTERM);
-    ev_signal_init(&s->interrupt, on_terminate, SIGINT);
-    ev_signal_init(&s->hangup, on_other_signal, SIGHUP);
-    ev_signal_init(&s->reopen, on_other_signal, SIGUSR1);
-    s->terminate.data = s->interrupt.data = s->hangup.data = s->reopen.data = s;
-    ev_signal_start(loop, &s->terminate);
-    ev_signal_start(loop, &s->interrupt);
-    ev_signal_start(loop, &s->hangup);
-    ev_signal_start(loop, &s->reopen);
+    watch_signal(s, &s->terminate, on_terminate, SIGTERM);
+    watch_signal(s, &s->interrupt, on_terminate, SIGINT);
+    watch_signal(s, &s->hangup, on_hangup, SIGHUP);
+    watch_signal(s, &s->reopen, on_reopen, SIGUSR1);
+    watch_signal(s, &s->succeed, on_succeed, SIGUSR2);
     ev_timer_init(&s->drain_deadline, on_drain_deadline, 0, 0);
+    ev_timer_init(&s->drain_step, on_drain_step, 0, 0);
     ev_prepare_init(&s->drained, on_drain_turn);
     ev_set_priority(&s->drained, EV_MINPRI); /* after the worker's own end of the turn */
-    s->drain_deadline.data = s->drained.data = s;
+    s->drain_step.data = s->drain_deadline.data = s->drained.data = s;
 }
 
 static void unwatch_signals(struct server *s)
 {
     struct ev_loop *loop = s->worker.loop;
+    ev_signal *const all[] = {&s->terminate, &s->interrupt, &s->hangup, &s->reopen, &s->succeed};
 
-    ev_signal_stop(loop, &s->terminate);
-    ev_signal_stop(loop, &s->interrupt);
-    ev_signal_stop(loop, &s->hangup);
-    ev_signal_stop(loop, &s->reopen);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (ev_is_active(all[i])) {
+            ev_ref(loop);
+            ev_signal_stop(loop, all[i]);
+        }
+    }
+    ev_timer_stop(loop, &s->drain_step);
     ev_timer_stop(loop, &s->drain_deadline);
     ev_prepare_stop(loop, &s->drained);
 }
 
-/* ---- all of it ---- */
+static void complain(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "wsluice: %s\n", line);
+}
 
 static int server_open(struct server *s, struct config *c)
 {
     struct worker *w = &s->worker;
+    char error[LISTENER_ERROR_MAX];
 
-    tidy_descriptors();
-    raise_descriptor_limit(w);
-    (void)signal(SIGPIPE, SIG_IGN);
-    log_init(&w->log, (enum log_level)c->log_level, (enum log_format)c->log_format);
     w->config = c;
     w->sessions = &s->sessions;
     w->connections = &s->connections;
-    w->dns_servers = c->dns_servers;
     w->limits = limits_new();
-    if (w->limits == NULL || worker_init(w) < 0)
-        return complain("cannot start", NULL, strerror(errno));
-    watch_signals(s);
-    if (c->max_sessions == 0)
-        c->max_sessions = derive_max_sessions(c);
-    if (open_static(c) < 0 || check_routes(c) < 0)
+    s->notify.fd = -1;
+    if (passed_read(&s->passed) < 0 || w->limits == NULL || worker_init(w) < 0) {
+        complain(NULL, strerror(errno));
         return -1;
-    return open_listeners(s, c);
+    }
+    w->dns_servers = c->dns_servers;
+    watch_signals(s);
+    upgrade_init(&s->upgrade, w, s->loader->argv, on_successor_serves, s);
+    s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
+    if (prepare_config(c, complain, NULL) > 0)
+        return -1;
+    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+        complain(NULL, error);
+        return -1;
+    }
+    passed_release(&s->passed);
+    notify_open(&s->notify, w->loop);
+    upgrade_tell_ready();
+    announce_ready(s);
+    return 0;
 }
 
 static void server_close(struct server *s)
 {
     struct worker *w = &s->worker;
 
-    close_listeners(s);
+    listeners_close(&s->listeners, s->handed_over);
+    passed_release(&s->passed);
+    notify_close(&s->notify);
     if (w->loop != NULL) {
+        upgrade_release(&s->upgrade);
         unwatch_signals(s);
         resolve_release(w);
         worker_release(w);
@@ -296,21 +320,21 @@ static void server_close(struct server *s)
     log_release(&w->log);
 }
 
-int server_run(struct config *c)
+int server_run(struct config *c, const struct server_loader *loader)
 {
     struct server *s = calloc(1, sizeof *s);
     int rc;
 
     if (s == NULL) {
+        complain(NULL, "out of memory");
         config_release(c);
-        return complain("cannot start", NULL, "out of memory") == 0 ? 0 : 1;
+        return 1;
     }
+    s->loader = loader;
+    prepare_process(&s->worker);
+    log_init(&s->worker.log, (enum log_level)c->log_level, (enum log_format)c->log_format);
     rc = server_open(s, c);
     if (rc == 0) {
-        for (struct listener *l = s->listeners; l != NULL; l = l->next) {
-            listener_start(l);
-            log_printf(&s->worker.log, LOG_INFO, "listening on %s", l->url);
-        }
         worker_run(&s->worker);
         log_printf(&s->worker.log, LOG_INFO, "stopped");
     }

@@ -67,6 +67,8 @@ const struct option_row option_rows[] = {
     {"stop-grace", 0, OPTION_TIME, SETTING(stop_grace), "TIME", "2s", NULL, 0, 3600,
      "from the end of a program's input to SIGTERM; how long a service may still talk after its client left"},
     {"kill-grace", 0, OPTION_TIME, SETTING(kill_grace), "TIME", "5s", NULL, 0, 3600, "from SIGTERM to SIGKILL"},
+    {"drain-delay", 0, OPTION_TIME, CONFIG(drain_delay), "TIME", "0", NULL, 0, 3600,
+     "after our SIGTERM: so long we still accept, while /readyz already says no"},
     {"drain-timeout", 0, OPTION_TIME, CONFIG(drain_timeout), "TIME", "30s", NULL, 0, DAY,
      "from our own SIGTERM to the end, whatever still runs"},
     {"max-sessions", 0, OPTION_COUNT, CONFIG(max_sessions), "N", "0", NULL, 0, 1e9,

@@ -89,7 +89,7 @@ struct config {
     bool console;
     uint64_t max_sessions;    /* 0: derived from the descriptor limit */
     uint64_t max_per_address; /* 0: none */
-    double handshake_timeout, drain_timeout;
+    double handshake_timeout, drain_delay, drain_timeout;
     bool reuse_port;
     bool log_query; /* query strings in the log */
     int log_level;  /* enum log_level */

@@ -31,7 +31,7 @@ struct connections {
 struct front_conn {
     struct front_conn *next, **prev;
     void (*drop)(struct front_conn *c);    /* closes it now */
-    void (*go_away)(struct front_conn *c); /* closes it if it is between two requests */
+    void (*go_away)(struct front_conn *c); /* closes it if nothing is asked on it */
 };
 
 void connections_add(struct connections *all, struct front_conn *c);

@@ -458,15 +458,24 @@ void session_start(const struct session_open *o)
     }
 }
 
-void sessions_shut(struct worker *w, const char *reason)
+size_t sessions_shut(struct worker *w, const char *reason, size_t batch)
 {
     struct session *next;
+    size_t left = 0;
 
     for (struct session *s = w->sessions->first; s != NULL; s = next) {
+        bool waits = s->phase == SESSION_OPENING || s->phase == SESSION_OPEN;
+
         next = s->next;
+        if (waits && batch == 0) {
+            left++;
+            continue;
+        }
+        batch -= waits;
         session_close(s, WS_CODE_GOING_AWAY, reason, CLOSED_BY_SERVER);
         session_stop_backend(s);
     }
+    return left;
 }
 
 void sessions_drop(struct worker *w)

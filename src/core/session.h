@@ -30,8 +30,9 @@ struct session_open {
 /* Takes the stream over. On failure the stream has been answered already. */
 void session_start(const struct session_open *o);
 
-/* Ends every session politely: Close 1001 to the client, the ladder for the program. */
-void sessions_shut(struct worker *w, const char *reason);
+/* Ends at most `batch` sessions politely: Close 1001 to the client, the ladder for the program.
+ * Returns how many are left that were not told yet. */
+size_t sessions_shut(struct worker *w, const char *reason, size_t batch);
 
 /* Drops what is left of every session, now. Their log lines are written. */
 void sessions_drop(struct worker *w);

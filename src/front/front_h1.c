@@ -12,7 +12,8 @@
 #include "proto/handshake.h"
 
 #define H1_MAGIC 0x68310001U
-#define LINGER 2.0 /* seconds a connection may take to end politely, while nothing moves */
+#define H1_ABOUT_TO_ASK 1.0 /* seconds */
+#define LINGER 2.0          /* seconds a connection may take to end politely, while nothing moves */
 #define LINGER_BYTES (1U << 20) /* of input thrown away meanwhile */
 
 /*
@@ -32,7 +33,7 @@ struct h1_request {
 struct h1 {
     struct front_conn conn;
     uint32_t magic;
-    uint8_t state;   /* enum h1_state */
+    uint8_t state; /* enum h1_state */
     bool admin;
     bool keep_alive; /* the answer under way leaves the connection open */
     struct stream stream;
@@ -449,7 +450,9 @@ static void h1_conn_go_away(struct front_conn *c)
 {
     struct h1 *h = (struct h1 *)c;
 
-    if (h->state == H1_HEAD)
+    /* A client that has just connected is about to ask: it gets its answer. */
+    if (h->state == H1_HEAD && h->req == NULL &&
+        h->stream.worker->now - h->io.last_rx >= H1_ABOUT_TO_ASK)
         h1_close(h);
 }
 

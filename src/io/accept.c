@@ -2,6 +2,7 @@
 #include "io/accept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -81,6 +82,7 @@ static struct listener *fail(struct listener *l, char error[LISTENER_ERROR_MAX],
     if (l->fd >= 0)
         close(l->fd);
     free(l->unix_path);
+    free(l->text);
     free(l);
     return NULL;
 }
@@ -126,6 +128,15 @@ static const char *inet_advice(int err)
     }
 }
 
+static void name_inet(struct listener *l)
+{
+    socklen_t len = sizeof l->addr;
+    char text[ADDR_TEXT_MAX];
+
+    (void)getsockname(l->fd, &l->addr.sa, &len);
+    snprintf(l->url, sizeof l->url, "ws://%s/", addr_format(&l->addr, text));
+}
+
 static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
                                   char error[LISTENER_ERROR_MAX])
 {
@@ -152,10 +163,7 @@ static struct listener *open_inet(struct listener *l, const struct listener_spec
     freeaddrinfo(list);
     if (l->fd < 0)
         return fail(l, error, spec->text, inet_advice(err));
-    socklen_t len = sizeof l->addr;
-    (void)getsockname(l->fd, &l->addr.sa, &len);
-    char text[ADDR_TEXT_MAX];
-    snprintf(l->url, sizeof l->url, "ws://%s/", addr_format(&l->addr, text));
+    name_inet(l);
     return l;
 }
 
@@ -193,11 +201,25 @@ static int bind_unix(int fd, const struct sockaddr_un *sun, unsigned mode)
     return rc;
 }
 
+/* The file is removed at the end, if it is still this one. */
+static bool remember_file(struct listener *l, const char *path)
+{
+    struct stat st;
+
+    l->unix_path = strdup(path);
+    if (l->unix_path == NULL || stat(path, &st) < 0)
+        return false;
+    l->unix_dev = st.st_dev;
+    l->unix_ino = st.st_ino;
+    l->addr.sa.sa_family = AF_UNIX;
+    snprintf(l->url, sizeof l->url, "ws+unix:%s", path);
+    return true;
+}
+
 static struct listener *open_unix(struct listener *l, const struct listener_spec *spec,
                                   char error[LISTENER_ERROR_MAX])
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    struct stat st;
 
     if (strlen(spec->unix_path) >= sizeof sun.sun_path)
         return fail(l, error, spec->text, "the path is longer than 107 bytes");
@@ -210,13 +232,33 @@ static struct listener *open_unix(struct listener *l, const struct listener_spec
                     errno == EADDRINUSE
                         ? "another server answers there, or it is not a socket; choose another path"
                         : strerror(errno));
-    l->unix_path = strdup(spec->unix_path);
-    if (l->unix_path == NULL || listen(l->fd, BACKLOG) < 0 || stat(spec->unix_path, &st) < 0)
+    if (listen(l->fd, BACKLOG) < 0 || !remember_file(l, spec->unix_path))
         return fail(l, error, spec->text, strerror(errno));
-    l->unix_dev = st.st_dev;
-    l->unix_ino = st.st_ino;
-    l->addr.sa.sa_family = AF_UNIX;
-    snprintf(l->url, sizeof l->url, "ws+unix:%s", spec->unix_path);
+    return l;
+}
+
+/* A socket that was bound by somebody else: our predecessor, or the service manager. */
+static struct listener *adopt(struct listener *l, const struct listener_spec *spec,
+                              char error[LISTENER_ERROR_MAX])
+{
+    struct sockaddr_un sun = {0};
+    socklen_t len = sizeof sun;
+    int listens = 0, on = 1;
+    socklen_t size = sizeof listens;
+
+    l->fd = spec->inherited;
+    if (getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
+        getsockname(l->fd, (struct sockaddr *)&sun, &len) < 0)
+        return fail(l, error, spec->text, "the descriptor passed to us does not listen");
+    (void)fcntl(l->fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(l->fd, F_SETFD, FD_CLOEXEC);
+    if (sun.sun_family == AF_UNIX) {
+        if (!remember_file(l, sun.sun_path))
+            return fail(l, error, spec->text, strerror(errno));
+        return l;
+    }
+    (void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    name_inet(l);
     return l;
 }
 
@@ -235,7 +277,12 @@ struct listener *listener_open(struct worker *w, const struct listener_spec *spe
     l->owner = owner;
     l->fd = -1;
     l->last_complaint = -COMPLAINT_EVERY;
-    l = spec->unix_path != NULL ? open_unix(l, spec, error) : open_inet(l, spec, error);
+    l->text = strdup(spec->text);
+    if (l->text == NULL)
+        return fail(l, error, spec->text, "out of memory");
+    l = spec->inherited > 0       ? adopt(l, spec, error)
+        : spec->unix_path != NULL ? open_unix(l, spec, error)
+                                  : open_inet(l, spec, error);
     if (l == NULL)
         return NULL;
     ev_io_init(&l->readable, on_readable, l->fd, EV_READ);
@@ -255,10 +302,11 @@ void listener_close(struct listener *l)
 
     ev_io_stop(l->worker->loop, &l->readable);
     ev_timer_stop(l->worker->loop, &l->resume);
-    if (l->unix_path != NULL && stat(l->unix_path, &st) == 0 && st.st_dev == l->unix_dev &&
-        st.st_ino == l->unix_ino)
+    if (l->unix_path != NULL && !l->handed_over && stat(l->unix_path, &st) == 0 &&
+        st.st_dev == l->unix_dev && st.st_ino == l->unix_ino)
         (void)unlink(l->unix_path);
     close(l->fd);
     free(l->unix_path);
+    free(l->text);
     free(l);
 }

@@ -20,6 +20,7 @@ struct listener_spec {
     struct slice host; /* name or address; empty: 127.0.0.1 */
     uint16_t port;
     bool reuse_port; /* several processes on one port */
+    int inherited;   /* a socket that listens already, ours from now on; -1: bind a new one */
 };
 
 /* A new connection; fd (nonblocking, close-on-exec) is the callee's. */
@@ -30,6 +31,9 @@ struct listener {
     struct listener *next; /* the owner's list */
     listener_accepted accepted;
     void *owner;
+    char *text;       /* of the spec; owned */
+    bool wanted;      /* the owner's mark while it compares configurations */
+    bool handed_over; /* another process serves it now: its file stays */
     int fd;
     union addr addr; /* bound, with the real port */
     ev_io readable;

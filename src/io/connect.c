@@ -322,8 +322,8 @@ struct connect *connect_start(struct worker *w, const struct connect_spec *spec,
         }
     }
     ev_timer_start(w->loop, &c->deadline);
+    /* The first attempt may fail at once, and that must not be told from in here. */
     if (!c->question)
-        pace_in(
-            c, 0.); /* the first attempt may fail at once, and that must not be told from in here */
+        pace_in(c, 0.);
     return c;
 }

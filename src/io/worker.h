@@ -21,6 +21,8 @@ struct limits;
 struct sessions;
 struct connections;
 struct config;
+struct stats;
+struct control;
 
 /* Every read of every io goes through one shared buffer: an idle connection owns none. */
 #define WORKER_RX_SIZE (64U * 1024U)
@@ -72,6 +74,13 @@ struct worker {
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */
     uint64_t next_id;      /* of sessions */
+    struct stats *stats;     /* core's: what is counted, see core/stats.h */
+    struct control *control; /* core's: what the admin door may have the server do; see
+                                core/control.h */
+    uint64_t accept_pauses;  /* how often a listener had to pause */
+    double longest_turn;     /* seconds; of turns longer than a tick of the kernel's clock. Whoever
+                                looks at it sets it back */
+    bool draining;               /* on the way out: not ready for anything new */
 };
 
 /* Makes a loop (epoll only, environment ignored, never libev's default loop: that one would reap

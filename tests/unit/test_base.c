@@ -79,7 +79,9 @@ static void buf_keeps_order(void **state)
         check_buf(&b);
         assert_int_equal(buf_len(&b), in - out);
         peak = b.block ? (peak > buf_len(&b) + n ? peak : buf_len(&b) + n) : 0;
-        assert_true(!b.block || b.block->cap <= 4 * peak + 256); /* does not grow for ever while it is never empty */
+        assert_true(!b.block ||
+                    b.block->cap <=
+                        4 * peak + 256); /* does not grow for ever while it is never empty */
         if (i % 5000 == 4999) {
             buf_release(&b);
             out = in;

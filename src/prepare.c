@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/backend.h"
+
+/* Of the descriptor limit: listeners, log, resolver, connections without a session. */
+#define RESERVED_DESCRIPTORS 64
+#define LINE_MAX_LEN 512
+
+static void tidy_descriptors(void)
+{
+    int fd;
+
+    do {
+        /* not close-on-exec: it stands in for a standard descriptor */
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    (void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+static void raise_descriptor_limit(struct worker *w)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    w->nofile_at_start = limit;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void prepare_process(struct worker *w)
+{
+    tidy_descriptors();
+    raise_descriptor_limit(w);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD,
+                 SIG_DFL); /* inherited as ignored, the kernel would throw exit statuses away */
+}
+
+/* ---- a configuration ---- */
+
+struct faults {
+    void (*tell)(void *arg, const char *line);
+    void *arg;
+    size_t count;
+};
+
+static void fault(struct faults *f, const char *what, const char *name, const char *why)
+{
+    char line[LINE_MAX_LEN];
+
+    snprintf(line, sizeof line, "%s %.300s: %s", what, name, why);
+    f->count++;
+    f->tell(f->arg, line);
+}
+
+static uint64_t derive_max_sessions(const struct config *c)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    unsigned each = 1;
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct backend_ops *b = c->routes[i].backend;
+
+        if (b != NULL && 1 + b->descriptors > each)
+            each = 1 + b->descriptors;
+    }
+    if (limit.rlim_cur <= 2 * RESERVED_DESCRIPTORS)
+        return limit.rlim_cur / 2 / each + 1;
+    return (limit.rlim_cur - RESERVED_DESCRIPTORS) / each;
+}
+
+static void open_static(struct config *c, struct faults *f)
+{
+    if (c->static_dir == NULL)
+        return;
+    c->static_fd = open(c->static_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (c->static_fd < 0 || faccessat(AT_FDCWD, c->static_dir, R_OK | X_OK, AT_EACCESS) < 0)
+        fault(f, "static", c->static_dir, strerror(errno));
+}
+
+static void check_route(struct route *r, struct arena *arena, struct faults *f)
+{
+    const char *wrong = NULL;
+
+    if (r->backend != NULL && r->backend->check != NULL)
+        wrong = r->backend->check(&r->target, arena);
+    if (wrong != NULL)
+        fault(f, "cannot use", r->target.text, wrong);
+    if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0)
+        fault(f, "cwd", r->settings.cwd, strerror(errno));
+}
+
+size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
+{
+    struct faults f = {tell, arg, 0};
+
+    open_static(c, &f);
+    for (size_t i = 0; i < c->route_count; i++)
+        check_route(&c->routes[i], &c->arena, &f);
+    if (c->max_sessions == 0)
+        c->max_sessions = derive_max_sessions(c);
+    return f.count;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_UPGRADE_H
+#define WSLUICE_UPGRADE_H
+
+/*
+ * A new binary without a gap: the running process starts the program file again with the same
+ * arguments and hands it the listening sockets (WSLUICE_PASSED). When the new one serves, it says
+ * so on a pipe (WSLUICE_READY); the old one then drains. When the new one ends before that, the old
+ * one goes on as if nothing had been.
+ */
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "listeners.h"
+
+struct upgrade {
+    struct worker *worker;
+    char **argv;
+    char *program; /* path of our program file, as of the start */
+    ev_io ready;   /* the successor's pipe; active while one starts */
+    pid_t successor;
+    void (*done)(void *owner, pid_t successor); /* it serves */
+    void *owner;
+};
+
+/* Remembers how we were started. argv must stay. */
+void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)(void *, pid_t),
+                  void *owner);
+
+/* Starts a successor; does nothing while one is starting. Failures are logged. */
+void upgrade_start(struct upgrade *u, const struct listeners *set);
+
+/* For the successor: tells the predecessor, if there is one, that we serve. */
+void upgrade_tell_ready(void);
+
+void upgrade_release(struct upgrade *u);
+
+#endif
