@@ -122,7 +122,8 @@ void session_close(struct session *s, uint16_t code, const char *reason, enum se
     session_send_close(s, code, reason);
     s->phase = SESSION_CLOSING;
     s->waiting_since = s->worker->now;
-    session_time_hurry(s, s->route->settings.close_timeout);
+    s->client_mark = stream_delivered(s->stream);
+    session_time_closing(s);
     /* A service that has said all may still listen: what the client has sent before it reads our
      * Close arrives there. */
     if (who != CLOSED_BY_BACKEND)

@@ -86,10 +86,11 @@ struct session {
 
     /* worker time, see session_time.c */
     double opened_at, last_data;
-    double ping_at;                     /* when the unanswered ping was sent; 0: none */
-    uint64_t ping_mark;                 /* what the client's system had acknowledged then */
-    double waiting_since;               /* CLOSING, or exit_awaited: since when */
-    double partial_since;               /* out_message has waited since; 0: nothing waits */
+    double ping_at;       /* when the unanswered ping was sent; 0: none */
+    double pong_due;      /* when its pong is overdue */
+    uint64_t ping_mark;   /* what the client's system had acknowledged when pong_due was set */
+    double waiting_since; /* CLOSING, or exit_awaited: since when */
+    double partial_since; /* out_message has waited since; 0: nothing waits */
     double client_stall, backend_stall; /* since when no byte of its queue moved; 0: no queue */
     uint64_t client_mark, backend_mark; /* what was delivered then */
     float interval;                     /* heartbeat with its jitter */
@@ -141,6 +142,8 @@ void session_send_control(struct session *s, uint8_t opcode, const void *p, size
 /* session_time.c */
 void session_time_start(struct session *s);
 void session_time_stop(struct session *s);
+/* The phase has become CLOSING. */
+void session_time_closing(struct session *s);
 /* Keeps the stall clocks: which queues are above zero now. */
 void session_time_stalls(struct session *s, bool client_full, bool backend_full);
 /* Something now has a deadline at most `seconds` from now. */

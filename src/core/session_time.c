@@ -15,7 +15,8 @@
 
 #include "core/session_impl.h"
 
-#define STALL_LOOK 1.0 /* seconds between looks at a queue that does not move */
+#define STALL_LOOK 1.0   /* seconds between looks at a queue that does not move */
+#define CLOSING_LOOK 1.0 /* and at a client that has our Close before it */
 #define SOONEST 0.001
 #define NEVER 1e9
 
@@ -37,7 +38,7 @@ static double heartbeat_due(const struct session *s)
     if (s->interval <= 0)
         return NEVER;
     if (s->ping_at > 0)
-        return s->ping_at + s->route->settings.pong_timeout;
+        return s->pong_due;
     return min_of(stream_last_rx(s->stream), stream_last_tx(s->stream)) + (double)s->interval;
 }
 
@@ -63,7 +64,7 @@ static double next_due(const struct session *s)
         if (s->client_stall > 0 || s->backend_stall > 0)
             due = min_of(due, s->worker->now + stall_look(s));
     } else if (s->phase == SESSION_CLOSING) {
-        due = s->waiting_since + set->close_timeout;
+        due = s->worker->now + min_of(set->close_timeout, CLOSING_LOOK);
     }
     return due;
 }
@@ -75,32 +76,33 @@ static void arm(struct session *s, double seconds)
     ev_timer_start(s->worker->loop, &s->stream->timer);
 }
 
+static void await_pong(struct session *s, double now)
+{
+    s->pong_due = now + s->route->settings.pong_timeout;
+    s->ping_mark = stream_delivered(s->stream);
+}
+
 static void send_ping(struct session *s)
 {
     double stamp = worker_clock();
 
     s->ping_at = stamp;
-    s->ping_mark = stream_delivered(s->stream);
-    if (stream_queued(s->stream) ==
-        0) /* otherwise there is traffic enough, and the stall clock runs */
-        session_send_control(s, WS_PING, &stamp, sizeof stamp);
+    await_pong(s, s->worker->now);
+    session_send_control(s, WS_PING, &stamp, sizeof stamp);
 }
 
 /* The pong is overdue: is the client? With a queue for it, the stall clock judges. */
 static void judge_silence(struct session *s, double now)
 {
-    uint64_t delivered = stream_delivered(s->stream);
-    bool moving = delivered != s->ping_mark;
+    bool moving = stream_delivered(s->stream) != s->ping_mark;
     bool pending = stream_pending(s->stream) > 0;
 
-    if (stream_last_rx(s->stream) > s->ping_at) {
+    if (stream_last_rx(s->stream) > s->ping_at)
         s->ping_at = 0;
-    } else if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending)) {
-        s->ping_at = now;
-        s->ping_mark = delivered;
-    } else {
+    else if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
+        await_pong(s, now);
+    else
         session_lost(s, "no answer to the heartbeat");
-    }
 }
 
 static void check_heartbeat(struct session *s, double now)
@@ -142,6 +144,22 @@ static void check_stalls(struct session *s, double now)
     }
 }
 
+/* Our Close stands behind what was queued before it: a slow client gets all of that, and then
+ * close-timeout to answer. */
+static void check_closing(struct session *s, double now)
+{
+    const struct settings *set = &s->route->settings;
+    uint64_t mark = stream_delivered(s->stream);
+    double limit = stream_pending(s->stream) > 0 ? set->stall_timeout : set->close_timeout;
+
+    if (mark != s->client_mark) {
+        s->client_mark = mark;
+        s->waiting_since = now;
+    } else if (now - s->waiting_since >= limit) {
+        session_lost(s, "no answer to our Close");
+    }
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct session *s = timer->data;
@@ -150,10 +168,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
 
-    if (s->phase == SESSION_CLOSING && now - s->waiting_since >= set->close_timeout) {
-        session_lost(s, "no answer to our Close");
-        return;
-    }
+    if (s->phase == SESSION_CLOSING)
+        check_closing(s, now);
     if (s->phase == SESSION_OPEN && s->exit_awaited && now - s->waiting_since >= SESSION_EXIT_WAIT)
         session_backend_done(s);
     if (s->phase == SESSION_OPEN && s->partial_since > 0 &&
@@ -194,6 +210,11 @@ void session_time_hurry(struct session *s, double seconds)
     if (!ev_is_active(&s->stream->timer) ||
         ev_timer_remaining(s->worker->loop, &s->stream->timer) > seconds)
         arm(s, seconds);
+}
+
+void session_time_closing(struct session *s)
+{
+    session_time_hurry(s, min_of(s->route->settings.close_timeout, CLOSING_LOOK));
 }
 
 void session_time_stalls(struct session *s, bool client_full, bool backend_full)
