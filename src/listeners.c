@@ -20,6 +20,11 @@ static struct listener *find(struct listener *first, const char *text)
     return first;
 }
 
+static bool is_systemd(const char *text)
+{
+    return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
+}
+
 static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_socket *passed)
 {
     const struct listener_spec spec = {
@@ -29,6 +34,7 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
         .host = l->host,
         .port = l->port,
         .reuse_port = f->config->reuse_port,
+        .secure = l->tls != NULL,
         .inherited = passed != NULL ? passed->fd : 0,
     };
     struct listener *opened;
@@ -38,6 +44,8 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
     opened = listener_open(f->set->worker, &spec, f->set->accepted, f->set->owner, f->error);
     if (opened == NULL)
         return -1;
+    if (is_systemd(l->text))
+        opened->unix_ino = 0; /* its file belongs to the socket unit: never ours to remove */
     opened->next = f->first;
     f->first = opened;
     return 0;
@@ -46,7 +54,7 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
 /* One address of the configuration: what we have, what was passed to us, or a new socket. */
 static int follow_one(struct fresh *f, const struct listen_spec *l)
 {
-    bool systemd = strncmp(l->text, "systemd", 7) == 0;
+    bool systemd = is_systemd(l->text);
     struct listener *have = find(f->set->first, l->text);
     struct passed_socket *passed;
     bool any = have != NULL;
@@ -113,6 +121,17 @@ static void adopt_fresh(struct listeners *set, struct listener *fresh)
     }
 }
 
+/* Connections from now on are served by what c says of their listener. */
+static void point_at_specs(struct listeners *set, const struct config *c)
+{
+    for (struct listener *l = set->first; l != NULL; l = l->next) {
+        for (size_t i = 0; i < c->listen_count; i++) {
+            if (strcmp(c->listen[i].text, l->text) == 0)
+                l->spec = &c->listen[i];
+        }
+    }
+}
+
 int listeners_follow(struct listeners *set, const struct config *c, struct passed *passed,
                      char error[LISTENER_ERROR_MAX])
 {
@@ -128,6 +147,7 @@ int listeners_follow(struct listeners *set, const struct config *c, struct passe
     }
     drop_unwanted(set);
     adopt_fresh(set, f.first);
+    point_at_specs(set, c);
     return 0;
 }
 

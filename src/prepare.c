@@ -14,7 +14,7 @@
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
 #define RESERVED_DESCRIPTORS 64
-#define LINE_MAX_LEN 512
+#define LINE_MAX_LEN 1024
 
 static void tidy_descriptors(void)
 {
@@ -92,6 +92,28 @@ static void open_static(struct config *c, struct faults *f)
         fault(f, "static", c->static_dir, strerror(errno));
 }
 
+/* Certificates given for all listeners go to those without their own. Unix sockets stay plain: who
+ * can reach them is on this machine. */
+static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
+{
+    char error[TLSCTX_ERROR_MAX];
+
+    if (l->cert_count == 0 && l->unix_path == NULL && c->tls_cert != NULL && c->tls_key != NULL) {
+        l->certs = arena_alloc(&c->arena, sizeof *l->certs);
+        if (l->certs == NULL) {
+            fault(f, "listen", l->text, "out of memory");
+            return;
+        }
+        *l->certs = (struct tlsctx_cert){c->tls_cert, c->tls_key};
+        l->cert_count = 1;
+    }
+    if (l->cert_count == 0)
+        return;
+    l->tls = tlsctx_new(l->certs, l->cert_count, error);
+    if (l->tls == NULL)
+        fault(f, "TLS for", l->text, error);
+}
+
 static void check_route(struct route *r, struct arena *arena, struct faults *f)
 {
     const char *wrong = NULL;
@@ -109,6 +131,11 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     struct faults f = {tell, arg, 0};
 
     open_static(c, &f);
+    if ((c->tls_cert == NULL) != (c->tls_key == NULL))
+        fault(&f, "TLS", c->tls_cert != NULL ? c->tls_cert : c->tls_key,
+              "certificate and key go together: --tls-cert FILE --tls-key FILE");
+    for (size_t i = 0; i < c->listen_count; i++)
+        open_tls(c, &c->listen[i], &f);
     for (size_t i = 0; i < c->route_count; i++)
         check_route(&c->routes[i], &c->arena, &f);
     if (c->max_sessions == 0)

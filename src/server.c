@@ -96,19 +96,21 @@ static void on_drain_step(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Readiness turns false first; after drain-delay nothing new is accepted and clients are told to
- * go. */
+ * go. With a successor there is nothing to wait for: it serves the same sockets. */
 static void drain(struct server *s)
 {
     const struct config *c = s->worker.config;
+    double delay = s->handed_over ? 0 : c->drain_delay;
 
     if (s->worker.draining)
         return;
     s->worker.draining = true;
     log_line(&s->worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
+    /* silent when a successor serves: the service as a whole goes on */
     notify_send(&s->notify, "STOPPING=1\nSTATUS=draining %zu sessions", s->sessions.count);
-    ev_timer_set(&s->drain_deadline, c->drain_delay + c->drain_timeout, 0);
+    ev_timer_set(&s->drain_deadline, delay + c->drain_timeout, 0);
     ev_timer_start(s->worker.loop, &s->drain_deadline);
-    ev_timer_set(&s->drain_step, c->drain_delay, PACE);
+    ev_timer_set(&s->drain_step, delay, PACE);
     ev_timer_start(s->worker.loop, &s->drain_step);
 }
 
@@ -124,6 +126,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *signal_, int revents)
         end_now(s);
         return;
     }
+    upgrade_cancel(&s->upgrade);
     drain(s);
 }
 
@@ -212,16 +215,18 @@ static void on_successor_serves(void *owner, pid_t successor)
     struct server *s = owner;
 
     notify_send(&s->notify, "MAINPID=%d", (int)successor);
+    notify_close(&s->notify);
     s->handed_over = true;
     drain(s);
 }
 
 /* ---- all of it ---- */
 
-static void on_accepted(void *owner, int fd, const union addr *client)
+static void on_accepted(struct listener *l, int fd, const union addr *client)
 {
-    struct server *s = owner;
-    const struct front_accepted a = {.fd = fd, .client = client};
+    struct server *s = l->owner;
+    const struct listen_spec *spec = l->spec;
+    const struct front_accepted a = {.fd = fd, .client = client, .tls = spec->tls};
 
     fronts[0]->open(&s->worker, &a);
 }

@@ -46,7 +46,9 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
         u->done(u->owner, u->successor);
         return;
     }
-    (void)waitpid(u->successor, NULL, 0); /* its pipe is closed: it has ended, or is about to */
+    /* Its pipe is closed, so it has ended or is no successor: it must not hold us in waitpid. */
+    (void)kill(u->successor, SIGKILL);
+    (void)waitpid(u->successor, NULL, 0);
     log_line(&u->worker->log, LOG_ERROR, "the successor did not start; this process goes on",
              LOG_I("pid", u->successor));
     u->successor = 0;
@@ -92,6 +94,10 @@ static void become_successor(const struct upgrade *u, const struct listeners *se
     snprintf(number, sizeof number, "%d", pipe_fd);
     (void)setenv("WSLUICE_PASSED", sockets, 1);
     (void)setenv("WSLUICE_READY", number, 1);
+    if (getenv("WATCHDOG_PID") != NULL) { /* the service manager's watchdog is its to feed now */
+        snprintf(number, sizeof number, "%d", (int)getpid());
+        (void)setenv("WATCHDOG_PID", number, 1);
+    }
     if (limit->rlim_max != 0)
         (void)setrlimit(RLIMIT_NOFILE, limit);
     sigemptyset(&none);
@@ -126,6 +132,18 @@ void upgrade_start(struct upgrade *u, const struct listeners *set)
     if (ends[1] >= 0)
         close(ends[1]);
     free(sockets);
+}
+
+void upgrade_cancel(struct upgrade *u)
+{
+    if (!ev_is_active(&u->ready))
+        return;
+    log_line(&u->worker->log, LOG_WARN, "told to stop: the successor that was starting is ended",
+             LOG_I("pid", u->successor));
+    stop_waiting(u);
+    (void)kill(u->successor, SIGKILL);
+    (void)waitpid(u->successor, NULL, 0);
+    u->successor = 0;
 }
 
 void upgrade_tell_ready(void)

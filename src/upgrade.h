@@ -30,6 +30,9 @@ void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)
 /* Starts a successor; does nothing while one is starting. Failures are logged. */
 void upgrade_start(struct upgrade *u, const struct listeners *set);
 
+/* Ends a successor that is still starting: we were told to stop, and it would serve on. */
+void upgrade_cancel(struct upgrade *u);
+
 /* For the successor: tells the predecessor, if there is one, that we serve. */
 void upgrade_tell_ready(void);
 

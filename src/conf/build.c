@@ -16,6 +16,8 @@ static bool build_listener(struct listen_spec *l, const char *text, unsigned uni
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
         wrong = text[5] == '\0' ? "a path is needed" : NULL;
+    } else if (strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0) {
+        wrong = NULL; /* whether such a socket was passed to us is seen when it is opened */
     } else {
         wrong = addr_split(slice_from(text), &l->host, &l->port);
         if (wrong == NULL && l->host.len > 0 && l->host.p[0] == '[')
@@ -24,7 +26,7 @@ static bool build_listener(struct listen_spec *l, const char *text, unsigned uni
     if (wrong == NULL)
         return true;
     snprintf(error, CLI_ERROR_MAX,
-             "--listen %.200s: %s; write PORT, HOST:PORT, [V6]:PORT or unix:PATH", text, wrong);
+             "--listen %.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]", text, wrong);
     return false;
 }
 

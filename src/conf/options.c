@@ -19,7 +19,7 @@ static const char *const format_choices[] = {"text", "json", NULL};
 /* clang-format off */
 const struct option_row option_rows[] = {
     {"listen", 'l', OPTION_REPEAT, CLI(listen), "ADDR", NULL, NULL, 0, 0,
-     "where to listen: PORT, HOST:PORT, [V6]:PORT or unix:PATH; port 0 picks one; repeat for several (127.0.0.1:8080)"},
+     "where to listen: PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]; port 0 picks one; repeat for several (127.0.0.1:8080)"},
     {"to", 't', OPTION_TEXT, CLI(to), "ADDR", NULL, NULL, 0, 0,
      "the service behind every path: tcp://HOST:PORT, unix:PATH or echo:"},
     {"route", 'r', OPTION_REPEAT, CLI(routes), "PATH=ADDR", NULL, NULL, 0, 0,
@@ -77,6 +77,10 @@ const struct option_row option_rows[] = {
      "sessions at once from one address (IPv6: one /64); 0: no limit"},
     {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,
      "largest message, where messages are put together (lines, echo)"},
+    {"tls-cert", 0, OPTION_TEXT, CONFIG(tls_cert), "FILE", NULL, NULL, 0, 0,
+     "PEM certificate and chain: serve wss:// and https:// instead of ws:// and http://"},
+    {"tls-key", 0, OPTION_TEXT, CONFIG(tls_key), "FILE", NULL, NULL, 0, 0,
+     "PEM key of the certificate; not readable for others"},
     {"unix-mode", 0, OPTION_TEXT, CLI(unix_mode), "OCTAL", "0660", NULL, 0, 0,
      "permissions of Unix sockets we listen on"},
     {"reuse-port", 0, OPTION_FLAG, CONFIG(reuse_port), NULL, "off", NULL, 0, 0,

@@ -50,6 +50,8 @@ void config_release(struct config *c)
         return;
     if (c->static_fd >= 0)
         close(c->static_fd);
+    for (size_t i = 0; i < c->listen_count; i++)
+        tlsctx_release(c->listen[i].tls);
     arena_release(&c->arena);
     free(c);
 }

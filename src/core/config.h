@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/log.h"
+#include "io/tlsctx.h"
 #include "proto/framing.h"
 
 struct backend_ops;
@@ -75,6 +76,9 @@ struct listen_spec {
     unsigned unix_mode;    /* permission bits of the socket file */
     struct slice host;     /* into text; empty: loopback */
     uint16_t port;
+    struct tlsctx_cert *certs; /* TLS: one per server name, the first the default */
+    size_t cert_count;         /* 0: plain */
+    struct tlsctx *tls;        /* made of them by prepare_config */
 };
 
 struct config {
@@ -95,6 +99,8 @@ struct config {
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */
     const char *user;
+    const char *tls_cert,
+        *tls_key; /* of all internet listeners without certificates of their own */
     const char *dns_servers;
     const char *admin;        /* address of the admin door; NULL: none */
     struct settings settings; /* defaults of the routes */

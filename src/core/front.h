@@ -13,7 +13,8 @@
 struct front_accepted {
     int fd;
     const union addr *client;
-    bool admin; /* it came by the admin address */
+    struct tlsctx *tls; /* NULL: plain */
+    bool admin;         /* it came by the admin address */
 };
 
 struct front_ops {

@@ -8,7 +8,7 @@
 
 #include "core/config.h"
 #include "core/handler.h"
-#include "io/io.h"
+#include "io/io_tls.h"
 #include "proto/handshake.h"
 
 #define H1_MAGIC 0x68310001U
@@ -292,6 +292,7 @@ static void h1_handle(struct h1 *h)
 
     req->request.client = h->client;
     req->request.admin = h->admin;
+    req->request.secure = h->io.tls != NULL;
     (void)getsockname(h->io.rfd, &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
@@ -473,7 +474,10 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
-    h1_await_head(h);
+    if (a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0)
+        h1_close(h);
+    else
+        h1_await_head(h);
 }
 
 const struct front_ops front_h1 = {"http/1.1", h1_open};

@@ -64,7 +64,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
             if (l->unix_path != NULL)
                 client.sa.sa_family = AF_UNIX;
             addr_unmap(&client);
-            l->accepted(l->owner, fd, &client);
+            l->accepted(l, fd, &client);
         } else if (ran_out(errno)) {
             listener_pause(l, errno);
             return;
@@ -128,13 +128,14 @@ static const char *inet_advice(int err)
     }
 }
 
-static void name_inet(struct listener *l)
+static void name_inet(struct listener *l, const struct listener_spec *spec)
 {
     socklen_t len = sizeof l->addr;
     char text[ADDR_TEXT_MAX];
 
     (void)getsockname(l->fd, &l->addr.sa, &len);
-    snprintf(l->url, sizeof l->url, "ws://%s/", addr_format(&l->addr, text));
+    snprintf(l->url, sizeof l->url, "%s://%s/", spec->secure ? "wss" : "ws",
+             addr_format(&l->addr, text));
 }
 
 static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
@@ -163,7 +164,7 @@ static struct listener *open_inet(struct listener *l, const struct listener_spec
     freeaddrinfo(list);
     if (l->fd < 0)
         return fail(l, error, spec->text, inet_advice(err));
-    name_inet(l);
+    name_inet(l, spec);
     return l;
 }
 
@@ -258,7 +259,7 @@ static struct listener *adopt(struct listener *l, const struct listener_spec *sp
         return l;
     }
     (void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    name_inet(l);
+    name_inet(l, spec);
     return l;
 }
 

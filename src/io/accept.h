@@ -19,12 +19,15 @@ struct listener_spec {
     unsigned unix_mode;
     struct slice host; /* name or address; empty: 127.0.0.1 */
     uint16_t port;
+    bool secure;     /* TLS: for the name in the log only */
     bool reuse_port; /* several processes on one port */
     int inherited;   /* a socket that listens already, ours from now on; -1: bind a new one */
 };
 
 /* A new connection; fd (nonblocking, close-on-exec) is the callee's. */
-typedef void (*listener_accepted)(void *owner, int fd, const union addr *client);
+struct listener;
+
+typedef void (*listener_accepted)(struct listener *l, int fd, const union addr *client);
 
 struct listener {
     struct worker *worker;
@@ -32,6 +35,7 @@ struct listener {
     listener_accepted accepted;
     void *owner;
     char *text;       /* of the spec; owned */
+    const void *spec; /* the owner's: what of the configuration in force it stands for */
     bool wanted;      /* the owner's mark while it compares configurations */
     bool handed_over; /* another process serves it now: its file stays */
     int fd;

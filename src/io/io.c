@@ -31,7 +31,8 @@ static void io_update(struct io *io)
 {
     struct ev_loop *loop = io->worker->loop;
     int reading = io->is_open && io->want_read && !io->read_ended ? EV_READ : 0;
-    int writing = io->is_open && !io->write_ended && buf_len(&io->out) > 0 ? EV_WRITE : 0;
+    bool unsent = !io->write_ended && buf_len(&io->out) > 0;
+    int writing = io->is_open && (unsent || io->tls_wants_write) ? EV_WRITE : 0;
 
     if (io->writer == &io->watcher) {
         io_watch(loop, &io->watcher, reading | writing);
@@ -161,6 +162,14 @@ static void io_end_reading(struct io *io)
     io_update(io);
 }
 
+/* Bytes inside the transport make no event of their own: one is made for them. */
+static void io_read_pending(struct io *io)
+{
+    if (io->is_open && io->want_read && !io->read_ended && io->transport->pending != NULL &&
+        io->transport->pending(io))
+        ev_feed_event(io->worker->loop, &io->watcher, EV_READ);
+}
+
 /* One read a turn: epoll tells again of what is left, so that no connection starves the others. */
 static void io_on_readable(struct io *io)
 {
@@ -173,10 +182,15 @@ static void io_on_readable(struct io *io)
         io->received += (uint64_t)n;
         io->last_rx = io->worker->now;
         io->events->data(io->owner, p, (size_t)n);
+        if (n == WORKER_RX_SIZE)
+            io_read_pending(io);
         return;
     }
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        if (io->tls_wants_write)
+            io_update(io);
         return;
+    }
     int err = n < 0 ? errno : 0;
 
     io_end_reading(io);
@@ -191,6 +205,11 @@ static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
     struct io *io = watcher->data;
     (void)loop;
 
+    if (io->tls_wants_write && (revents & EV_WRITE)) {
+        io->tls_wants_write = false;
+        revents |= EV_READ;
+        io_update(io);
+    }
     if (io->is_open && (revents & (EV_WRITE | EV_CUSTOM)))
         io_on_writable(io, revents);
     if (io->is_open && (revents & EV_READ))
@@ -236,6 +255,8 @@ void io_close(struct io *io)
     io_update(io);
     ev_clear_pending(io->worker->loop, &io->watcher);
     ev_clear_pending(io->worker->loop, io->writer);
+    if (io->transport->release != NULL)
+        io->transport->release(io);
     if (io->rfd >= 0)
         close(io->rfd);
     if (!io->transport->is_socket && io->wfd >= 0)
@@ -249,6 +270,7 @@ void io_read_start(struct io *io)
         return;
     io->want_read = true;
     io_update(io);
+    io_read_pending(io);
 }
 
 void io_read_stop(struct io *io)

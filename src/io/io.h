@@ -49,6 +49,10 @@ struct io_transport {
     ssize_t (*read)(struct io *io, void *p, size_t n);
     ssize_t (*write)(struct io *io, const void *p, size_t n);
     int (*shutdown)(struct io *io); /* no more writes */
+    /* NULL for transports that hold nothing: bytes lie ready inside that epoll does not know of /
+     * frees what it holds. */
+    bool (*pending)(const struct io *io);
+    void (*release)(struct io *io);
 };
 
 extern const struct io_transport io_raw_socket;
@@ -59,7 +63,8 @@ struct io {
     const struct io_events *events;
     void *owner;
     struct worker *worker;
-    ev_io watcher;  /* reading; for a socket, whose two directions share it, writing too */
+    struct ssl_st *tls; /* io_tls only */
+    ev_io watcher;      /* reading; for a socket, whose two directions share it, writing too */
     ev_io *writer;  /* the watcher of wfd when that is another descriptor (a pipe); else &watcher */
     struct buf out; /* not yet taken by the kernel; no memory while empty */
     struct io *next_paused, **prev_paused;
@@ -72,11 +77,12 @@ struct io {
     int error;    /* a write error waiting to be reported */
     bool is_open;
     bool want_read;
-    bool read_ended;    /* eof or closed was reported */
-    bool finish_wanted; /* shut down writing when the queue is empty */
-    bool write_ended;   /* shut down, or failed */
-    bool was_queued;    /* drained is owed */
-    bool hangup_armed;  /* in the worker's hang-up epoll */
+    bool read_ended;      /* eof or closed was reported */
+    bool finish_wanted;   /* shut down writing when the queue is empty */
+    bool write_ended;     /* shut down, or failed */
+    bool was_queued;      /* drained is owed */
+    bool tls_wants_write; /* io_tls: reading goes on when the socket takes bytes */
+    bool hangup_armed;    /* in the worker's hang-up epoll */
 };
 
 /*

@@ -39,6 +39,17 @@ static int pipe_shutdown(struct io *io)
     return 0;
 }
 
-const struct io_transport io_raw_socket = {"socket", true, socket_read, socket_write,
-                                           socket_shutdown};
-const struct io_transport io_raw_pipe = {"pipe", false, pipe_read, pipe_write, pipe_shutdown};
+const struct io_transport io_raw_socket = {
+    .name = "socket",
+    .is_socket = true,
+    .read = socket_read,
+    .write = socket_write,
+    .shutdown = socket_shutdown,
+};
+
+const struct io_transport io_raw_pipe = {
+    .name = "pipe",
+    .read = pipe_read,
+    .write = pipe_write,
+    .shutdown = pipe_shutdown,
+};

@@ -41,6 +41,7 @@ static void worker_begin_turn(struct ev_loop *loop, ev_check *check, int revents
     (void)revents;
 
     w->now = worker_clock();
+    w->handshakes = 0;
 }
 
 /* The end of a turn: no function of ours is on the stack, so closed objects can go. */

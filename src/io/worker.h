@@ -53,6 +53,7 @@ struct worker {
     uint8_t *rx; /* WORKER_HEADROOM + WORKER_RX_SIZE + WORKER_TAILROOM; received data starts at
                     rx + WORKER_HEADROOM */
     uint8_t *tx; /* WORKER_TX_SIZE; used within one callback, empty between two */
+    unsigned handshakes; /* TLS handshakes worked on in this turn */
     struct reap *reaped; /* closed objects, released in ev_prepare */
     double
         now; /* seconds on the monotonic clock at the start of this turn; the wall clock may jump */
@@ -72,15 +73,15 @@ struct worker {
     struct limits *limits;         /* core's; io never looks inside */
     struct sessions *sessions;     /* core's */
     struct connections *connections; /* core's */
-    struct config *config; /* core's: the current one; sessions hold the one they started with */
-    uint64_t next_id;      /* of sessions */
+    struct config *config;   /* core's: the current one; sessions hold the one they started with */
+    uint64_t next_id;        /* of sessions */
     struct stats *stats;     /* core's: what is counted, see core/stats.h */
     struct control *control; /* core's: what the admin door may have the server do; see
                                 core/control.h */
     uint64_t accept_pauses;  /* how often a listener had to pause */
     double longest_turn;     /* seconds; of turns longer than a tick of the kernel's clock. Whoever
                                 looks at it sets it back */
-    bool draining;               /* on the way out: not ready for anything new */
+    bool draining;           /* on the way out: not ready for anything new */
 };
 
 /* Makes a loop (epoll only, environment ignored, never libev's default loop: that one would reap
