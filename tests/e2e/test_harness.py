@@ -63,7 +63,7 @@ def test_a_good_one_passes(start):
     pytest.param("os.fork() or os._exit(0)\nready()", r"child \d+ \(Z\)", id="zombie"),
     pytest.param("ready(); listener.accept()[0].close(); kept = os.pipe(); say('leaked')", "'pipe': 3",
                  id="descriptors"),
-    pytest.param("ready()\nkept = [listener.accept()]", "'socket': 2", id="client-socket"),
+    pytest.param("ready()\nkept = [listener.accept()]; say('leaked')", "'socket': 2", id="client-socket"),
 ])
 def test_a_bad_one_does_not(start, code, complaint):
     daemon = start(code)

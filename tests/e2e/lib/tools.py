@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Programs for the daemon to run, its session log as records, loads and their measure, a name server."""
 
+import array
 import contextlib
+import fcntl
 import json
+import os
 import re
 import socket
 import struct
+import termios
 import threading
 import time
 
+import pytest
+
+from . import proc
 from .proc import wait_until
 from .setting import SANITIZED, SOON
 from .wire import BINARY, CLOSE, close_payload, frame
@@ -40,11 +47,12 @@ def ended(daemon, n=1, timeout=SOON):
 
 
 def to_the_close(client, timeout=None):
-    """Reads to the Close and answers it; nothing may follow it. Returns (code, reason, messages)."""
+    """Reads to the Close, answers it and ends; nothing may follow it. Returns (code, reason, messages)."""
     code, reason, messages = client.read_close(timeout)
     client.try_send(frame(CLOSE, close_payload(code)))
     rest, _ = client.read_to_end(timeout)
     assert rest == b"", f"bytes behind the Close: {rest[:80]!r}"
+    client.close()
     return code, reason, messages
 
 
@@ -63,6 +71,42 @@ def fill(client, piece=None, patience=0.3, limit=64 << 20):
         except TimeoutError:
             return total
     raise AssertionError(f"the daemon took {limit} bytes that nobody reads")
+
+
+def unsent(sock):
+    """Bytes that the other side's system has not acknowledged."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    return count[0]
+
+
+def hold_back(client):
+    """Fills a program that reads nothing (a pipe of 64 KiB) and the daemon's queue, so that it stops reading the
+    client; a little more lies in its socket, and nothing in ours. The client must speak framing `stream`."""
+    for _ in range(6):
+        client.send(frame(BINARY, b"h" * 16_000))
+        wait_until(lambda: not unsent(client.sock), "the data to arrive")
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def orphans_reaped():
+    """We are the subreaper of all that the daemon starts, so orphans that have ended wait for us, as they would for
+    process 1. During the test they are reaped; those that live are left for the end of the test to be found."""
+    stop = threading.Event()
+
+    def reap():
+        while not stop.wait(0.02):
+            for orphan in proc.orphans():
+                if orphan.state == "Z":
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(orphan.pid, os.WNOHANG)
+
+    thread = threading.Thread(target=reap, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
 
 
 def lasts(act):
