@@ -9,6 +9,7 @@
 
 struct listeners {
     struct listener *first;
+    struct listener *admin; /* see admin.h; handed to a successor with the others */
     struct worker *worker;
     listener_accepted accepted;
     void *owner;

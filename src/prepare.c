@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/backend.h"
+#include "priv.h"
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
 #define RESERVED_DESCRIPTORS 64
@@ -129,7 +130,12 @@ static void check_route(struct route *r, struct arena *arena, struct faults *f)
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
 {
     struct faults f = {tell, arg, 0};
+    char error[PRIV_ERROR_MAX];
 
+    if (c->user != NULL && priv_check(c->user, error) < 0) {
+        f.count++;
+        tell(arg, error);
+    }
     open_static(c, &f);
     if ((c->tls_cert == NULL) != (c->tls_key == NULL))
         fault(&f, "TLS", c->tls_cert != NULL ? c->tls_cert : c->tls_key,

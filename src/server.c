@@ -9,13 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin.h"
+#include "core/control.h"
 #include "core/limits.h"
 #include "core/session.h"
+#include "core/stats.h"
 #include "io/child.h"
 #include "io/resolve.h"
 #include "listeners.h"
 #include "notify.h"
 #include "prepare.h"
+#include "priv.h"
 #include "tables.h"
 #include "upgrade.h"
 
@@ -32,6 +36,9 @@ struct server {
     struct notify notify;
     struct upgrade upgrade;
     const struct server_loader *loader;
+    struct control control;
+    char *told; /* what a reload by the admin door has to say is also written here */
+    size_t told_size;
     ev_signal terminate, interrupt, hangup, reopen, succeed;
     ev_timer drain_step; /* first the delay before it begins, then the paced closing */
     ev_timer drain_deadline;
@@ -137,11 +144,31 @@ static void log_fault(void *arg, const char *line)
     struct server *s = arg;
 
     log_printf(&s->worker.log, LOG_ERROR, "%s", line);
+    if (s->told == NULL)
+        return;
+    int n = snprintf(s->told, s->told_size, "%s\n", line);
+    n = n < (int)s->told_size ? n : (int)s->told_size - 1;
+    s->told += n;
+    s->told_size -= (size_t)n;
 }
 
 static void announce_ready(struct server *s)
 {
     notify_send(&s->notify, "READY=1\nSTATUS=serving %zu routes", s->worker.config->route_count);
+}
+
+static void on_admin_accepted(struct listener *l, int fd, const union addr *client)
+{
+    struct server *s = l->owner;
+    const struct front_accepted a = {.fd = fd, .client = client, .admin = true};
+
+    fronts[0]->open(&s->worker, &a);
+}
+
+static int follow_admin(struct server *s, const struct config *c, char error[LISTENER_ERROR_MAX])
+{
+    return admin_follow(&s->worker, c, &s->passed, &s->listeners.admin, on_admin_accepted, s,
+                        error);
 }
 
 /* Puts a prepared configuration in force. False when its listeners cannot be had: nothing has
@@ -151,8 +178,10 @@ static bool swap(struct server *s, struct config *c)
     char error[LISTENER_ERROR_MAX];
     struct config *old = s->worker.config;
 
-    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+    if (follow_admin(s, c, error) < 0 ||
+        listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
         log_fault(s, error);
+        (void)follow_admin(s, old, error);
         return false;
     }
     s->worker.config = c;
@@ -177,8 +206,29 @@ static bool reload(struct server *s)
         log_printf(&s->worker.log, LOG_ERROR, "not reloaded: the old configuration stays in force");
     if (!ok && c != NULL)
         config_release(c);
+    stats_reloaded(&s->worker, ok);
     announce_ready(s);
     return ok;
+}
+
+static int reload_by_order(void *server, char *message, size_t size)
+{
+    struct server *s = server;
+
+    if (s->worker.draining) {
+        snprintf(message, size, "draining: nothing is reloaded any more");
+        return -1;
+    }
+    s->told = message;
+    s->told_size = size;
+    bool ok = reload(s);
+    s->told = NULL;
+    return ok ? 0 : -1;
+}
+
+static void drain_by_order(void *server)
+{
+    drain(server);
 }
 
 static void on_hangup(struct ev_loop *loop, ev_signal *signal_, int revents)
@@ -217,6 +267,7 @@ static void on_successor_serves(void *owner, pid_t successor)
     notify_send(&s->notify, "MAINPID=%d", (int)successor);
     notify_close(&s->notify);
     s->handed_over = true;
+    admin_close(&s->listeners.admin, true); /* orders are for the one that stays */
     drain(s);
 }
 
@@ -285,8 +336,12 @@ static int server_open(struct server *s, struct config *c)
     w->sessions = &s->sessions;
     w->connections = &s->connections;
     w->limits = limits_new();
+    w->stats = stats_new();
+    s->control = (struct control){reload_by_order, drain_by_order, s};
+    w->control = &s->control;
     s->notify.fd = -1;
-    if (passed_read(&s->passed) < 0 || w->limits == NULL || worker_init(w) < 0) {
+    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL ||
+        worker_init(w) < 0) {
         complain(NULL, strerror(errno));
         return -1;
     }
@@ -296,7 +351,12 @@ static int server_open(struct server *s, struct config *c)
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
     if (prepare_config(c, complain, NULL) > 0)
         return -1;
-    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+    if (follow_admin(s, c, error) < 0 ||
+        listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+        complain(NULL, error);
+        return -1;
+    }
+    if (priv_drop(&w->log, c->user, c->no_new_privs, error) < 0) {
         complain(NULL, error);
         return -1;
     }
@@ -312,14 +372,18 @@ static void server_close(struct server *s)
     struct worker *w = &s->worker;
 
     listeners_close(&s->listeners, s->handed_over);
+    admin_close(&s->listeners.admin, s->handed_over);
     passed_release(&s->passed);
     notify_close(&s->notify);
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);
         unwatch_signals(s);
+        connections_drop(&s->connections);
+        stats_free(w);
         resolve_release(w);
         worker_release(w);
     }
+    stats_free(w);
     limits_free(w->limits);
     config_release(w->config);
     log_release(&w->log);

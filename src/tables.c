@@ -12,5 +12,5 @@ const struct framing *const framings[] = {&framing_lines, &framing_stream, &fram
 
 const struct front_ops *const fronts[] = {&front_h1, NULL};
 
-const struct handler_ops *const handlers[] = {&handler_ws, &handler_static, &handler_console,
-                                              &handler_hint, NULL};
+const struct handler_ops *const handlers[] = {&handler_admin,   &handler_ws,   &handler_static,
+                                              &handler_console, &handler_hint, NULL};

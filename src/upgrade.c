@@ -77,6 +77,8 @@ static char *describe_sockets(const struct listeners *set)
         return NULL;
     for (const struct listener *l = set->first; l != NULL; l = l->next)
         fprintf(f, "%d=%s\n", l->fd, l->text);
+    if (set->admin != NULL)
+        fprintf(f, "%d=%s\n", set->admin->fd, set->admin->text);
     return fclose(f) == 0 ? text : NULL;
 }
 
@@ -90,6 +92,8 @@ static void become_successor(const struct upgrade *u, const struct listeners *se
 
     for (const struct listener *l = set->first; l != NULL; l = l->next)
         (void)fcntl(l->fd, F_SETFD, 0);
+    if (set->admin != NULL)
+        (void)fcntl(set->admin->fd, F_SETFD, 0);
     (void)fcntl(pipe_fd, F_SETFD, 0);
     snprintf(number, sizeof number, "%d", pipe_fd);
     (void)setenv("WSLUICE_PASSED", sockets, 1);

@@ -148,6 +148,16 @@ bool addr_parse_host(struct slice host, uint16_t port, union addr *out)
     return true;
 }
 
+bool addr_is_loopback(const union addr *a)
+{
+    union addr plain = *a;
+
+    addr_unmap(&plain);
+    if (plain.sa.sa_family == AF_INET)
+        return ntohl(plain.v4.sin_addr.s_addr) >> 24 == 127;
+    return plain.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&plain.v6.sin6_addr);
+}
+
 void addr_limit_key(const union addr *a, uint8_t key[16])
 {
     union addr plain = *a;

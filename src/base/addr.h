@@ -35,6 +35,9 @@ bool addr_parse_host(struct slice host, uint16_t port, union addr *out);
 /* ::ffff:a.b.c.d becomes a.b.c.d. */
 void addr_unmap(union addr *a);
 
+/* 127.0.0.0/8 or ::1. */
+bool addr_is_loopback(const union addr *a);
+
 /* The key limits count by: the address, of IPv6 its /64. 16 bytes. */
 void addr_limit_key(const union addr *a, uint8_t key[16]);
 

@@ -26,7 +26,8 @@ static bool build_listener(struct listen_spec *l, const char *text, unsigned uni
     if (wrong == NULL)
         return true;
     snprintf(error, CLI_ERROR_MAX,
-             "--listen %.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]", text, wrong);
+             "--listen %.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]",
+             text, wrong);
     return false;
 }
 

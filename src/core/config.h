@@ -98,7 +98,8 @@ struct config {
     bool log_query; /* query strings in the log */
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */
-    const char *user;
+    const char *user;         /* whom to become once all is open; NULL: stay */
+    bool no_new_privs;
     const char *tls_cert,
         *tls_key; /* of all internet listeners without certificates of their own */
     const char *dns_servers;

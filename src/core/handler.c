@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/handler.h"
 
+#include "core/stats.h"
+
 void handler_log(const struct stream *s, int status, const char *why)
 {
     const struct request *r = s->request;
@@ -10,6 +12,8 @@ void handler_log(const struct stream *s, int status, const char *why)
              status >= 400 ? "request refused" : "request",
              LOG_C("client", addr_format(&r->client, client)), LOG_S("method", r->head->method),
              LOG_C("path", r->path), LOG_I("status", status), LOG_C("reason", why));
+    if (status >= 400)
+        stats_refused(s->worker, status);
 }
 
 void handler_dispatch(struct stream *s)

@@ -11,6 +11,7 @@
 #include "core/handler.h"
 #include "core/limits.h"
 #include "core/session_impl.h"
+#include "core/session_info.h"
 
 static void session_release(struct reap *r)
 {
@@ -20,12 +21,25 @@ static void session_release(struct reap *r)
     free(s);
 }
 
+static void session_count_end(struct session *s)
+{
+    enum stats_by by = s->closer == CLOSED_BY_BACKEND  ? STATS_BY_BACKEND
+                       : s->closer == CLOSED_BY_CLIENT ? STATS_BY_CLIENT
+                                                       : STATS_BY_SERVER;
+
+    s->stats->dropped += s->dropped;
+    stats_closed(s->stats, s->code, by, s->worker->now - s->opened_at);
+}
+
 /* Both sides are over: the one place where a session ends. */
 static void session_check_over(struct session *s)
 {
     if (s->phase != SESSION_OVER || s->backend != NULL || s->magic != SESSION_MAGIC)
         return;
     session_log_end(s);
+    if (s->was_open)
+        session_count_end(s);
+    sessions_leave_cursors(s);
     session_input_release(s);
     session_output_release(s);
     if (s->next != NULL)
@@ -192,11 +206,13 @@ void session_balance(struct session *s)
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
         s->stalls_client += hold_backend;
+        s->stats->stalls[STATS_CLIENT] += hold_backend;
         b->ops->pause(b, hold_backend);
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
         s->stalls_backend += hold_client;
+        s->stats->stalls[STATS_BACKEND] += hold_client;
         stream_pause(s->stream, hold_client);
     }
     session_time_stalls(s, client_full, backend_full);
@@ -238,6 +254,7 @@ static void session_begin(struct session *s)
     s->opening = NULL;
     s->phase = SESSION_OPEN;
     s->was_open = true;
+    stats_opened(s->stats);
     session_time_start(s);
     stream_upgrade(s->stream, opening->accept, opening->subprotocol);
     free(opening);
@@ -249,6 +266,7 @@ static void on_backend_opened(void *owner)
 
     if (s->phase != SESSION_OPENING)
         return;
+    stats_observe(&s->stats->opening, &stats_scale_short, worker_clock() - s->opening->asked_at);
     session_begin(s);
 }
 
@@ -270,6 +288,7 @@ static void on_backend_failed(void *owner, int status, const char *why)
     struct backend *b = s->backend;
 
     s->backend = NULL;
+    s->stats->not_opened++;
     if (s->phase == SESSION_OPENING && s->route->settings.errors == ERRORS_CLOSE)
         refuse_by_close(s, status, why);
     else if (s->phase == SESSION_OPENING)
@@ -384,6 +403,7 @@ static struct session *session_new(const struct session_open *o)
     s->magic = SESSION_MAGIC;
     s->worker = o->stream->worker;
     s->ticket = o->ticket;
+    s->stats = stats_route(s->worker, route);
     s->id = ++s->worker->next_id;
     s->code = WS_CODE_ABNORMAL;
     s->input_open = true;
@@ -452,11 +472,18 @@ void session_start(const struct session_open *o)
         session_begin(s);
         return;
     }
+    s->opening->asked_at = worker_clock();
     s->backend = o->route->backend->open(&how);
     if (s->backend == NULL) {
         session_refuse(s, 503, "out of memory, try again later");
         session_check_over(s);
     }
+}
+
+void session_kick(struct session *s, const char *reason)
+{
+    session_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
+    session_stop_backend(s); /* also of a session whose client has left already */
 }
 
 size_t sessions_shut(struct worker *w, const char *reason, size_t batch)

@@ -12,11 +12,13 @@
 
 struct session;
 struct limits_ticket;
+struct session_cursor;
 
 /* All sessions of a worker. */
 struct sessions {
     struct session *first;
     size_t count;
+    struct session_cursor *cursors; /* see session_info.h */
 };
 
 struct session_open {

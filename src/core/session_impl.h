@@ -25,6 +25,7 @@
 #include "base/utf8.h"
 #include "core/backend.h"
 #include "core/session.h"
+#include "core/stats.h"
 #include "proto/framing.h"
 #include "proto/handshake.h"
 #include "proto/ws.h"
@@ -42,6 +43,7 @@ enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLO
 struct session_opening {
     char accept[HANDSHAKE_ACCEPT_SIZE];
     struct slice subprotocol; /* into origin_text */
+    double asked_at;          /* for the backend; worker_clock() */
 };
 
 struct session {
@@ -70,6 +72,7 @@ struct session {
     struct stream *stream;   /* NULL when OVER */
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;
+    struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
     struct session_opening *opening; /* NULL from the 101 on */
     uint64_t id;
 
@@ -154,6 +157,11 @@ void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 /* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
 int session_log_start(struct session *s, struct slice subprotocol);
 const char *session_log_subprotocol(const struct session *s);
+/* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */
+double session_log_rtt(const struct session *s);
 void session_log_end(struct session *s);
+
+/* session_info.c: nobody who walks along the list stands on this one any more. */
+void sessions_leave_cursors(struct session *s);
 
 #endif

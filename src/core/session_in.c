@@ -69,9 +69,12 @@ static void no_memory(struct input *in)
 static void message_done(struct session *s, uint64_t n)
 {
     s->messages_in++;
+    s->stats->messages_in++;
     if (s->loopback) {
         s->messages_out++;
         s->bytes_out += n;
+        s->stats->messages_out++;
+        s->stats->bytes_out += n;
     }
 }
 
@@ -186,11 +189,13 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
     struct session *s = in->s;
 
     s->bytes_in += f->len;
+    s->stats->bytes_in += f->len;
     s->last_data = s->worker->now;
     if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty &&
         s->backend != NULL) {
         flush_region(in);
         s->messages_in++;
+        s->stats->messages_in++;
         s->input_open = false;
         s->backend->ops->finish(s->backend);
         return;

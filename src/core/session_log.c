@@ -39,8 +39,7 @@ static int compare_floats(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Milliseconds, of the last SESSION_RTTS; negative when none was measured. */
-static double median_rtt(const struct session *s)
+double session_log_rtt(const struct session *s)
 {
     float sorted[SESSION_RTTS];
     size_t n = s->rtt_count < SESSION_RTTS ? s->rtt_count : SESSION_RTTS;
@@ -66,7 +65,7 @@ void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
     char exit_text[24];
-    double rtt = median_rtt(s);
+    double rtt = session_log_rtt(s);
     const struct log_field f[] = {
         LOG_I("id", s->id),
         LOG_C("client", s->origin_text),

@@ -86,6 +86,8 @@ static void send_message(struct output *o, uint8_t *p, size_t n, bool is_only)
 
     s->messages_out++;
     s->bytes_out += n;
+    s->stats->messages_out++;
+    s->stats->bytes_out += n;
     if (s->opcode_out == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else

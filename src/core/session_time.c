@@ -89,6 +89,13 @@ static void send_ping(struct session *s)
     s->ping_at = stamp;
     await_pong(s, s->worker->now);
     session_send_control(s, WS_PING, &stamp, sizeof stamp);
+    s->stats->pings++;
+}
+
+static void lose(struct session *s)
+{
+    s->stats->lost++;
+    session_lost(s, "no answer to the heartbeat");
 }
 
 /* The pong is overdue: is the client? With a queue for it, the stall clock judges. */
@@ -102,7 +109,7 @@ static void judge_silence(struct session *s, double now)
     else if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
         await_pong(s, now);
     else
-        session_lost(s, "no answer to the heartbeat");
+        lose(s);
 }
 
 static void check_heartbeat(struct session *s, double now)
@@ -247,6 +254,8 @@ void session_time_pong(struct session *s, const uint8_t *payload, size_t n)
     if (stamp > s->ping_at ||
         stamp < s->ping_at) /* not the last one; an unsolicited pong is legal */
         return;
-    s->rtt[s->rtt_count++ % SESSION_RTTS] = (float)((worker_clock() - stamp) * 1000);
+    double rtt = worker_clock() - stamp;
+    s->rtt[s->rtt_count++ % SESSION_RTTS] = (float)(rtt * 1000);
+    stats_observe(&s->stats->round_trip, &stats_scale_short, rtt);
     s->ping_at = 0;
 }

@@ -34,9 +34,10 @@ struct response {
     const char *content_type; /* NULL: text/plain */
     const char *fields;       /* further header lines, each with CR LF; NULL: none */
     struct slice body;
-    uint64_t length; /* of the whole body; 0: body.len */
-    bool head_only;  /* HEAD: send no body */
-    bool close;      /* end the connection afterwards */
+    uint64_t length;     /* of the whole body; 0: body.len */
+    bool unknown_length; /* the body follows by stream_write, to stream_end; none of it is here */
+    bool head_only;      /* HEAD: send no body */
+    bool close;          /* end the connection afterwards */
 };
 
 struct stream_ops {

@@ -8,6 +8,7 @@
 
 #include "core/config.h"
 #include "core/handler.h"
+#include "core/stats.h"
 #include "io/io_tls.h"
 #include "proto/handshake.h"
 
@@ -36,6 +37,8 @@ struct h1 {
     uint8_t state; /* enum h1_state */
     bool admin;
     bool keep_alive; /* the answer under way leaves the connection open */
+    bool chunked;    /* the answer under way is of unknown length */
+    bool in_chunks;  /* and its first chunk has left */
     struct stream stream;
     struct io io;
     struct h1_request *req;
@@ -128,17 +131,23 @@ static void h1_respond(struct stream *s, const struct response *r)
 {
     struct h1 *h = h1_of(s);
     uint64_t length = r->length > 0 ? r->length : r->body.len;
-    char head[2048];
+    char head[2048], extent[64];
 
     h->keep_alive = !r->close && h->req != NULL && h->req->parser.head.keep_alive &&
                     buf_len(&h->req->bytes) == h->req->parser.length;
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\n"
-                     "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
-                     r->status, http_reason(r->status),
-                     r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8",
-                     (unsigned long long)length, r->fields != NULL ? r->fields : "",
-                     h->keep_alive ? "" : "Connection: close\r\n");
+    h->chunked = r->unknown_length && !r->head_only;
+    h->in_chunks = false;
+    if (r->unknown_length)
+        snprintf(extent, sizeof extent, "Transfer-Encoding: chunked");
+    else
+        snprintf(extent, sizeof extent, "Content-Length: %llu", (unsigned long long)length);
+    int n =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s\r\n"
+                 "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
+                 r->status, http_reason(r->status),
+                 r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8", extent,
+                 r->fields != NULL ? r->fields : "", h->keep_alive ? "" : "Connection: close\r\n");
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();
     if (!r->head_only && (size_t)n + r->body.len <= sizeof head) {
@@ -193,9 +202,25 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     free(req);
 }
 
+/* A chunk's line in front of it, with the line end of the one before (RFC 9112, section 7.1); size
+ * 0 is the last. */
+static void h1_begin_chunk(struct h1 *h, size_t n)
+{
+    char line[32];
+    int len = snprintf(line, sizeof line, "%s%zx\r\n%s", h->in_chunks ? "\r\n" : "", n,
+                       n == 0 ? "\r\n" : "");
+
+    h->in_chunks = true;
+    io_write(&h->io, line, (size_t)len);
+}
+
 static void h1_write(struct stream *s, const void *p, size_t n)
 {
-    io_write(&h1_of(s)->io, p, n);
+    struct h1 *h = h1_of(s);
+
+    if (h->chunked && n > 0)
+        h1_begin_chunk(h, n);
+    io_write(&h->io, p, n);
 }
 
 static size_t h1_queued(const struct stream *s)
@@ -244,6 +269,9 @@ static void h1_end(struct stream *s)
 {
     struct h1 *h = h1_of(s);
 
+    if (h->chunked && h->state == H1_HANDLING)
+        h1_begin_chunk(h, 0);
+    h->chunked = false;
     if (h->state == H1_HANDLING && h->keep_alive && !io_finished(&h->io))
         h1_await_head(h);
     else if (h->state != H1_CLOSED)
@@ -279,6 +307,8 @@ static void h1_refuse(struct h1 *h, int status, const char *why)
     log_line(&h->stream.worker->log, LOG_INFO, "request refused",
              LOG_C("client", addr_format(&h->client, client)), LOG_I("status", status),
              LOG_C("reason", why));
+    if (!h->admin)
+        stats_refused(h->stream.worker, status);
     stream_refuse(&h->stream, status, handshake_refusal_fields(status), why);
 }
 
@@ -444,7 +474,11 @@ static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void h1_conn_drop(struct front_conn *c)
 {
-    h1_close((struct h1 *)c);
+    struct h1 *h = (struct h1 *)c;
+
+    if (h->state == H1_HANDLING && h->stream.events != NULL)
+        h->stream.events->closed(h->stream.owner, 0); /* who is answering lets go of what it has */
+    h1_close(h);
 }
 
 static void h1_conn_go_away(struct front_conn *c)

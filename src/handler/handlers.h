@@ -5,6 +5,7 @@
 /* The kinds of handlers there are; src/tables.c lists them in their order of precedence. */
 #include "core/handler.h"
 
+extern const struct handler_ops handler_admin;   /* all that came by the admin address */
 extern const struct handler_ops handler_ws;      /* a WebSocket: opens a session */
 extern const struct handler_ops handler_static;  /* files below --static */
 extern const struct handler_ops handler_console; /* --console: a page to try a route by hand */

@@ -21,6 +21,7 @@ static void listener_pause(struct listener *l, int err)
     struct worker *w = l->worker;
 
     l->failures++;
+    w->accept_pauses++;
     if (w->now - l->last_complaint >= COMPLAINT_EVERY) {
         log_line(&w->log, LOG_WARN, "cannot accept connections, trying again",
                  LOG_C("listener", l->url), LOG_C("reason", strerror(err)),

@@ -44,6 +44,23 @@ static void worker_begin_turn(struct ev_loop *loop, ev_check *check, int revents
     w->handshakes = 0;
 }
 
+/*
+ * How long the turn was, for those that matter. The coarse clock costs next to nothing and moves
+ * with the kernel's tick: when it has not passed the turn's start, less than a tick has gone by.
+ */
+static void worker_time_turn(struct worker *w)
+{
+    struct timespec ts;
+    double seconds;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    if ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9 <= w->now)
+        return;
+    seconds = worker_clock() - w->now;
+    if (seconds > w->longest_turn)
+        w->longest_turn = seconds;
+}
+
 /* The end of a turn: no function of ours is on the stack, so closed objects can go. */
 static void worker_end_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
@@ -58,6 +75,7 @@ static void worker_end_turn(struct ev_loop *loop, ev_prepare *prepare, int reven
         r->release(r);
     }
     worker_tend_log(w);
+    worker_time_turn(w);
 }
 
 int worker_init(struct worker *w)

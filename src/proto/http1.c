@@ -242,6 +242,7 @@ const char *http_reason(int status)
         const char *reason;
     } reasons[] = {
         {200, "OK"},
+        {202, "Accepted"},
         {301, "Moved Permanently"},
         {304, "Not Modified"},
         {400, "Bad Request"},
@@ -250,6 +251,7 @@ const char *http_reason(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {426, "Upgrade Required"},

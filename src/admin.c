@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "admin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/stats.h"
+
+#define UNIX "unix:"
+
+/* Reads the address. NULL, or what is wrong with it. */
+static const char *parse(const char *text, struct listener_spec *spec)
+{
+    union addr addr;
+    const char *wrong;
+
+    spec->text = text;
+    if (strncmp(text, UNIX, strlen(UNIX)) == 0) {
+        spec->unix_path = text + strlen(UNIX);
+        spec->unix_mode = 0600;
+        return spec->unix_path[0] == '\0' ? "unix:PATH needs a path" : NULL;
+    }
+    wrong = addr_split(slice_from(text), &spec->host, &spec->port);
+    if (wrong != NULL)
+        return wrong;
+    if (spec->host.len > 0 && !slice_eq_nocase(spec->host, slice_from("localhost")) &&
+        !(addr_parse_host(spec->host, 0, &addr) && addr_is_loopback(&addr)))
+        return "it may only be a loopback address (127.0.0.1, [::1]) or unix:PATH: who reaches it "
+               "governs this server";
+    return NULL;
+}
+
+static struct listener *open_one(struct worker *w, const struct config *c, struct passed *passed,
+                                 listener_accepted accepted, void *owner,
+                                 char error[LISTENER_ERROR_MAX])
+{
+    struct listener_spec spec = {0};
+    struct passed_socket *have = passed != NULL ? passed_find(passed, c->admin) : NULL;
+    const char *wrong = parse(c->admin, &spec);
+
+    if (wrong != NULL) {
+        snprintf(error, LISTENER_ERROR_MAX, "admin %.60s: %s", c->admin, wrong);
+        return NULL;
+    }
+    if (have != NULL) {
+        have->taken = true;
+        spec.inherited = have->fd;
+    }
+    struct listener *l = listener_open(w, &spec, accepted, owner, error);
+    if (l != NULL && l->unix_path == NULL && !addr_is_loopback(&l->addr)) {
+        listener_close(l);
+        snprintf(error, LISTENER_ERROR_MAX, "admin %.60s: it is not a loopback address here",
+                 c->admin);
+        return NULL;
+    }
+    return l;
+}
+
+int admin_follow(struct worker *w, const struct config *c, struct passed *passed,
+                 struct listener **list, listener_accepted accepted, void *owner,
+                 char error[LISTENER_ERROR_MAX])
+{
+    struct listener *l;
+
+    for (size_t i = 0; i < c->route_count; i++) { /* so that their counters begin with 0 */
+        if (c->routes[i].backend != NULL)
+            (void)stats_route(w, &c->routes[i]);
+    }
+    if (c->admin == NULL) {
+        admin_close(list, false);
+        return 0;
+    }
+    if (*list != NULL && strcmp((*list)->text, c->admin) == 0)
+        return 0;
+    l = open_one(w, c, passed, accepted, owner, error);
+    if (l == NULL)
+        return -1;
+    admin_close(list, false);
+    *list = l;
+    listener_start(l);
+    stats_watch_loop(w);
+    if (l->unix_path != NULL)
+        log_printf(&w->log, LOG_INFO, "admin on unix:%s", l->unix_path);
+    else
+        log_printf(&w->log, LOG_INFO, "admin on http%s", l->url + strcspn(l->url, ":"));
+    return 0;
+}
+
+void admin_close(struct listener **list, bool keep_file)
+{
+    struct listener *l = *list;
+
+    *list = NULL;
+    if (l == NULL)
+        return;
+    l->handed_over = keep_file;
+    listener_close(l);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session_info.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/session_impl.h"
+
+/* ---- looking ---- */
+
+void session_inspect(const struct session *s, struct session_info *out)
+{
+    static const char *const phases[] = {"opening", "open", "closing", "ending"};
+    const char *path = s->origin_text + strlen(s->origin_text) + 1;
+
+    *out = (struct session_info){
+        .id = s->id,
+        .phase = phases[s->phase],
+        .client = s->origin_text,
+        .path = path,
+        .subprotocol = session_log_subprotocol(s),
+        .route = s->route->path,
+        .backend = s->route->backend->name,
+        .age = s->worker->now - s->opened_at,
+        .idle = s->worker->now - s->last_data,
+        .messages_in = s->messages_in,
+        .messages_out = s->messages_out,
+        .bytes_in = s->bytes_in,
+        .bytes_out = s->bytes_out,
+        .dropped = s->dropped,
+        .stalls_client = s->stalls_client,
+        .stalls_backend = s->stalls_backend,
+        .queued_client = s->stream != NULL ? stream_queued(s->stream) : 0,
+        .client_paused = s->client_paused,
+        .backend_paused = s->backend_paused,
+        .rtt_ms = session_log_rtt(s),
+    };
+    if (s->backend != NULL && s->was_open) { /* before, there may be nothing to speak of */
+        s->backend->ops->describe(s->backend, out->address, sizeof out->address);
+        out->queued_backend = s->backend->ops->queued(s->backend);
+    }
+}
+
+struct session *session_find(const struct worker *w, uint64_t id)
+{
+    struct session *s = w->sessions->first;
+
+    while (s != NULL && s->id != id)
+        s = s->next;
+    return s;
+}
+
+/* ---- choosing ---- */
+
+static bool parse_id(struct slice text, uint64_t *id)
+{
+    *id = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9' || *id > UINT64_MAX / 10 - 9)
+            return false;
+        *id = *id * 10 + (uint64_t)(text.p[i] - '0');
+    }
+    return *id != 0;
+}
+
+bool session_choice_parse(struct session_choice *c, struct slice text)
+{
+    struct slice host;
+    union addr addr;
+    uint16_t port;
+
+    *c = (struct session_choice){0};
+    if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
+        return false;
+    if (parse_id(text, &c->id))
+        return true;
+    c->id = 0;
+    if (slice_is(text, "unix")) {
+        memcpy(c->client, "unix", sizeof "unix");
+        c->with_port = true; /* it is all there is */
+    } else if (addr_parse_host(text, 0, &addr)) {
+        addr_format_host(&addr, c->client);
+    } else if (addr_split(text, &host, &port) == NULL && host.len > 0 &&
+               addr_parse_host(host, port, &addr)) {
+        addr_format(&addr, c->client);
+        c->with_port = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool session_chosen(const struct session *s, const struct session_choice *c)
+{
+    struct slice client = slice_from(s->origin_text);
+    const char *colon = strrchr(s->origin_text, ':');
+
+    if (c->id != 0)
+        return s->id == c->id;
+    if (c->with_port)
+        return slice_is(client, c->client);
+    if (colon == NULL)
+        return false;
+    client.len = (size_t)(colon - client.p);
+    if (client.len >= 2 && client.p[0] == '[')
+        client = slice_of(client.p + 1, client.len - 2);
+    return slice_is(client, c->client);
+}
+
+/* ---- walking ---- */
+
+void session_cursor_open(struct session_cursor *c, struct worker *w)
+{
+    c->worker = w;
+    c->next = w->sessions->first;
+    c->other = w->sessions->cursors;
+    w->sessions->cursors = c;
+}
+
+struct session *session_cursor_next(struct session_cursor *c)
+{
+    struct session *s = c->next;
+
+    if (s != NULL)
+        c->next = s->next;
+    return s;
+}
+
+void session_cursor_close(struct session_cursor *c)
+{
+    struct session_cursor **at = &c->worker->sessions->cursors;
+
+    while (*at != c)
+        at = &(*at)->other;
+    *at = c->other;
+}
+
+void sessions_leave_cursors(struct session *s)
+{
+    for (struct session_cursor *c = s->worker->sessions->cursors; c != NULL; c = c->other) {
+        if (c->next == s)
+            c->next = s->next;
+    }
+}

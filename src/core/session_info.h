@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_SESSION_INFO_H
+#define WSLUICE_CORE_SESSION_INFO_H
+
+/* Live sessions, looked at and ended from outside. */
+#include "core/backend.h"
+#include "core/session.h"
+
+/* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
+ * any bytes but NUL. */
+struct session_info {
+    uint64_t id;
+    const char *phase;       /* "opening", "open", "closing", "ending": the client has left */
+    const char *client;      /* "127.0.0.1:5000" */
+    const char *path;        /* as in the log */
+    const char *subprotocol; /* "": none */
+    const char *route;       /* its path */
+    const char *backend;     /* kind */
+    char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */
+    double age, idle;               /* seconds; idle: since the last data */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
+    uint64_t stalls_client, stalls_backend;
+    size_t queued_client, queued_backend; /* bytes that wait here for either side */
+    bool client_paused, backend_paused;   /* we do not read that side, because of the other */
+    double rtt_ms;                        /* negative: not measured */
+};
+
+void session_inspect(const struct session *s, struct session_info *out);
+
+/* NULL: there is none. */
+struct session *session_find(const struct worker *w, uint64_t id);
+
+/* Ends it: Close 1008 with the reason (to a client that waits for its handshake: 503), and the
+ * ladder for its program. */
+void session_kick(struct session *s, const char *reason);
+
+/* Which sessions are meant: an ID, an address (all from there), an address with port, or "unix". */
+struct session_choice {
+    uint64_t id; /* 0: by address */
+    char client[ADDR_TEXT_MAX];
+    bool with_port;
+};
+
+/* False when the text is none of these. */
+bool session_choice_parse(struct session_choice *c, struct slice text);
+bool session_chosen(const struct session *s, const struct session_choice *c);
+
+/* A walk along all sessions there were at its beginning, newest first, that may take many turns:
+ * those that end meanwhile are left out. */
+struct session_cursor {
+    struct worker *worker;
+    struct session *next;
+    struct session_cursor *other; /* the worker's list */
+};
+
+void session_cursor_open(struct session_cursor *c, struct worker *w);
+struct session *session_cursor_next(struct session_cursor *c); /* NULL: that was all */
+void session_cursor_close(struct session_cursor *c);
+
+#endif
