@@ -37,7 +37,7 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
         .secure = l->tls != NULL,
         .inherited = passed != NULL ? passed->fd : 0,
     };
-    struct listener *opened;
+    struct listener *opened, **at = &f->first;
 
     if (passed != NULL)
         passed->taken = true;
@@ -46,8 +46,9 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
         return -1;
     if (is_systemd(l->text))
         opened->unix_ino = 0; /* its file belongs to the socket unit: never ours to remove */
-    opened->next = f->first;
-    f->first = opened;
+    while (*at != NULL) /* in the order of the configuration, for the log */
+        at = &(*at)->next;
+    *at = opened;
     return 0;
 }
 

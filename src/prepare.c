@@ -115,6 +115,22 @@ static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
         fault(f, "TLS for", l->text, error);
 }
 
+static void parse_trusted(struct config *c, struct faults *f)
+{
+    const char *wrong;
+
+    c->trusted = arena_alloc(&c->arena, (c->trusted_texts.count + 1) * sizeof *c->trusted);
+    for (size_t i = 0; i < c->trusted_texts.count && c->trusted != NULL; i++) {
+        wrong = cidr_parse(slice_from(c->trusted_texts.items[i]), &c->trusted[i]);
+        if (wrong != NULL)
+            fault(f, "trusted-proxies", c->trusted_texts.items[i], wrong);
+    }
+    if (c->trusted == NULL)
+        fault(f, "trusted-proxies", "", "out of memory");
+    if (c->accept_proxy && c->trusted_texts.count == 0)
+        fault(f, "accept-proxy", "on", "say from whom: --trusted-proxies LIST");
+}
+
 static void check_route(struct route *r, struct arena *arena, struct faults *f)
 {
     const char *wrong = NULL;
@@ -136,6 +152,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         f.count++;
         tell(arg, error);
     }
+    parse_trusted(c, &f);
     open_static(c, &f);
     if ((c->tls_cert == NULL) != (c->tls_key == NULL))
         fault(&f, "TLS", c->tls_cert != NULL ? c->tls_cert : c->tls_key,

@@ -111,6 +111,7 @@ static void drain(struct server *s)
 
     if (s->worker.draining)
         return;
+    upgrade_cancel(&s->upgrade);
     s->worker.draining = true;
     log_line(&s->worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
     /* silent when a successor serves: the service as a whole goes on */
@@ -133,7 +134,6 @@ static void on_terminate(struct ev_loop *loop, ev_signal *signal_, int revents)
         end_now(s);
         return;
     }
-    upgrade_cancel(&s->upgrade);
     drain(s);
 }
 
@@ -277,7 +277,8 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
 {
     struct server *s = l->owner;
     const struct listen_spec *spec = l->spec;
-    const struct front_accepted a = {.fd = fd, .client = client, .tls = spec->tls};
+    const struct front_accepted a = {
+        .fd = fd, .client = client, .tls = spec->tls, .proxied = s->worker.config->accept_proxy};
 
     fronts[0]->open(&s->worker, &a);
 }

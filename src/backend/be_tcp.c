@@ -12,12 +12,14 @@
 #include "backend/backends.h"
 #include "io/connect.h"
 #include "io/io.h"
+#include "proto/proxyhdr.h"
 
 struct be_tcp {
     struct backend base;
     struct worker *worker;
     const struct route *route;
     struct connect *connecting; /* NULL once connected */
+    struct buf preamble;        /* what the service gets first: a PROXY header */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
@@ -107,6 +109,9 @@ static void on_connected(void *owner, int fd, const union addr *addr)
     t->addr = *addr;
     io_open(&t->io, t->worker, &io_raw_socket, fd, fd, NULL, &tcp_io_events, t);
     io_read_start(&t->io);
+    if (buf_len(&t->preamble) > 0)
+        io_write(&t->io, buf_data(&t->preamble), buf_len(&t->preamble));
+    buf_release(&t->preamble);
     t->base.events->opened(t->base.owner);
 }
 
@@ -162,6 +167,17 @@ static const char *unix_parse(struct target *t, const char *rest, struct arena *
     return NULL;
 }
 
+static int prepare_preamble(struct be_tcp *t, const struct backend_open *o)
+{
+    uint8_t header[PROXYHDR_WRITE_MAX];
+    int version = o->route->settings.send_proxy;
+
+    if (version == 0)
+        return 0;
+    return buf_append(&t->preamble, header,
+                      proxyhdr_write(header, version, &o->request->client, &o->request->server));
+}
+
 static struct backend *open_kind(const struct backend_open *o, const struct backend_ops *ops)
 {
     const struct target *target = &o->route->target;
@@ -181,7 +197,9 @@ static struct backend *open_kind(const struct backend_open *o, const struct back
     ev_timer_init(&t->last, on_last, 0, 0);
     t->last.data = t;
     t->connecting = connect_start(o->worker, &spec, &tcp_connect_events, t);
-    if (t->connecting == NULL) {
+    if (t->connecting == NULL || prepare_preamble(t, o) < 0) {
+        if (t->connecting != NULL)
+            connect_cancel(t->connecting);
         free(t);
         return NULL;
     }
@@ -256,6 +274,7 @@ static void tcp_close(struct backend *b)
         connect_cancel(t->connecting);
     t->connecting = NULL;
     t->ended = true;
+    buf_release(&t->preamble);
     ev_timer_stop(t->worker->loop, &t->last);
     io_close(&t->io);
     t->reap.release = tcp_release;

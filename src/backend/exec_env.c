@@ -136,7 +136,7 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
     set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
     set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
     set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
-    set(e, "SERVER_NAME", host_name(r->head->host));
+    set(e, "SERVER_NAME", host_name(r->host));
     set_number(e, "SERVER_PORT", addr_port(&r->server));
     set(e, "REQUEST_METHOD", r->head->method);
     set(e, "REQUEST_URI", r->head->target);

@@ -7,6 +7,7 @@ static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
 static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
 static const char *const stderr_choices[] = {"log", "merge", "discard", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
+static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
 static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 
@@ -85,6 +86,12 @@ const struct option_row option_rows[] = {
      "whom to become once everything is open; all capabilities are given up"},
     {"no-new-privs", 0, OPTION_FLAG, CONFIG(no_new_privs), NULL, "on", NULL, 0, 0,
      "programs cannot gain privileges by set-user-ID files"},
+    {"trusted-proxies", 0, OPTION_LIST, CONFIG(trusted_texts), "LIST", NULL, NULL, 0, 0,
+     "networks of proxies in front of us that may say who the client is (10.0.0.0/8, ::1, unix), commas between"},
+    {"accept-proxy", 0, OPTION_FLAG, CONFIG(accept_proxy), NULL, "off", NULL, 0, 0,
+     "every connection begins with a PROXY header (version 1 or 2), from trusted proxies only"},
+    {"proxy-protocol", 0, OPTION_CHOICE, SETTING(send_proxy), "VERSION", "off", proxy_choices, 0, 0,
+     "tell services who the client is by a PROXY header: off, v1 or v2"},
     {"unix-mode", 0, OPTION_TEXT, CLI(unix_mode), "OCTAL", "0660", NULL, 0, 0,
      "permissions of Unix sockets we listen on"},
     {"reuse-port", 0, OPTION_FLAG, CONFIG(reuse_port), NULL, "off", NULL, 0, 0,

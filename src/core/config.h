@@ -12,6 +12,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "base/cidr.h"
 #include "base/log.h"
 #include "io/tlsctx.h"
 #include "proto/framing.h"
@@ -37,6 +38,7 @@ struct settings {
     int invalid_utf8;         /* enum invalid_utf8 */
     int stderr_mode;          /* enum stderr_mode */
     int errors;               /* enum error_mode */
+    int send_proxy;           /* PROXY header to services: version, 0: none */
     double partial_lines;     /* 0: never */
     bool eof_on_empty;
     struct text_list origins; /* empty: same origin; "any" */
@@ -95,11 +97,14 @@ struct config {
     uint64_t max_per_address; /* 0: none */
     double handshake_timeout, drain_delay, drain_timeout;
     bool reuse_port;
-    bool log_query; /* query strings in the log */
-    int log_level;  /* enum log_level */
-    int log_format; /* enum log_format */
-    const char *user;         /* whom to become once all is open; NULL: stay */
+    bool log_query;   /* query strings in the log */
+    int log_level;    /* enum log_level */
+    int log_format;   /* enum log_format */
+    const char *user; /* whom to become once all is open; NULL: stay */
     bool no_new_privs;
+    struct text_list trusted_texts; /* networks of proxies that are believed, as written */
+    struct cidr *trusted;           /* made of them by prepare_config */
+    bool accept_proxy; /* connections begin with a PROXY header, from trusted networks only */
     const char *tls_cert,
         *tls_key; /* of all internet listeners without certificates of their own */
     const char *dns_servers;

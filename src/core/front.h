@@ -14,6 +14,7 @@ struct front_accepted {
     int fd;
     const union addr *client;
     struct tlsctx *tls; /* NULL: plain */
+    bool proxied;       /* a PROXY header comes first */
     bool admin;         /* it came by the admin address */
 };
 

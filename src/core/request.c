@@ -79,6 +79,7 @@ int request_init(struct request *r, const struct http_head *head, const char **w
 
     memset(r, 0, sizeof *r);
     r->head = head;
+    r->host = head->host;
     if (target.len == 0 || (target.p[0] != '/' && !cut_authority(&target, head->host))) {
         *why = "the request target must be a path, or a URL of this Host";
         return 400;

@@ -16,8 +16,9 @@ struct request {
     char *path;            /* decoded, NUL-terminated, begins with '/', no dot segments; owned */
     struct slice raw_path; /* as sent */
     struct slice query;    /* behind '?', as sent */
+    struct slice host;     /* Host, or what a trusted proxy says it was */
     union addr client, server;
-    bool admin;            /* came by the admin address: only handlers of that door answer */
+    bool admin;  /* came by the admin address: only handlers of that door answer */
     bool secure; /* TLS */
 };
 

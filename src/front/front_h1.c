@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "front/front_h1.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/forwarded.h"
 #include "core/handler.h"
 #include "core/stats.h"
 #include "io/io_tls.h"
 #include "proto/handshake.h"
+#include "proto/proxyhdr.h"
 
 #define H1_MAGIC 0x68310001U
 #define H1_ABOUT_TO_ASK 1.0 /* seconds */
@@ -36,6 +39,7 @@ struct h1 {
     uint32_t magic;
     uint8_t state; /* enum h1_state */
     bool admin;
+    bool secure;     /* a proxy says that the client came by TLS */
     bool keep_alive; /* the answer under way leaves the connection open */
     bool chunked;    /* the answer under way is of unknown length */
     bool in_chunks;  /* and its first chunk has left */
@@ -315,6 +319,7 @@ static void h1_refuse(struct h1 *h, int status, const char *why)
 /* A whole head: reading stops until it is answered. */
 static void h1_handle(struct h1 *h)
 {
+    const struct config *c = h->stream.worker->config;
     struct h1_request *req = h->req;
     const char *why;
     socklen_t len = sizeof req->request.server;
@@ -322,7 +327,7 @@ static void h1_handle(struct h1 *h)
 
     req->request.client = h->client;
     req->request.admin = h->admin;
-    req->request.secure = h->io.tls != NULL;
+    req->request.secure = h->io.tls != NULL || h->secure;
     (void)getsockname(h->io.rfd, &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
@@ -331,6 +336,7 @@ static void h1_handle(struct h1 *h)
         h1_refuse(h, status, why);
         return;
     }
+    forwarded_apply(&req->request, c->trusted, c->trusted_texts.count);
     h->stream.request = &req->request;
     handler_dispatch(&h->stream);
 }
@@ -491,6 +497,90 @@ static void h1_conn_go_away(struct front_conn *c)
         h1_close(h);
 }
 
+/* ---- a PROXY header before everything else ---- */
+
+static void h1_refuse_proxied(struct h1 *h, const char *why)
+{
+    char client[ADDR_TEXT_MAX];
+
+    log_line(&h->stream.worker->log, LOG_INFO, "connection refused",
+             LOG_C("client", addr_format(&h->client, client)), LOG_C("reason", why));
+}
+
+/* Takes the header alone out of the socket: what follows may be TLS, which is not ours to read. */
+static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
+{
+    struct h1 *h = io->owner;
+    struct proxyhdr hdr;
+    ssize_t got = recv(io->rfd, p, PROXYHDR_MAX, MSG_PEEK);
+    int more = (int)got + 1, one = 1;
+
+    if (got <= 0)
+        return got;
+    switch (proxyhdr_parse(p, (size_t)got, &hdr)) {
+    case PROXYHDR_MORE:
+        (void)setsockopt(io->rfd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
+        errno = EAGAIN;
+        return -1;
+    case PROXYHDR_BAD:
+        h1_refuse_proxied(h, "no valid PROXY header");
+        errno = EPROTO;
+        return -1;
+    case PROXYHDR_DONE:
+        break;
+    }
+    if (hdr.source.sa.sa_family != AF_UNSPEC)
+        h->client = hdr.source;
+    h->secure = hdr.tls;
+    (void)setsockopt(io->rfd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+    (void)!recv(io->rfd, p, hdr.length, 0); /* there, as we have seen */
+    io->transport = io->tls != NULL ? &io_tls : &io_raw_socket;
+    return io->transport->read(io, p, n);
+}
+
+/* Nothing is answered before we know to whom. */
+static ssize_t h1_write_proxied(struct io *io, const void *p, size_t n)
+{
+    (void)io;
+    (void)p;
+    (void)n;
+    errno = EPIPE;
+    return -1;
+}
+
+static int h1_shutdown_proxied(struct io *io)
+{
+    return shutdown(io->wfd, SHUT_WR);
+}
+
+static void h1_release_proxied(struct io *io)
+{
+    if (io->tls != NULL)
+        io_tls.release(io);
+}
+
+static const struct io_transport h1_proxied = {
+    .name = "PROXY",
+    .is_socket = true,
+    .read = h1_read_proxied,
+    .write = h1_write_proxied,
+    .shutdown = h1_shutdown_proxied,
+    .release = h1_release_proxied,
+};
+
+/* False when this peer may not speak for others. */
+static bool h1_expect_proxied(struct h1 *h)
+{
+    const struct config *c = h->stream.worker->config;
+
+    if (!cidr_any_has(c->trusted, c->trusted_texts.count, &h->client)) {
+        h1_refuse_proxied(h, "not one of the trusted proxies");
+        return false;
+    }
+    h->io.transport = &h1_proxied;
+    return true;
+}
+
 static void h1_open(struct worker *w, const struct front_accepted *a)
 {
     struct h1 *h = calloc(1, sizeof *h);
@@ -508,7 +598,8 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
-    if (a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0)
+    if ((a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0) ||
+        (a->proxied && !h1_expect_proxied(h)))
         h1_close(h);
     else
         h1_await_head(h);

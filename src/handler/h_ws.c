@@ -33,7 +33,7 @@ static bool origin_allowed(const struct request *r, const struct text_list *orig
         if (slice_eq_nocase(origin, slice_from(origins->items[i])))
             return true;
     }
-    return origins->count == 0 && handshake_same_origin(origin, r->head->host, r->secure);
+    return origins->count == 0 && handshake_same_origin(origin, r->host, r->secure);
 }
 
 static void choose_subprotocol(const struct request *r, const struct route *route,

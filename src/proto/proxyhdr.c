@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include "proto/proxyhdr.h"
+
+#include <stdio.h>
+
+#define V1_MAX 107 /* CR LF included, section 2.1 */
+#define V2_FIXED 16
+#define TLV_AUTHORITY 0x02
+#define TLV_UNIQUE_ID 0x05
+#define TLV_SSL 0x20
+#define CLIENT_SSL 0x01
+
+static const uint8_t v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D,
+                                         0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
+
+static unsigned be16(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+/* ---- version 1: "PROXY TCP4 1.2.3.4 5.6.7.8 1234 80\r\n" */
+
+static bool parse_port(struct slice text, uint16_t *port)
+{
+    unsigned n = 0;
+
+    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.p[0] == '0'))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        n = n * 10 + (unsigned)(text.p[i] - '0');
+    }
+    *port = (uint16_t)n;
+    return n <= UINT16_MAX;
+}
+
+static bool parse_v1_line(struct slice line, struct proxyhdr *out)
+{
+    struct slice rest, word = slice_cut(line, ' ', &rest);
+    struct slice family = slice_cut(rest, ' ', &rest);
+    uint16_t source_port, destination_port;
+    sa_family_t wanted = slice_is(family, "TCP4") ? AF_INET : AF_INET6;
+
+    if (!slice_is(word, "PROXY"))
+        return false;
+    if (slice_is(family, "UNKNOWN"))
+        return true; /* whatever follows is to be ignored */
+    if (wanted == AF_INET6 && !slice_is(family, "TCP6"))
+        return false;
+    struct slice source = slice_cut(rest, ' ', &rest);
+    struct slice destination = slice_cut(rest, ' ', &rest);
+    struct slice port = slice_cut(rest, ' ', &rest);
+
+    return parse_port(port, &source_port) && parse_port(rest, &destination_port) &&
+           addr_parse_host(source, source_port, &out->source) &&
+           addr_parse_host(destination, destination_port, &out->destination) &&
+           out->source.sa.sa_family == wanted && out->destination.sa.sa_family == wanted;
+}
+
+static enum proxyhdr_result parse_v1(const uint8_t *p, size_t n, struct proxyhdr *out)
+{
+    size_t max = n < V1_MAX ? n : V1_MAX;
+    const uint8_t *end = memchr(p, '\n', max);
+
+    if (memcmp(p, "PROXY ", n < 6 ? n : 6) != 0)
+        return PROXYHDR_BAD;
+    if (end == NULL)
+        return max < V1_MAX ? PROXYHDR_MORE : PROXYHDR_BAD;
+    if (end == p || end[-1] != '\r' ||
+        !parse_v1_line(slice_of((const char *)p, (size_t)(end - p) - 1), out))
+        return PROXYHDR_BAD;
+    out->length = (size_t)(end - p) + 1;
+    return PROXYHDR_DONE;
+}
+
+/* ---- version 2 */
+
+static void take_tlv(struct proxyhdr *out, uint8_t type, const uint8_t *value, size_t n)
+{
+    struct slice text = slice_of((const char *)value, n);
+
+    if (type == TLV_AUTHORITY)
+        out->authority = text;
+    else if (type == TLV_UNIQUE_ID && n <= PROXYHDR_UNIQUE_MAX)
+        out->unique_id = text;
+    else if (type == TLV_SSL && n >= 5)
+        out->tls = (value[0] & CLIENT_SSL) != 0;
+}
+
+static bool take_tlvs(struct proxyhdr *out, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        if (n < 3 || n - 3 < be16(p + 1))
+            return false;
+        size_t len = be16(p + 1);
+
+        take_tlv(out, p[0], p + 3, len);
+        p += 3 + len;
+        n -= 3 + len;
+    }
+    return true;
+}
+
+static void take_v4(struct proxyhdr *out, const uint8_t *p)
+{
+    out->source.v4.sin_family = out->destination.v4.sin_family = AF_INET;
+    memcpy(&out->source.v4.sin_addr, p, 4);
+    memcpy(&out->destination.v4.sin_addr, p + 4, 4);
+    memcpy(&out->source.v4.sin_port, p + 8, 2);
+    memcpy(&out->destination.v4.sin_port, p + 10, 2);
+}
+
+static void take_v6(struct proxyhdr *out, const uint8_t *p)
+{
+    out->source.v6.sin6_family = out->destination.v6.sin6_family = AF_INET6;
+    memcpy(&out->source.v6.sin6_addr, p, 16);
+    memcpy(&out->destination.v6.sin6_addr, p + 16, 16);
+    memcpy(&out->source.v6.sin6_port, p + 32, 2);
+    memcpy(&out->destination.v6.sin6_port, p + 34, 2);
+}
+
+static enum proxyhdr_result parse_v2(const uint8_t *p, size_t n, struct proxyhdr *out)
+{
+    static const struct {
+        uint8_t family;
+        size_t size;
+        void (*take)(struct proxyhdr *out, const uint8_t *p);
+    } kinds[] = {{0x0, 0, NULL}, {0x1, 12, take_v4}, {0x2, 36, take_v6}, {0x3, 216, NULL}};
+
+    if (memcmp(p, v2_signature, n < sizeof v2_signature ? n : sizeof v2_signature) != 0)
+        return PROXYHDR_BAD;
+    if (n > 12 && (p[12] & 0xF0) != 0x20)
+        return PROXYHDR_BAD;
+    if (n < V2_FIXED)
+        return PROXYHDR_MORE;
+    size_t len = be16(p + 14);
+    uint8_t command = p[12] & 0x0F, family = p[13] >> 4, transport = p[13] & 0x0F;
+
+    if (command > 1 || family > 3 || transport > 2 || V2_FIXED + len > PROXYHDR_MAX)
+        return PROXYHDR_BAD;
+    if (n < V2_FIXED + len)
+        return PROXYHDR_MORE;
+    out->length = V2_FIXED + len;
+    out->is_local = command == 0;
+    if (out->is_local)
+        return PROXYHDR_DONE; /* the rest is to be ignored */
+    if (len < kinds[family].size)
+        return PROXYHDR_BAD;
+    if (kinds[family].take != NULL)
+        kinds[family].take(out, p + V2_FIXED);
+    return take_tlvs(out, p + V2_FIXED + kinds[family].size, len - kinds[family].size)
+               ? PROXYHDR_DONE
+               : PROXYHDR_BAD;
+}
+
+enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxyhdr *out)
+{
+    enum proxyhdr_result result;
+
+    memset(out, 0, sizeof *out);
+    if (n == 0)
+        return PROXYHDR_MORE;
+    result = bytes[0] == 'P' ? parse_v1(bytes, n, out) : parse_v2(bytes, n, out);
+    if (result == PROXYHDR_DONE) {
+        addr_unmap(&out->source);
+        addr_unmap(&out->destination);
+    }
+    return result;
+}
+
+/* ---- writing */
+
+static size_t write_v1(uint8_t *out, const union addr *s, const union addr *d, bool known)
+{
+    char source[ADDR_TEXT_MAX], destination[ADDR_TEXT_MAX];
+    int n;
+
+    if (!known) {
+        memcpy(out, "PROXY UNKNOWN\r\n", 15);
+        return 15;
+    }
+    n = snprintf((char *)out, PROXYHDR_WRITE_MAX, "PROXY %s %s %s %u %u\r\n",
+                 s->sa.sa_family == AF_INET ? "TCP4" : "TCP6", addr_format_host(s, source),
+                 addr_format_host(d, destination), addr_port(s), addr_port(d));
+    return n > 0 && n < PROXYHDR_WRITE_MAX ? (size_t)n : 0;
+}
+
+static size_t write_v2(uint8_t *out, const union addr *s, const union addr *d, bool known)
+{
+    size_t len = !known ? 0 : s->sa.sa_family == AF_INET ? 12 : 36;
+    uint8_t *p = out + V2_FIXED;
+
+    memcpy(out, v2_signature, sizeof v2_signature);
+    out[12] = 0x21;                                                     /* version 2, PROXY */
+    out[13] = !known ? 0x00 : s->sa.sa_family == AF_INET ? 0x11 : 0x21; /* over TCP */
+    out[14] = 0;
+    out[15] = (uint8_t)len;
+    if (len == 12) {
+        memcpy(p, &s->v4.sin_addr, 4);
+        memcpy(p + 4, &d->v4.sin_addr, 4);
+        memcpy(p + 8, &s->v4.sin_port, 2);
+        memcpy(p + 10, &d->v4.sin_port, 2);
+    } else if (len == 36) {
+        memcpy(p, &s->v6.sin6_addr, 16);
+        memcpy(p + 16, &d->v6.sin6_addr, 16);
+        memcpy(p + 32, &s->v6.sin6_port, 2);
+        memcpy(p + 34, &d->v6.sin6_port, 2);
+    }
+    return V2_FIXED + len;
+}
+
+size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union addr *source,
+                      const union addr *destination)
+{
+    union addr s = *source, d = *destination;
+
+    addr_unmap(&s);
+    addr_unmap(&d);
+    bool known = s.sa.sa_family == d.sa.sa_family &&
+                 (s.sa.sa_family == AF_INET || s.sa.sa_family == AF_INET6);
+
+    return version == 1 ? write_v1(out, &s, &d, known) : write_v2(out, &s, &d, known);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_PROTO_PROXYHDR_H
+#define WSLUICE_PROTO_PROXYHDR_H
+
+/*
+ * The PROXY protocol, versions 1 and 2 (haproxy's doc/proxy-protocol.txt): one header before
+ * anything else on a connection that tells whom a proxy speaks for. Pure.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+#define PROXYHDR_MAX 4096       /* bytes of a header we accept, TLVs included */
+#define PROXYHDR_WRITE_MAX 108  /* bytes of one we write (version 1 is the longer) */
+#define PROXYHDR_UNIQUE_MAX 128 /* bytes of a unique id (section 2.2.5) */
+
+enum proxyhdr_result { PROXYHDR_MORE, PROXYHDR_DONE, PROXYHDR_BAD };
+
+/* What a header says. The slices point into the bytes given. */
+struct proxyhdr {
+    bool is_local; /* a health check of the proxy's own: its address is the client's */
+    union addr source, destination; /* AF_UNSPEC when the proxy does not know */
+    struct slice authority;         /* TLV: the server name the client asked for (SNI, Host) */
+    struct slice unique_id;         /* TLV */
+    bool tls;                       /* TLV: the client came over TLS */
+    size_t length;                  /* of the header */
+};
+
+/* bytes[0 .. n) is all that has arrived. A first byte that cannot begin a header is BAD at once. */
+enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxyhdr *out);
+
+/* Writes a header for a connection from source to destination. Families that differ or are not
+ * internet's become UNKNOWN / UNSPEC. Returns its length. */
+size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union addr *source,
+                      const union addr *destination);
+
+#endif
