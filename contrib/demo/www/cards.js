@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+import { Link, addLine } from "./link.js";
+
+const card = (id) => document.getElementById(id);
+
+// Calls say(text) for what the card's form is given.
+function onSay(element, say) {
+  const input = element.querySelector("input");
+  element.querySelector("form").onsubmit = (event) => {
+    event.preventDefault();
+    if (input.value.trim() && say(input.value.trim())) input.value = "";
+  };
+}
+
+// The calculator: a line to bc, its lines back.
+{
+  const element = card("calc"), lines = element.querySelector(".lines");
+  const link = new Link(element, { text: (line) => addLine(lines, line, "answer") });
+  const say = (text) => link.send(text) && (addLine(lines, text, "question"), true);
+  onSay(element, say);
+  for (const chip of element.querySelectorAll(".chips button")) chip.onclick = () => say(chip.textContent);
+}
+
+// The clock: nothing to send, a line arrives each second.
+{
+  const element = card("clock"), time = element.querySelector(".big"), note = element.querySelector(".note");
+  let count = 0;
+  new Link(element, {
+    open: () => (count = 0),
+    text: (line) => {
+      time.textContent = line;
+      note.textContent = `line ${++count}: pushed, nobody asked`;
+    },
+  });
+}
+
+// The echo: the next message leaves a little after the last one came back.
+{
+  const KEEP = 60, PAUSE = 200, WARM = 3; // the first ones measure how the page loads
+  const element = card("echo"), [line, area] = ["polyline", "polygon"].map((name) => element.querySelector(name));
+  let times = [], count = 0, sent = 0, timer = 0;
+  const ping = () => {
+    sent = performance.now();
+    link.send(String(sent));
+  };
+  const draw = () => {
+    const top = Math.max(1, ...times) * 1.15;
+    const points = times.map((ms, i) => `${((KEEP - times.length + i) * 240) / (KEEP - 1)},${(48 - (ms * 46) / top).toFixed(1)}`);
+    line.setAttribute("points", points.join(" "));
+    area.setAttribute("points", [`${((KEEP - times.length) * 240) / (KEEP - 1)},48`, ...points, "240,48"].join(" "));
+  };
+  const link = new Link(element, {
+    open: ping,
+    closed: () => clearTimeout(timer),
+    text: (text) => {
+      const ms = performance.now() - sent;
+      if (text !== String(sent)) return;
+      if (++count > WARM) times = [...times, ms].slice(-KEEP);
+      const median = [...times].sort((a, b) => a - b)[times.length >> 1] ?? ms;
+      element.querySelector(".value").textContent = median.toFixed(1);
+      element.querySelector(".note").textContent = `now ${ms.toFixed(1)} ms · ${count} there and back`;
+      draw();
+      timer = setTimeout(ping, PAUSE);
+    },
+  });
+}
+
+// The chat: a TCP service sends bytes; where a line ends is ours to see.
+{
+  const element = card("chat"), lines = element.querySelector(".lines");
+  let decoder, rest;
+  const link = new Link(element, {
+    open: () => ((decoder = new TextDecoder()), (rest = "")),
+    bytes: (buffer) => {
+      const parts = (rest + decoder.decode(buffer, { stream: true })).split("\n");
+      rest = parts.pop();
+      for (const line of parts) addLine(lines, line, line.startsWith("* ") ? "event" : "");
+    },
+  });
+  onSay(element, (text) => link.send(text + "\n"));
+}
