@@ -33,7 +33,7 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
         .unix_mode = l->unix_mode,
         .host = l->host,
         .port = l->port,
-        .reuse_port = f->config->reuse_port,
+        .reuse_port = l->reuse_port,
         .secure = l->tls != NULL,
         .inherited = passed != NULL ? passed->fd : 0,
     };

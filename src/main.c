@@ -2,43 +2,103 @@
 #include <stdio.h>
 
 #include "conf/cli.h"
+#include "conf/dump.h"
+#include "prepare.h"
 #include "server.h"
 #include "tables.h"
 #include "version.h"
 
-#define EXIT_USAGE 2
+static const struct conf_kinds kinds = {backends, framings};
 
-/* Everything stands on the command line, which cannot change. */
+struct arguments {
+    int argc;
+    char **argv;
+};
+
+/* Reads everything again; what stands on the command line cannot have changed. */
 static struct config *load_again(void *arg, void (*tell)(void *tell_arg, const char *line),
                                  void *tell_arg)
 {
-    (void)arg;
-    tell(tell_arg, "there is no configuration file to read again");
+    const struct arguments *a = arg;
+    struct faults faults = {0};
+    struct command_line cli;
+    struct config *c = config_new();
+
+    if (c == NULL) {
+        tell(tell_arg, "out of memory");
+        return NULL;
+    }
+    if (cli_parse(a->argc, a->argv, c, &cli, &kinds, &faults) == CLI_OK && cli.file != NULL)
+        return c;
+    if (cli.file == NULL)
+        tell(tell_arg, "there is no configuration file to read again");
+    for (size_t i = 0; i < faults.count && i < FAULTS_MAX; i++)
+        tell(tell_arg, faults.lines[i] != NULL ? faults.lines[i] : "out of memory");
+    faults_release(&faults);
+    config_release(c);
     return NULL;
+}
+
+static void add_fault(void *arg, const char *line)
+{
+    faults_add(arg, NULL, "%s", line);
+}
+
+/* --check: also looks at the world, but takes no address. Says what it found; the exit status. */
+static int check(struct config *c, const struct command_line *cli, struct faults *faults)
+{
+    const char *name = cli->file != NULL ? cli->file : "the command line";
+
+    (void)prepare_config(c, add_fault, faults);
+    faults_print(faults, stderr, cli->file != NULL ? "" : "wsluice: ");
+    if (faults->count > 0)
+        return 1;
+    printf("%s: ok (%zu route%s)\n", name, c->route_count, c->route_count == 1 ? "" : "s");
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* What only prints. False when there is nothing of the kind to do. */
+static bool print_only(const struct config *c, const struct command_line *cli)
+{
+    if (cli->help)
+        cli_print_help();
+    else if (cli->version)
+        version_print();
+    else if (cli->help_config)
+        schema_print_help(&kinds, stdout);
+    else if (cli->dump_schema)
+        schema_print_json(&kinds, stdout);
+    else if (cli->dump_config)
+        dump_config(c, &kinds, stdout);
+    else
+        return false;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    const struct conf_kinds kinds = {backends, framings};
-    struct command_line cli;
-    char error[CLI_ERROR_MAX] = "out of memory";
+    struct arguments arguments = {argc, argv};
+    const struct server_loader loader = {.load = load_again, .arg = &arguments, .argv = argv};
+    struct faults faults = {0};
+    struct command_line cli = {0};
     struct config *c = config_new();
+    enum cli_result result = CLI_USAGE;
+    int status;
 
-    if (c == NULL || !cli_parse(argc, argv, c, &cli, &kinds, error)) {
-        fprintf(stderr, "wsluice: %s\n", error);
-        if (c != NULL)
-            config_release(c);
-        return EXIT_USAGE;
-    }
-    if (cli.help || cli.version) {
-        if (cli.help)
-            cli_print_help();
-        else
-            version_print();
+    if (c != NULL)
+        result = cli_parse(argc, argv, c, &cli, &kinds, &faults);
+    else
+        faults_add(&faults, NULL, "out of memory");
+    if (result != CLI_USAGE && cli.check)
+        status = check(c, &cli, &faults);
+    else if (result == CLI_OK && !print_only(c, &cli))
+        return server_run(c, &loader);
+    else
+        status = result != CLI_OK ? (int)result : fflush(stdout) != 0;
+    if (result == CLI_USAGE || (result == CLI_BAD_FILE && !cli.check))
+        faults_print(&faults, stderr, result == CLI_USAGE ? "wsluice: " : "");
+    faults_release(&faults);
+    if (c != NULL)
         config_release(c);
-        return fflush(stdout) == 0 ? 0 : 1;
-    }
-    const struct server_loader loader = {.load = load_again, .argv = argv};
-
-    return server_run(c, &loader);
+    return status;
 }

@@ -46,6 +46,7 @@ void prepare_process(struct worker *w)
     tidy_descriptors();
     raise_descriptor_limit(w);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2) */
     (void)signal(SIGCHLD,
                  SIG_DFL); /* inherited as ignored, the kernel would throw exit statuses away */
 }
@@ -58,13 +59,21 @@ struct faults {
     size_t count;
 };
 
-static void fault(struct faults *f, const char *what, const char *name, const char *why)
+/* where: "FILE:LINE:COL", or NULL. */
+static void fault_at(struct faults *f, const char *where, const char *what, const char *name,
+                     const char *why)
 {
     char line[LINE_MAX_LEN];
 
-    snprintf(line, sizeof line, "%s %.300s: %s", what, name, why);
+    snprintf(line, sizeof line, "%s%s%s %.300s: %s", where != NULL ? where : "",
+             where != NULL ? ": " : "", what, name, why);
     f->count++;
     f->tell(f->arg, line);
+}
+
+static void fault(struct faults *f, const char *what, const char *name, const char *why)
+{
+    fault_at(f, NULL, what, name, why);
 }
 
 static uint64_t derive_max_sessions(const struct config *c)
@@ -76,21 +85,23 @@ static uint64_t derive_max_sessions(const struct config *c)
     for (size_t i = 0; i < c->route_count; i++) {
         const struct backend_ops *b = c->routes[i].backend;
 
-        if (b != NULL && 1 + b->descriptors > each)
-            each = 1 + b->descriptors;
+        unsigned files = config_record_dir(&c->routes[i].settings) != NULL;
+
+        if (b != NULL && 1 + b->descriptors + files > each)
+            each = 1 + b->descriptors + files;
     }
     if (limit.rlim_cur <= 2 * RESERVED_DESCRIPTORS)
         return limit.rlim_cur / 2 / each + 1;
     return (limit.rlim_cur - RESERVED_DESCRIPTORS) / each;
 }
 
-static void open_static(struct config *c, struct faults *f)
+static void open_static(struct route *r, struct faults *f)
 {
-    if (c->static_dir == NULL)
+    if (r->static_dir == NULL)
         return;
-    c->static_fd = open(c->static_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (c->static_fd < 0 || faccessat(AT_FDCWD, c->static_dir, R_OK | X_OK, AT_EACCESS) < 0)
-        fault(f, "static", c->static_dir, strerror(errno));
+    r->static_fd = open(r->static_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r->static_fd < 0 || faccessat(AT_FDCWD, r->static_dir, R_OK | X_OK, AT_EACCESS) < 0)
+        fault_at(f, r->where, "static", r->static_dir, strerror(errno));
 }
 
 /* Certificates given for all listeners go to those without their own. Unix sockets stay plain: who
@@ -131,6 +142,21 @@ static void parse_trusted(struct config *c, struct faults *f)
         fault(f, "accept-proxy", "on", "say from whom: --trusted-proxies LIST");
 }
 
+/* Sessions that start hours later must find the directory usable. */
+static void check_record(const struct route *r, struct faults *f)
+{
+    const char *dir = config_record_dir(&r->settings);
+    int fd;
+
+    if (dir == NULL)
+        return;
+    fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0)
+        fault_at(f, r->where, "record", dir, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
 static void check_route(struct route *r, struct arena *arena, struct faults *f)
 {
     const char *wrong = NULL;
@@ -138,9 +164,20 @@ static void check_route(struct route *r, struct arena *arena, struct faults *f)
     if (r->backend != NULL && r->backend->check != NULL)
         wrong = r->backend->check(&r->target, arena);
     if (wrong != NULL)
-        fault(f, "cannot use", r->target.text, wrong);
+        fault_at(f, r->where, "cannot use", r->target.text, wrong);
     if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0)
-        fault(f, "cwd", r->settings.cwd, strerror(errno));
+        fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
+    check_record(r, f);
+}
+
+size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
+                        void *arg)
+{
+    struct faults f = {tell, arg, 0};
+
+    for (size_t i = 0; i < c->route_count; i++)
+        check_record(&c->routes[i], &f);
+    return f.count;
 }
 
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
@@ -153,14 +190,15 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         tell(arg, error);
     }
     parse_trusted(c, &f);
-    open_static(c, &f);
     if ((c->tls_cert == NULL) != (c->tls_key == NULL))
         fault(&f, "TLS", c->tls_cert != NULL ? c->tls_cert : c->tls_key,
               "certificate and key go together: --tls-cert FILE --tls-key FILE");
     for (size_t i = 0; i < c->listen_count; i++)
         open_tls(c, &c->listen[i], &f);
-    for (size_t i = 0; i < c->route_count; i++)
+    for (size_t i = 0; i < c->route_count; i++) {
+        open_static(&c->routes[i], &f);
         check_route(&c->routes[i], &c->arena, &f);
+    }
     if (c->max_sessions == 0)
         c->max_sessions = derive_max_sessions(c);
     return f.count;

@@ -20,4 +20,9 @@ void prepare_process(struct worker *w);
  */
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg);
 
+/* What has to be writable, looked at with the identity that was given up to: part of prepare_config
+ * that is worth a second look then. */
+size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
+                        void *arg);
+
 #endif

@@ -361,6 +361,8 @@ static int server_open(struct server *s, struct config *c)
         complain(NULL, error);
         return -1;
     }
+    if (prepare_writable(c, complain, NULL) > 0)
+        return -1;
     passed_release(&s->passed);
     notify_open(&s->notify, w->loop);
     upgrade_tell_ready();

@@ -6,12 +6,13 @@
 #include <llhttp.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <yaml.h>
 
 void version_print(void)
 {
     printf("wsluice %s\n"
-           "libev %d.%d, llhttp %d.%d.%d, c-ares %s, %s\n",
+           "libev %d.%d, llhttp %d.%d.%d, c-ares %s, libyaml %s, %s\n",
            WSLUICE_VERSION, ev_version_major(), ev_version_minor(), LLHTTP_VERSION_MAJOR,
            LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, ares_version(NULL),
-           OpenSSL_version(OPENSSL_VERSION));
+           yaml_get_version_string(), OpenSSL_version(OPENSSL_VERSION));
 }

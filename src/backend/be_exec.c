@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
+#include "backend/exec_args.h"
 #include "backend/exec_env.h"
 #include "backend/exec_stderr.h"
 #include "io/child.h"
@@ -202,16 +203,20 @@ static void exec_start_child(struct be_exec *x, const struct backend_open *o)
     const struct settings *set = &o->route->settings;
     enum child_failure why = CHILD_NO_RESOURCES;
     struct exec_env env;
+    char **expanded = NULL;
     int fds[3];
 
-    if (exec_env_build(&env, o, environ) < 0) {
+    if (o->route->target.templated)
+        expanded = exec_args_expand(&o->request->match);
+    if ((o->route->target.templated && expanded == NULL) || exec_env_build(&env, o, environ) < 0) {
+        free(expanded);
         x->failure = ENOMEM;
         x->short_of_resources = true;
         return;
     }
     const struct child_spec spec = {
         .path = o->route->target.program,
-        .argv = o->route->target.argv,
+        .argv = expanded != NULL ? expanded : o->route->target.argv,
         .envp = env.vars,
         .cwd = set->cwd,
         .stderr_to_stdout = set->stderr_mode == STDERR_MERGE,
@@ -223,6 +228,7 @@ static void exec_start_child(struct be_exec *x, const struct backend_open *o)
     x->failure = errno;
     x->short_of_resources = why == CHILD_NO_RESOURCES;
     exec_env_release(&env);
+    free(expanded);
     if (x->child == NULL)
         return;
     io_open(&x->io, o->worker, &io_raw_pipe, fds[1], fds[0], &x->writer, &exec_io_events, x);
@@ -313,6 +319,14 @@ static void exec_describe(const struct backend *b, char *out, size_t size)
     snprintf(out, size, "pid %d", (int)exec_of_const(b)->child->pid);
 }
 
+static const struct option_row exec_rows[] = {
+    {"exec", 0, OPTION_ARGV, IN_TARGET, offsetof(struct target, argv), RELOAD_NEW, "[WORD...]",
+     NULL, NULL, 0, 0,
+     "a program for each session and its arguments, no shell; {name} in an argument stands for "
+     "what "
+     "the path captured"},
+};
+
 const struct backend_ops backend_exec = {
     .name = "exec",
     .prefix = "exec:",
@@ -320,7 +334,11 @@ const struct backend_ops backend_exec = {
     .framing = &framing_lines,
     .reports_exit = true,
     .descriptors = 4,
+    .rows = exec_rows,
+    .rows_count = sizeof exec_rows / sizeof exec_rows[0],
+    .key = "exec",
     .parse = exec_parse,
+    .prepare = exec_args_prepare,
     .check = exec_check,
     .open = exec_open,
     .write = exec_write,

@@ -128,11 +128,9 @@ static struct slice host_name(struct slice host)
 static void put_cgi(struct exec_env *e, const struct backend_open *o)
 {
     const struct request *r = o->request;
-    size_t script = strlen(o->route->path);
+    size_t script = r->match.prefix;
     char text[ADDR_TEXT_MAX];
 
-    while (script > 0 && o->route->path[script - 1] == '/')
-        script--;
     set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
     set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
     set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
@@ -140,16 +138,36 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
     set_number(e, "SERVER_PORT", addr_port(&r->server));
     set(e, "REQUEST_METHOD", r->head->method);
     set(e, "REQUEST_URI", r->head->target);
-    set(e, "SCRIPT_NAME", slice_of(o->route->path, script));
+    set(e, "SCRIPT_NAME", slice_of(r->path, script));
     set(e, "PATH_INFO", slice_from(r->path + script));
     set(e, "QUERY_STRING", r->query);
     set_text(e, "REMOTE_ADDR", addr_format_host(&r->client, text));
-    set_number(e, "REMOTE_PORT", addr_port(&r->client));
+    if (addr_port(&r->client) != 0) /* a proxy may know the address only */
+        set_number(e, "REMOTE_PORT", addr_port(&r->client));
     if (r->secure)
         set_text(e, "HTTPS", "on");
     set_text(e, "UNIQUE_ID", o->unique);
     set_text(e, "WSLUICE_ROUTE", o->route->path);
     set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
+}
+
+/* WSLUICE_CAPTURE_NAME of {name} */
+static void put_captures(struct exec_env *e, const struct route_match *m)
+{
+    char var[sizeof "WSLUICE_CAPTURE_" + ROUTE_NAME_MAX];
+    const struct route_segment *seg;
+
+    for (size_t i = 0; (seg = route_capture(m->route, i)) != NULL; i++) {
+        size_t n = (size_t)sprintf(var, "WSLUICE_CAPTURE_");
+
+        for (size_t k = 0; k < seg->text.len; k++) {
+            char c = seg->text.p[k];
+
+            var[n++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+        }
+        var[n] = '\0';
+        set(e, var, m->captures[i]);
+    }
 }
 
 #define NAME_MAX_LEN 128
@@ -221,6 +239,7 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
     memset(e, 0, sizeof *e);
     inherit(e, set_, ours);
     put_cgi(e, o);
+    put_captures(e, &o->request->match);
     for (size_t i = 0; i < h->count; i++)
         put_header(e, h, i);
     for (size_t i = 0; i < set_->env.count; i++)

@@ -5,14 +5,16 @@
 /*
  * The environment of a program: an allow-list and nothing else.
  *
- *   from ours   PATH, LANG, LC_*, TZ, and what `pass-env` names
- *   CGI (RFC 3875, section 4.1)   GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
- * SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
- * REMOTE_PORT HTTPS, and UNIQUE_ID ours        WSLUICE_ROUTE WSLUICE_SUBPROTOCOL headers HTTP_NAME:
- * letters, digits and hyphens only become names; a hyphen becomes an underscore. When two different
- *               names give one variable, both are dropped. Never HTTP_PROXY (it means something to
- * programs), nor the credentials of Authorization and Proxy-Authorization. Repeated fields are
- * joined by ", ". `env`       NAME=VALUE, last and strongest
+ * - of ours: PATH, LANG, LC_*, TZ, and what `pass-env` names;
+ * - CGI (RFC 3875, section 4.1): GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
+ *   SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
+ *   REMOTE_PORT HTTPS, and UNIQUE_ID;
+ * - WSLUICE_ROUTE, WSLUICE_SUBPROTOCOL, and WSLUICE_CAPTURE_NAME for what the path captured;
+ * - headers, HTTP_NAME: letters, digits and hyphens only become names; a hyphen becomes an
+ *   underscore. When two different names give one variable, both are dropped. Never HTTP_PROXY (it
+ *   means something to programs), nor the credentials of Authorization and Proxy-Authorization.
+ *   Repeated fields are joined by ", ";
+ * - `env`: NAME=VALUE, last and strongest.
  *
  * A value with a control byte is left out, as is one that begins like a shell function, "() {".
  */

@@ -43,13 +43,17 @@ const char *cidr_parse(struct slice text, struct cidr *out)
         out->family = AF_UNIX;
         return NULL;
     }
-    if (!addr_parse_host(host, 0, &a))
+    if (memchr(text.p, '%', text.len) != NULL || !addr_parse_host(host, 0, &a))
         return "not an address; write 10.0.0.0/8, ::1 or unix";
     const uint8_t *bytes = addr_bytes(&a, &n);
     out->family = a.sa.sa_family;
     out->bits = (uint8_t)(n * 8);
     if (bits.p != NULL && !parse_bits(bits, n * 8, &out->bits))
         return "the prefix length is out of range";
+    if (out->family == AF_INET6 &&
+        IN6_IS_ADDR_V4MAPPED(
+            &a.v6.sin6_addr)) /* addresses are compared as IPv4, so this would never match */
+        return "write it as IPv4, without ::ffff:";
     memcpy(out->bytes, bytes, n);
     for (size_t bit = out->bits; bit < n * 8; bit++) {
         if (out->bytes[bit / 8] & (0x80U >> (bit % 8)))

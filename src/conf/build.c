@@ -4,50 +4,71 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_LISTEN "127.0.0.1:8080"
+#include "core/route.h"
 
-static bool build_listener(struct listen_spec *l, const char *text, unsigned unix_mode,
-                           char error[CLI_ERROR_MAX])
+bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
 {
-    const char *wrong;
+    const char *wrong = NULL, *text = l->text;
 
-    l->text = text;
-    l->unix_mode = unix_mode;
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
         wrong = text[5] == '\0' ? "a path is needed" : NULL;
-    } else if (strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0) {
-        wrong = NULL; /* whether such a socket was passed to us is seen when it is opened */
-    } else {
+    } else if (strcmp(text, "systemd") != 0 && strncmp(text, "systemd:", 8) != 0) {
+        /* of systemd: whether such a socket was passed to us is seen when it is opened */
         wrong = addr_split(slice_from(text), &l->host, &l->port);
         if (wrong == NULL && l->host.len > 0 && l->host.p[0] == '[')
             l->host = slice_of(l->host.p + 1, l->host.len - 2);
     }
     if (wrong == NULL)
         return true;
-    snprintf(error, CLI_ERROR_MAX,
-             "--listen %.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]",
-             text, wrong);
+    snprintf(why, BUILD_ERROR_MAX,
+             "%.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]", text,
+             wrong);
     return false;
 }
 
-bool build_listeners(struct config *c, const struct text_list *texts, unsigned unix_mode,
-                     char error[CLI_ERROR_MAX])
+bool build_listener_again(const struct listen_spec *all, size_t n)
 {
-    size_t count = texts->count > 0 ? texts->count : 1;
+    const struct listen_spec *l = &all[n];
 
-    c->listen = arena_alloc(&c->arena, count * sizeof *c->listen);
-    if (c->listen == NULL) {
-        snprintf(error, CLI_ERROR_MAX, "out of memory");
+    if (l->unix_path == NULL && l->host.p != NULL && l->port == 0)
         return false;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].text != NULL && strcmp(all[i].text, l->text) == 0)
+            return true;
     }
-    c->listen_count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (!build_listener(&c->listen[i], texts->count > 0 ? texts->items[i] : DEFAULT_LISTEN,
-                            unix_mode, error))
-            return false;
-    }
-    return true;
+    return false;
+}
+
+/* ---- routes, in steps ---- */
+
+struct building {
+    struct config *config;
+    struct route *route;
+    const struct conf_kinds *kinds;
+    const char *given_path; /* as written */
+    char why[BUILD_ERROR_MAX];
+};
+
+static bool step_path(struct building *b)
+{
+    char why[ROUTE_ERROR_MAX];
+
+    if (route_set_path(b->route, b->given_path, why))
+        return true;
+    b->route->path = NULL;
+    snprintf(b->why, sizeof b->why, "%.150s: %s", b->given_path, why);
+    return false;
+}
+
+static bool step_host(struct building *b)
+{
+    char why[ROUTE_ERROR_MAX];
+
+    if (b->route->host == NULL || route_set_host(b->route, b->route->host, why))
+        return true;
+    snprintf(b->why, sizeof b->why, "%.150s: %s", b->route->host, why);
+    return false;
 }
 
 /* "exec:PROGRAM ARG..., tcp://HOST:PORT, unix:PATH or echo:" */
@@ -74,102 +95,116 @@ static const struct backend_ops *find_backend(const char *address, const struct 
     return NULL;
 }
 
-static bool build_target(struct config *c, struct route *r, const char *address,
-                         const struct conf_kinds *kinds, char error[CLI_ERROR_MAX])
+static bool step_target(struct building *b)
 {
+    struct route *r = b->route;
+    const char *address = r->target.text, *wrong;
     char schemes[200];
-    const char *wrong;
 
-    r->target.text = address;
-    r->backend = find_backend(address, kinds);
+    if (r->backend != NULL || address == NULL)
+        return true;
+    r->backend = find_backend(address, b->kinds);
     if (r->backend == NULL) {
-        list_schemes(kinds, schemes, sizeof schemes);
-        snprintf(error, CLI_ERROR_MAX, "%.150s: unknown kind of address; write %s", address,
+        list_schemes(b->kinds, schemes, sizeof schemes);
+        snprintf(b->why, sizeof b->why, "%.150s: unknown kind of address; write %s", address,
                  schemes);
         return false;
     }
-    wrong = r->backend->parse(&r->target, address + strlen(r->backend->prefix), &c->arena);
-    if (wrong != NULL)
-        snprintf(error, CLI_ERROR_MAX, "%.150s: %s; write %s", address, wrong,
-                 r->backend->scheme_help);
-    return wrong == NULL;
-}
-
-static bool build_framing(struct route *r, const struct conf_kinds *kinds,
-                          char error[CLI_ERROR_MAX])
-{
-    const char *name = r->settings.framing_name;
-
-    r->framing = r->backend->framing;
-    if (name == NULL || r->backend->loopback)
+    wrong = r->backend->parse(&r->target, address + strlen(r->backend->prefix), &b->config->arena);
+    if (wrong == NULL)
         return true;
-    for (size_t i = 0; kinds->framings[i] != NULL; i++) {
-        if (strcmp(kinds->framings[i]->name, name) == 0) {
-            r->framing = kinds->framings[i];
-            return true;
-        }
-    }
-    int n = snprintf(error, CLI_ERROR_MAX, "--framing %.60s: no such framing; there are:", name);
-    for (size_t i = 0; kinds->framings[i] != NULL && n > 0 && n < CLI_ERROR_MAX; i++)
-        n += snprintf(error + n, (size_t)(CLI_ERROR_MAX - n), " %s", kinds->framings[i]->name);
+    snprintf(b->why, sizeof b->why, "%.150s: %s; write %s", address, wrong,
+             r->backend->scheme_help);
+    r->backend = NULL;
     return false;
 }
 
-/* Paths are kept without the slash at their end, but for "/" itself. */
-static bool build_path(struct config *c, struct route *r, const char *path,
-                       char error[CLI_ERROR_MAX])
+static bool step_prepare(struct building *b)
 {
-    size_t n = strlen(path);
+    struct route *r = b->route;
+    const char *wrong;
 
-    if (path[0] != '/' || strpbrk(path, "?#%") != NULL) {
-        snprintf(error, CLI_ERROR_MAX, "route %.150s: a path begins with / and has no ?, # or %%",
-                 path);
-        return false;
+    if (r->path == NULL || r->backend == NULL || r->backend->prepare == NULL)
+        return true;
+    wrong = r->backend->prepare(r, &b->config->arena);
+    if (wrong != NULL)
+        snprintf(b->why, sizeof b->why, "%.300s", wrong);
+    return wrong == NULL;
+}
+
+static bool step_framing(struct building *b)
+{
+    struct route *r = b->route;
+    const struct framing *const *all = b->kinds->framings;
+    const char *name = r->settings.framing_name;
+    size_t i = 0;
+
+    r->framing = r->backend != NULL ? r->backend->framing : NULL;
+    if (name == NULL)
+        return true;
+    while (all[i] != NULL && strcmp(all[i]->name, name) != 0)
+        i++;
+    if (all[i] != NULL) {
+        if (r->backend != NULL && !r->backend->loopback)
+            r->framing = all[i];
+        return true;
     }
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    r->path = arena_dup(&c->arena, slice_of(path, n));
-    if (r->path == NULL) {
-        snprintf(error, CLI_ERROR_MAX, "out of memory");
+    int n = snprintf(b->why, sizeof b->why, "%.60s: no such framing; there are:", name);
+    for (i = 0; all[i] != NULL && n > 0 && n < BUILD_ERROR_MAX; i++)
+        n += snprintf(b->why + n, sizeof b->why - (size_t)n, " %s", all[i]->name);
+    return false;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool step_twins(struct building *b)
+{
+    const struct route *r = b->route;
+
+    if (r->path == NULL)
+        return true;
+    for (const struct route *other = b->config->routes; other < r; other++) {
+        if (!same(other->path, r->path) || !same(other->host, r->host) ||
+            !same(other->match_subprotocol, r->match_subprotocol))
+            continue;
+        if (other->where != NULL)
+            snprintf(b->why, sizeof b->why, "%.150s: the route at %.300s has this path already",
+                     r->path, other->where);
+        else
+            snprintf(b->why, sizeof b->why,
+                     "two backends for the path %.150s; give each its own path with "
+                     "--route PATH=ADDR",
+                     r->path);
         return false;
-    }
-    for (size_t i = 0; i < c->route_count; i++) {
-        if (strcmp(c->routes[i].path, r->path) == 0) {
-            snprintf(
-                error, CLI_ERROR_MAX,
-                "two backends for the path %.150s; give each its own path with --route PATH=ADDR",
-                r->path);
-            return false;
-        }
     }
     return true;
 }
 
-bool build_route(struct config *c, const char *path, const char *address, char **argv,
-                 const struct conf_kinds *kinds, char error[CLI_ERROR_MAX])
+bool build_route(struct config *c, struct route *r, const struct conf_kinds *kinds, build_tell tell,
+                 void *owner)
 {
-    struct route *all = arena_alloc(&c->arena, (c->route_count + 1) * sizeof *all);
-    struct route *r;
+    static const struct step {
+        const char *key;
+        bool (*run)(struct building *b);
+    } steps[] = {
+        {"path", step_path},  {"host", step_host},       {"to", step_target},
+        {NULL, step_prepare}, {"framing", step_framing}, {"path", step_twins},
+    };
+    struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
+    bool ok = true;
 
-    if (all == NULL) {
-        snprintf(error, CLI_ERROR_MAX, "out of memory");
-        return false;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const char *key = steps[i].key;
+
+        if (steps[i].run(&b))
+            continue;
+        ok = false;
+        if (key == NULL)
+            key = r->backend->key != NULL ? r->backend->key : "to";
+        tell(owner, key, b.why);
     }
-    if (c->route_count > 0)
-        memcpy(all, c->routes, c->route_count * sizeof *all);
-    r = &all[c->route_count];
-    r->config = c;
-    r->settings = c->settings;
-    if (!build_path(c, r, path, error))
-        return false;
-    if (argv != NULL) {
-        r->backend = find_backend("exec:", kinds);
-        r->target.text = argv[0];
-        r->target.argv = argv;
-    } else if (!build_target(c, r, address, kinds, error)) {
-        return false;
-    }
-    c->routes = all;
-    c->route_count++;
-    return build_framing(r, kinds, error);
+    return ok;
 }

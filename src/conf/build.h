@@ -2,15 +2,26 @@
 #ifndef WSLUICE_CONF_BUILD_H
 #define WSLUICE_CONF_BUILD_H
 
-/* From what was written to listeners and routes. All return false with one line in error. */
-#include "conf/cli.h"
+/* From what was written to listeners and routes that work. */
+#include "conf/schema.h"
 
-bool build_listeners(struct config *c, const struct text_list *texts, unsigned unix_mode,
-                     char error[CLI_ERROR_MAX]);
+#define BUILD_ERROR_MAX 512
+#define BUILD_DEFAULT_LISTEN "127.0.0.1:8080"
 
-/* Adds a route with the config's settings, its framing resolved. argv: COMMAND ARG... instead of an
- * address. */
-bool build_route(struct config *c, const char *path, const char *address, char **argv,
-                 const struct conf_kinds *kinds, char error[CLI_ERROR_MAX]);
+/* One fault: the key whose value is wrong, and why. */
+typedef void (*build_tell)(void *owner, const char *key, const char *why);
+
+/* Completes a listener from l->text. False with why. */
+bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX]);
+
+/* An earlier one of the array has the address of the n-th. Port 0 is another one each time. */
+bool build_listener_again(const struct listen_spec *all, size_t n);
+
+/*
+ * Completes a route of c, the last or an earlier one, from what was set: path, host, target.text or
+ * target.argv with its backend, settings. False when anything was told to be wrong; all of it is.
+ */
+bool build_route(struct config *c, struct route *r, const struct conf_kinds *kinds, build_tell tell,
+                 void *owner);
 
 #endif

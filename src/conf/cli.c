@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/cli.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "conf/build.h"
+#include "conf/file.h"
+#include "core/template.h"
 
 struct reading {
     struct config *config;
     struct command_line *cli;
-    char *error; /* CLI_ERROR_MAX */
-    char **args; /* what is left */
+    const struct conf_kinds *kinds;
+    struct faults *faults;
+    char **args;      /* what is left */
+    const char *name; /* what the faults of a route are about: its path, or the option */
 };
+
+/* Tells the first fault only: those behind it may follow from it. */
+static bool usage(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool usage(struct reading *r, const char *format, ...)
+{
+    char line[FAULT_LINE_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (r->faults->count == 0)
+        faults_add(r->faults, NULL, "%s", line);
+    return false;
+}
+
+/* ---- options ---- */
 
 static void *place_of(struct reading *r, enum option_place place)
 {
     return place == IN_CONFIG     ? (void *)r->config
            : place == IN_SETTINGS ? (void *)&r->config->settings
+           : place == IN_ROUTE    ? (void *)&r->cli->root
                                   : (void *)r->cli;
 }
 
@@ -25,10 +46,10 @@ static bool set(struct reading *r, const struct option_row *row, const char *val
 {
     char why[OPTION_ERROR_MAX];
 
+    r->cli->given[row - option_rows] = true;
     if (option_set(row, place_of(r, row->place), value, &r->config->arena, why))
         return true;
-    snprintf(r->error, CLI_ERROR_MAX, "--%s: %s", row->name, why);
-    return false;
+    return usage(r, "--%s: %s", row->name, why);
 }
 
 /* The value in the argument itself, or the next argument; flags need none. */
@@ -38,11 +59,21 @@ static bool set_from_args(struct reading *r, const struct option_row *row, const
         return set(r, row, attached);
     if (row->type == OPTION_FLAG)
         return set(r, row, "on");
-    if (*r->args == NULL) {
-        snprintf(r->error, CLI_ERROR_MAX, "--%s: a value is missing (%s)", row->name, row->value);
-        return false;
-    }
+    if (*r->args == NULL)
+        return usage(r, "--%s: a value is missing (%s)", row->name, row->value);
     return set(r, row, *r->args++);
+}
+
+static bool unknown(struct reading *r, struct slice name)
+{
+    struct option_guess guess = {.name = name};
+    int len = name.len < 60 ? (int)name.len : 60;
+
+    for (size_t i = 0; i < option_rows_count; i++)
+        option_guess_add(&guess, option_rows[i].name);
+    if (guess.best != NULL)
+        return usage(r, "unknown option --%.*s; did you mean --%s?", len, name.p, guess.best);
+    return usage(r, "unknown option --%.*s; see wsluice --help", len, name.p);
 }
 
 static bool read_long(struct reading *r, const char *arg)
@@ -50,16 +81,7 @@ static bool read_long(struct reading *r, const char *arg)
     struct slice value, name = slice_cut(slice_from(arg + 2), '=', &value);
     const struct option_row *row = option_find(name);
 
-    if (row == NULL) {
-        const char *guess = option_guess(name);
-
-        snprintf(r->error, CLI_ERROR_MAX, "unknown option --%.*s; %s%s%s",
-                 (int)(name.len < 60 ? name.len : 60), name.p,
-                 guess != NULL ? "did you mean --" : "see wsluice --help",
-                 guess != NULL ? guess : "", guess != NULL ? "?" : "");
-        return false;
-    }
-    return set_from_args(r, row, value.p);
+    return row != NULL ? set_from_args(r, row, value.p) : unknown(r, name);
 }
 
 /* "-l 80", "-l80", "-hV" */
@@ -68,10 +90,8 @@ static bool read_letters(struct reading *r, const char *arg)
     for (const char *p = arg + 1; *p != '\0'; p++) {
         const struct option_row *row = option_find_letter(*p);
 
-        if (row == NULL) {
-            snprintf(r->error, CLI_ERROR_MAX, "unknown option -%c; see wsluice --help", *p);
-            return false;
-        }
+        if (row == NULL)
+            return usage(r, "unknown option -%c; see wsluice --help", *p);
         if (row->type != OPTION_FLAG)
             return set_from_args(r, row, p[1] != '\0' ? p + 1 : NULL);
         if (!set(r, row, "on"))
@@ -98,136 +118,221 @@ static bool read_args(struct reading *r)
     return true;
 }
 
-static bool read_unix_mode(const char *text, unsigned *mode, char error[CLI_ERROR_MAX])
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 8);
+/* ---- listeners and routes ---- */
 
-    if (*text == '\0' || *end != '\0' || n > 0777) {
-        snprintf(error, CLI_ERROR_MAX, "--unix-mode: \"%.60s\" is not an octal mode such as 0660",
-                 text);
-        return false;
+static bool build_listeners(struct reading *r)
+{
+    const struct text_list *texts = &r->cli->listen;
+    size_t count = texts->count > 0 ? texts->count : 1;
+    struct config *c = r->config;
+    char why[BUILD_ERROR_MAX];
+
+    c->listen = arena_alloc(&c->arena, count * sizeof *c->listen);
+    if (c->listen == NULL)
+        return usage(r, "out of memory");
+    c->listen_count = count;
+    for (size_t i = 0; i < count; i++) {
+        c->listen[i].text = texts->count > 0 ? texts->items[i] : BUILD_DEFAULT_LISTEN;
+        c->listen[i].unix_mode = c->unix_mode;
+        c->listen[i].reuse_port = c->reuse_port;
+        if (!build_listener(&c->listen[i], why))
+            return usage(r, "--listen %s", why);
+        if (build_listener_again(c->listen, i))
+            return usage(r, "--listen %.200s: given twice", c->listen[i].text);
     }
-    *mode = (unsigned)n;
     return true;
 }
 
-static bool build_routes(struct reading *r, const struct conf_kinds *kinds)
+static void tell_route(void *owner, const char *key, const char *why)
+{
+    struct reading *r = owner;
+
+    if (strcmp(key, "framing") == 0)
+        usage(r, "--framing %s", why);
+    else
+        usage(r, "%s %s", r->name, why);
+}
+
+/* A route of the command line; name is for faults. NULL with a fault told. */
+static struct route *add_route(struct reading *r, const char *name, const char *path)
+{
+    struct route *route = config_add_route(r->config);
+
+    r->name = name;
+    if (route == NULL) {
+        usage(r, "out of memory");
+        return NULL;
+    }
+    route->path = path;
+    return route;
+}
+
+static bool finish_route(struct reading *r, struct route *route)
+{
+    return build_route(r->config, route, r->kinds, tell_route, r);
+}
+
+/* Words of the command line are no templates: "{x}" in them is itself. */
+static bool set_command(struct reading *r, struct route *route)
+{
+    char **words = r->cli->command;
+    struct arena *arena = &r->config->arena;
+    size_t n = 0;
+
+    while (words[n] != NULL)
+        n++;
+    const char **argv = arena_alloc(arena, (n + 1) * sizeof *argv);
+    if (argv == NULL)
+        return usage(r, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        argv[i] = i == 0 ? words[0] : template_quote(words[i], arena);
+        if (argv[i] == NULL)
+            return usage(r, "out of memory");
+    }
+    for (size_t i = 0; r->kinds->backends[i] != NULL; i++) {
+        const char *key = r->kinds->backends[i]->key;
+
+        if (key != NULL && strcmp(key, "exec") == 0)
+            route->backend = r->kinds->backends[i];
+    }
+    route->target.text = words[0];
+    memcpy(&route->target.argv, &argv, sizeof argv); /* char ** by its use, never written to */
+    return true;
+}
+
+static bool build_root(struct reading *r)
 {
     const struct command_line *cli = r->cli;
-    struct config *c = r->config;
+    struct route *route;
 
-    if (cli->command != NULL && cli->to != NULL) {
-        snprintf(r->error, CLI_ERROR_MAX,
-                 "two backends for the path /: --to and a COMMAND; give each its own path with "
-                 "--route PATH=ADDR");
-        return false;
-    }
-    if (cli->command != NULL && !build_route(c, "/", NULL, cli->command, kinds, r->error))
-        return false;
-    if (cli->to != NULL && !build_route(c, "/", cli->to, NULL, kinds, r->error))
-        return false;
-    for (size_t i = 0; i < cli->routes.count; i++) {
-        struct slice address, path = slice_cut(slice_from(cli->routes.items[i]), '=', &address);
-        const char *copy = arena_dup(&c->arena, path);
-
-        if (address.p == NULL || copy == NULL) {
-            snprintf(r->error, CLI_ERROR_MAX, "--route %.150s: write PATH=ADDR",
-                     cli->routes.items[i]);
-            return false;
-        }
-        if (!build_route(c, copy, address.p, NULL, kinds, r->error))
-            return false;
-    }
-    if (c->route_count == 0 && c->static_dir == NULL) {
-        snprintf(r->error, CLI_ERROR_MAX,
-                 "nothing to serve; give a COMMAND, --to ADDR, --route PATH=ADDR or --static DIR, "
-                 "or see wsluice --help");
-        return false;
-    }
-    return true;
-}
-
-static bool check_env(const struct config *c, char error[CLI_ERROR_MAX])
-{
-    for (size_t i = 0; i < c->settings.env.count; i++) {
-        const char *eq = strchr(c->settings.env.items[i], '=');
-
-        if (eq == NULL || eq == c->settings.env.items[i]) {
-            snprintf(error, CLI_ERROR_MAX, "--env %.150s: write NAME=VALUE",
-                     c->settings.env.items[i]);
-            return false;
-        }
-    }
-    return true;
-}
-
-bool cli_parse(int argc, char **argv, struct config *c, struct command_line *cli,
-               const struct conf_kinds *kinds, char error[CLI_ERROR_MAX])
-{
-    struct reading r = {.config = c, .cli = cli, .error = error, .args = argv + (argc > 0 ? 1 : 0)};
-    unsigned unix_mode;
-
-    snprintf(error, CLI_ERROR_MAX, "out of memory");
-    memset(cli, 0, sizeof *cli);
-    if (!option_set_defaults(IN_CONFIG, c, &c->arena) ||
-        !option_set_defaults(IN_SETTINGS, &c->settings, &c->arena) ||
-        !option_set_defaults(IN_COMMAND_LINE, cli, &c->arena))
-        return false;
-    if (!read_args(&r))
-        return false;
-    if (cli->help || cli->version)
+    if (cli->command == NULL && cli->root.target.text == NULL)
         return true;
-    return read_unix_mode(cli->unix_mode, &unix_mode, error) && check_env(c, error) &&
-           build_listeners(c, &cli->listen, unix_mode, error) && build_routes(&r, kinds);
+    if (cli->command != NULL && cli->root.target.text != NULL)
+        return usage(r, "two backends for the path /: --to and a COMMAND; give each its own path "
+                        "with --route PATH=ADDR");
+    route = add_route(r, cli->command != NULL ? "COMMAND:" : "--to", "/");
+    if (route == NULL)
+        return false;
+    if (cli->command != NULL && !set_command(r, route))
+        return false;
+    if (cli->command == NULL)
+        route->target.text = cli->root.target.text;
+    return finish_route(r, route);
 }
 
-#define HELP_COLUMN 30
-#define HELP_WIDTH 100
-
-static void print_wrapped(const char *text)
+/* "PATH=ADDR"; a '=' in the pattern of a capture is none. */
+static size_t path_length(const char *text)
 {
-    size_t column = HELP_COLUMN;
+    size_t depth = 0, n;
 
-    while (*text != '\0') {
-        size_t word = strcspn(text, " ");
-
-        if (column + 1 + word > HELP_WIDTH) {
-            printf("\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        }
-        printf(" %.*s", (int)word, text);
-        column += word + 1;
-        text += word;
-        text += strspn(text, " ");
+    for (n = 0; text[n] != '\0' && (text[n] != '=' || depth > 0); n++) {
+        if (text[n] == '{')
+            depth++;
+        else if (text[n] == '}' && depth > 0)
+            depth--;
     }
-    printf("\n");
+    return n;
 }
 
-void cli_print_help(void)
+static bool build_given(struct reading *r, const char *text)
 {
-    char left[64], help[400];
+    size_t n = path_length(text);
+    const char *path = arena_dup(&r->config->arena, slice_of(text, n));
+    struct route *route;
 
-    printf("wsluice: WebSocket connections to programs and services\n\n"
-           "  wsluice [OPTION]... [--] COMMAND [ARG]...   a program per connection\n"
-           "  wsluice [OPTION]... --to ADDRESS            a service\n"
-           "  wsluice [OPTION]... --route PATH=ADDRESS... several\n\n");
+    if (text[n] == '\0' || path == NULL)
+        return usage(r, "--route %.150s: write PATH=ADDR", text);
+    route = add_route(r, "--route", path);
+    if (route == NULL)
+        return false;
+    route->target.text = text + n + 1;
+    return finish_route(r, route);
+}
+
+/* Files are for "/": its route, or one without a backend. */
+static bool build_static(struct reading *r)
+{
+    const char *dir = r->cli->root.static_dir;
+    struct route *route = NULL;
+
+    if (dir == NULL)
+        return true;
+    for (size_t i = 0; i < r->config->route_count; i++) {
+        if (r->config->routes[i].segment_count == 0)
+            route = &r->config->routes[i];
+    }
+    if (route != NULL) {
+        route->static_dir = dir;
+        return true;
+    }
+    route = add_route(r, "--static", "/");
+    if (route == NULL)
+        return false;
+    route->static_dir = dir;
+    return finish_route(r, route);
+}
+
+static bool build_routes(struct reading *r)
+{
+    if (!build_root(r))
+        return false;
+    for (size_t i = 0; i < r->cli->routes.count; i++) {
+        if (!build_given(r, r->cli->routes.items[i]))
+            return false;
+    }
+    if (!build_static(r))
+        return false;
+    return r->config->route_count > 0 ||
+           usage(r, "nothing to serve; give a COMMAND, --to ADDR, --route PATH=ADDR, --static DIR "
+                    "or --config FILE, or see wsluice --help");
+}
+
+/* ---- all of it ---- */
+
+/* With a file, all routes stand there. */
+static bool judge_file(struct reading *r)
+{
+    const struct command_line *cli = r->cli;
+
+    if (cli->file == NULL)
+        return true;
+    if (cli->command != NULL)
+        return usage(r, "a COMMAND and --config: routes stand in the file");
     for (size_t i = 0; i < option_rows_count; i++) {
         const struct option_row *row = &option_rows[i];
-        char letter[5] = "    ";
-        bool tell = row->initial != NULL && row->type != OPTION_FLAG;
 
-        if (row->letter != 0)
-            snprintf(letter, sizeof letter, "-%c, ", row->letter);
-        snprintf(left, sizeof left, "  %s--%s %s", letter, row->name,
-                 row->value != NULL ? row->value : "");
-        snprintf(help, sizeof help, "%s%s%s%s", row->help, tell ? " (" : "",
-                 tell ? row->initial : "", tell ? ")" : "");
-        printf("%-*s", HELP_COLUMN, left);
-        print_wrapped(help);
+        if (cli->given[i] && (row->place == IN_ROUTE || strcmp(row->name, "route") == 0))
+            return usage(r, "--%s and --config: routes stand in the file", row->name);
     }
-    printf("\nExamples:\n"
-           "  wsluice -l 8080 --static www -- bc -l\n"
-           "  wsluice -l 0.0.0.0:6080 --static /usr/share/novnc --to tcp://127.0.0.1:5900\n"
-           "  wsluice -r /chess=exec:/usr/games/stockfish -r /mqtt=tcp://127.0.0.1:1883\n");
+    return true;
+}
+
+enum cli_result cli_parse(int argc, char **argv, struct config *c, struct command_line *cli,
+                          const struct conf_kinds *kinds, struct faults *faults)
+{
+    struct reading r = {.config = c,
+                        .cli = cli,
+                        .kinds = kinds,
+                        .faults = faults,
+                        .args = argv + (argc > 0 ? 1 : 0)};
+    size_t before = faults->count;
+
+    memset(cli, 0, sizeof *cli);
+    if (!option_set_defaults(IN_CONFIG, c, &c->arena) ||
+        !option_set_defaults(IN_SETTINGS, &c->settings, &c->arena)) {
+        usage(&r, "out of memory");
+        return CLI_USAGE;
+    }
+    if (!read_args(&r))
+        return CLI_USAGE;
+    if (cli->help || cli->version || cli->help_config || cli->dump_schema)
+        return CLI_OK;
+    if (!judge_file(&r))
+        return CLI_USAGE;
+    if (cli->file == NULL)
+        return build_listeners(&r) && build_routes(&r) ? CLI_OK : CLI_USAGE;
+    if (cli->listen.count > 0 && !build_listeners(&r))
+        return CLI_USAGE;
+    file_load(c, cli, kinds, faults);
+    return faults->count == before ? CLI_OK : CLI_BAD_FILE;
 }

@@ -2,24 +2,23 @@
 #ifndef WSLUICE_CONF_CLI_H
 #define WSLUICE_CONF_CLI_H
 
-/* The command line to a checked config. */
-#include "conf/options.h"
-#include "core/backend.h"
+/* The command line, and the file it may name, to a checked config. */
+#include "conf/faults.h"
+#include "conf/schema.h"
 
-/* The kinds a config may name; from src/tables.c, which conf does not see. Both NULL-terminated. */
-struct conf_kinds {
-    const struct backend_ops *const *backends;
-    const struct framing *const *framings;
+enum cli_result {
+    CLI_OK,
+    CLI_BAD_FILE, /* what --config names has faults, each with its place */
+    CLI_USAGE,    /* the command line is wrong: one fault, what to do */
 };
 
-#define CLI_ERROR_MAX 512
-
 /*
- * Reads argv into c (fresh from config_new) and cli. argv must outlive c. False with one line that
- * says what is wrong and what to do. With cli->help or cli->version set nothing else was checked.
+ * Reads argv into c (fresh from config_new) and cli. argv must outlive c; of files nothing stays.
+ * With cli->help, version, help_config or dump_schema set nothing else was checked. To be called
+ * again, with another c, to read a file again.
  */
-bool cli_parse(int argc, char **argv, struct config *c, struct command_line *cli,
-               const struct conf_kinds *kinds, char error[CLI_ERROR_MAX]);
+enum cli_result cli_parse(int argc, char **argv, struct config *c, struct command_line *cli,
+                          const struct conf_kinds *kinds, struct faults *faults);
 
 /* The text of --help. */
 void cli_print_help(void);

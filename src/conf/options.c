@@ -6,14 +6,19 @@
 static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
 static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
 static const char *const stderr_choices[] = {"log", "merge", "discard", NULL};
+static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
 static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 
-#define CONFIG(field) IN_CONFIG, offsetof(struct config, field)
-#define SETTING(field) IN_SETTINGS, offsetof(struct settings, field)
-#define CLI(field) IN_COMMAND_LINE, offsetof(struct command_line, field)
+#define CONFIG(field) IN_CONFIG, offsetof(struct config, field), RELOAD_NEW
+#define CONFIG_FIXED(field) IN_CONFIG, offsetof(struct config, field), RELOAD_RESTART
+#define SETTING(field) IN_SETTINGS, offsetof(struct settings, field), RELOAD_NEW
+#define ROUTE(field) IN_ROUTE, offsetof(struct route, field), RELOAD_NEW
+#define LISTEN(field) IN_LISTEN, offsetof(struct listen_spec, field), RELOAD_NEW
+#define NODES(place) place, 0, RELOAD_NEW
+#define CLI(field) IN_COMMAND_LINE, offsetof(struct command_line, field), RELOAD_RESTART
 
 #define DAY 86400.0
 
@@ -21,8 +26,8 @@ static const char *const format_choices[] = {"text", "json", NULL};
 const struct option_row option_rows[] = {
     {"listen", 'l', OPTION_REPEAT, CLI(listen), "ADDR", NULL, NULL, 0, 0,
      "where to listen: PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]; port 0 picks one; repeat for several (127.0.0.1:8080)"},
-    {"to", 't', OPTION_TEXT, CLI(to), "ADDR", NULL, NULL, 0, 0,
-     "the service behind every path: tcp://HOST:PORT, unix:PATH or echo:"},
+    {"to", 't', OPTION_TEXT, ROUTE(target.text), "ADDR", NULL, NULL, 0, 0,
+     "the service behind the path (on the command line: every path): tcp://HOST:PORT, unix:PATH or echo:"},
     {"route", 'r', OPTION_REPEAT, CLI(routes), "PATH=ADDR", NULL, NULL, 0, 0,
      "what is behind one path; ADDR as for --to, or exec:PROGRAM ARG...; repeat for several"},
     {"framing", 'f', OPTION_TEXT, SETTING(framing_name), "NAME", NULL, NULL, 0, 0,
@@ -39,16 +44,16 @@ const struct option_row option_rows[] = {
      "subprotocols to accept, commas between; the client's first that is listed is chosen"},
     {"origin", 0, OPTION_LIST, SETTING(origins), "LIST", NULL, NULL, 0, 0,
      "pages that may connect: any, or exact origins (https://example.org), commas between (same-origin)"},
-    {"static", 's', OPTION_TEXT, CONFIG(static_dir), "DIR", NULL, NULL, 0, 0,
-     "serve the files below DIR on plain GET"},
-    {"console", 0, OPTION_FLAG, CONFIG(console), NULL, "off", NULL, 0, 0,
+    {"static", 's', OPTION_TEXT, ROUTE(static_dir), "DIR", NULL, NULL, 0, 0,
+     "serve the files below DIR on plain GET; the page lives beside the WebSocket"},
+    {"console", 0, OPTION_FLAG, SETTING(console), NULL, "off", NULL, 0, 0,
      "a page to try a route by hand, on plain GET of its path"},
     {"errors", 0, OPTION_CHOICE, SETTING(errors), "HOW", "http", errors_choices, 0, 0,
      "how a client learns that the backend cannot be opened: an http status, or a close code (which page script sees)"},
     {"stderr", 0, OPTION_CHOICE, SETTING(stderr_mode), "TO", "log", stderr_choices, 0, 0,
      "where a program's stderr goes: log, merge (with its stdout) or discard"},
     {"cwd", 0, OPTION_TEXT, SETTING(cwd), "DIR", NULL, NULL, 0, 0, "where programs run"},
-    {"env", 0, OPTION_REPEAT, SETTING(env), "NAME=VALUE", NULL, NULL, 0, 0, "a variable for programs; repeat for several"},
+    {"env", 0, OPTION_PAIRS, SETTING(env), "NAME=VALUE", NULL, NULL, 0, 0, "a variable for programs; repeat for several"},
     {"pass-env", 0, OPTION_LIST, SETTING(pass_env), "LIST", NULL, NULL, 0, 0,
      "names of our own variables to pass to programs, commas between"},
     {"ping", 0, OPTION_TIME, SETTING(ping), "TIME", "25s", NULL, 0, DAY,
@@ -82,9 +87,9 @@ const struct option_row option_rows[] = {
      "PEM certificate and chain: serve wss:// and https:// instead of ws:// and http://"},
     {"tls-key", 0, OPTION_TEXT, CONFIG(tls_key), "FILE", NULL, NULL, 0, 0,
      "PEM key of the certificate; not readable for others"},
-    {"user", 0, OPTION_TEXT, CONFIG(user), "NAME[:GROUP]", NULL, NULL, 0, 0,
+    {"user", 0, OPTION_TEXT, CONFIG_FIXED(user), "NAME[:GROUP]", NULL, NULL, 0, 0,
      "whom to become once everything is open; all capabilities are given up"},
-    {"no-new-privs", 0, OPTION_FLAG, CONFIG(no_new_privs), NULL, "on", NULL, 0, 0,
+    {"no-new-privs", 0, OPTION_FLAG, CONFIG_FIXED(no_new_privs), NULL, "on", NULL, 0, 0,
      "programs cannot gain privileges by set-user-ID files"},
     {"trusted-proxies", 0, OPTION_LIST, CONFIG(trusted_texts), "LIST", NULL, NULL, 0, 0,
      "networks of proxies in front of us that may say who the client is (10.0.0.0/8, ::1, unix), commas between"},
@@ -92,25 +97,68 @@ const struct option_row option_rows[] = {
      "every connection begins with a PROXY header (version 1 or 2), from trusted proxies only"},
     {"proxy-protocol", 0, OPTION_CHOICE, SETTING(send_proxy), "VERSION", "off", proxy_choices, 0, 0,
      "tell services who the client is by a PROXY header: off, v1 or v2"},
-    {"unix-mode", 0, OPTION_TEXT, CLI(unix_mode), "OCTAL", "0660", NULL, 0, 0,
+    {"unix-mode", 0, OPTION_MODE, CONFIG(unix_mode), "OCTAL", "0660", NULL, 0, 0,
      "permissions of Unix sockets we listen on"},
-    {"reuse-port", 0, OPTION_FLAG, CONFIG(reuse_port), NULL, "off", NULL, 0, 0,
+    {"reuse-port", 0, OPTION_FLAG, CONFIG_FIXED(reuse_port), NULL, "off", NULL, 0, 0,
      "let several processes listen on one port (SO_REUSEPORT)"},
-    {"dns-servers", 0, OPTION_TEXT, CONFIG(dns_servers), "LIST", NULL, NULL, 0, 0,
+    {"dns-servers", 0, OPTION_TEXT, CONFIG_FIXED(dns_servers), "LIST", NULL, NULL, 0, 0,
      "ask these name servers instead of the system's: ADDR[:PORT], commas between"},
     {"admin", 0, OPTION_TEXT, CONFIG(admin), "ADDR", NULL, NULL, 0, 0,
      "where to ask for health, metrics and sessions, and to give orders: unix:PATH or a loopback address"},
+    {"record", 0, OPTION_TEXT, SETTING(record), "DIR", NULL, NULL, 0, 0,
+     "record sessions into files below DIR, as asciicast v2 (text) or JSON lines (binary); off: not (off)"},
+    {"record-what", 0, OPTION_CHOICE, SETTING(record_what), "WHAT", "both", record_choices, 0, 0,
+     "both directions, or only the output to the client: both or output"},
+    {"record-max", 0, OPTION_SIZE, SETTING(record_max), "SIZE", "64M", NULL, 32768, 1e12,
+     "largest file of a recording; then the next is begun"},
+    {"record-files", 0, OPTION_COUNT, SETTING(record_files), "N", "8", NULL, 0, 1e9,
+     "newest files of one session that are kept; 0: all"},
     {"log-level", 0, OPTION_CHOICE, CONFIG(log_level), "L", "info", level_choices, 0, 0,
      "error, warn, info or debug"},
     {"log-format", 0, OPTION_CHOICE, CONFIG(log_format), "F", "text", format_choices, 0, 0, "text or json, on stderr"},
     {"log-query", 0, OPTION_FLAG, CONFIG(log_query), NULL, "off", NULL, 0, 0,
      "log query strings, which may hold secrets"},
+    {"config", 'c', OPTION_TEXT, CLI(file), "FILE", NULL, NULL, 0, 0,
+     "read this file (YAML); options on the command line are stronger than its top level"},
+    {"check", 0, OPTION_FLAG, CLI(check), NULL, "off", NULL, 0, 0,
+     "read and check everything, list all faults, and exit"},
+    {"dump-config", 0, OPTION_FLAG, CLI(dump_config), NULL, "off", NULL, 0, 0,
+     "print the effective configuration as a file and exit"},
+    {"help-config", 0, OPTION_FLAG, CLI(help_config), NULL, "off", NULL, 0, 0,
+     "print all keys of the file and exit"},
+    {"dump-schema", 0, OPTION_FLAG, CLI(dump_schema), NULL, "off", NULL, 0, 0,
+     "print a JSON Schema of the file and exit"},
     {"help", 'h', OPTION_FLAG, CLI(help), NULL, "off", NULL, 0, 0, "print this and exit"},
     {"version", 'V', OPTION_FLAG, CLI(version), NULL, "off", NULL, 0, 0, "print versions and exit"},
+};
+
+const struct option_row file_rows[] = {
+    {"listen", 0, OPTION_NODES, NODES(IN_CONFIG), "LIST", NULL, NULL, 0, 0,
+     "where to listen: addresses, or maps with the keys below (127.0.0.1:8080)"},
+    {"routes", 0, OPTION_NODES, NODES(IN_CONFIG), "LIST", NULL, NULL, 0, 0,
+     "what is behind each path: maps with the keys below"},
+    {"include", 0, OPTION_NODES, NODES(IN_CONFIG), "LIST", NULL, NULL, 0, 0,
+     "further files, patterns as of the shell, relative to this file; they are read in the order of their names"},
+    {"address", 0, OPTION_TEXT, LISTEN(text), "ADDR", NULL, NULL, 0, 0,
+     "PORT, HOST:PORT, [V6]:PORT or unix:PATH; port 0 picks one"},
+    {"name", 0, OPTION_TEXT, LISTEN(name), "NAME", NULL, NULL, 0, 0, "a name for the log"},
+    {"mode", 0, OPTION_MODE, LISTEN(unix_mode), "OCTAL", NULL, NULL, 0, 0,
+     "permissions of this Unix socket (unix-mode)"},
+    {"reuse-port", 0, OPTION_FLAG, LISTEN(reuse_port), NULL, NULL, NULL, 0, 0,
+     "let several processes listen on this port (reuse-port)"},
+    {"path", 0, OPTION_TEXT, ROUTE(path), "PATH", "/", NULL, 0, 0,
+     "a prefix on segment borders; a segment may be a capture, {name:pattern}, with a POSIX extended regular expression"},
+    {"host", 0, OPTION_TEXT, ROUTE(host), "HOST", NULL, NULL, 0, 0,
+     "only for this host: example.org, or *.example.org for all below it"},
+    {"match-subprotocol", 0, OPTION_TEXT, ROUTE(match_subprotocol), "NAME", NULL, NULL, 0, 0,
+     "only for clients that offer this subprotocol"},
 };
 /* clang-format on */
 
 const size_t option_rows_count = sizeof option_rows / sizeof option_rows[0];
+const size_t file_rows_count = sizeof file_rows / sizeof file_rows[0];
+
+_Static_assert(sizeof option_rows / sizeof option_rows[0] <= OPTION_ROWS_MAX, "make it larger");
 
 const struct option_row *option_find(struct slice name)
 {
@@ -156,18 +204,13 @@ static size_t distance(struct slice a, const char *b)
     return row[n];
 }
 
-const char *option_guess(struct slice name)
+void option_guess_add(struct option_guess *g, const char *name)
 {
-    const char *best = NULL;
-    size_t near = 3 < name.len / 2 + 1 ? 3 : name.len / 2 + 1;
+    size_t limit = 3 < g->name.len / 2 + 1 ? 3 : g->name.len / 2 + 1;
+    size_t d = distance(g->name, name);
 
-    for (size_t i = 0; i < option_rows_count; i++) {
-        size_t d = distance(name, option_rows[i].name);
-
-        if (d < near) {
-            near = d;
-            best = option_rows[i].name;
-        }
+    if (d < limit && (g->best == NULL || d < g->distance)) {
+        g->distance = d;
+        g->best = name;
     }
-    return best;
 }

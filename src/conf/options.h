@@ -3,54 +3,35 @@
 #define WSLUICE_CONF_OPTIONS_H
 
 /*
- * The one table of options. A row says all there is to know about an option: the command line,
- * --help, and the documents' check read it; a new option is a new row and a field in core/config.h.
+ * The one table of options, beside the rows of backends' kinds; core/option.h says what a row says.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/config.h"
+#include "core/option.h"
 
-enum option_type {
-    OPTION_FLAG,   /* bool; alone, or on/off */
-    OPTION_COUNT,  /* uint64_t */
-    OPTION_SIZE,   /* uint64_t, bytes: 64K, 1MiB */
-    OPTION_TIME,   /* double, seconds: 100ms, 25s, 5m, 1h; a bare number is seconds */
-    OPTION_TEXT,   /* const char * */
-    OPTION_LIST,   /* struct text_list; commas separate, repeating adds */
-    OPTION_REPEAT, /* struct text_list; every value is one item */
-    OPTION_CHOICE, /* int, index into choices */
-};
-
-/* Which struct the offset counts in. */
-enum option_place { IN_CONFIG, IN_SETTINGS, IN_COMMAND_LINE };
-
-struct option_row {
-    const char *name; /* without dashes */
-    char letter;      /* 0: none */
-    enum option_type type;
-    enum option_place place;
-    size_t offset;
-    const char *value;          /* what it takes, in words for --help: "TIME" */
-    const char *initial;        /* default, as written; NULL: none */
-    const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
-    double min, max;            /* COUNT, SIZE, TIME; both 0: no bounds */
-    const char *help;
-};
+#define OPTION_ROWS_MAX 96
 
 /* What only the command line says. */
 struct command_line {
     struct text_list listen;
     struct text_list routes;
-    const char *to;
-    const char *unix_mode;
+    struct route root; /* what is said about "/": --to, --static; no more than a place for it */
+    const char *file;  /* NULL: no --config */
+    bool check, dump_config, help_config, dump_schema;
     bool help, version;
-    char **command; /* COMMAND ARG...; NULL: none */
+    char **command;              /* COMMAND ARG...; NULL: none */
+    bool given[OPTION_ROWS_MAX]; /* which of option_rows stand there */
 };
 
+/* Of the command line; those IN_CONFIG, IN_SETTINGS and IN_ROUTE are keys of a file, too. */
 extern const struct option_row option_rows[];
 extern const size_t option_rows_count;
+/* Keys of a file only. */
+extern const struct option_row file_rows[];
+extern const size_t file_rows_count;
 
 #define OPTION_ERROR_MAX 256
 
@@ -62,11 +43,28 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
 /* Sets every field of that place to its default. */
 bool option_set_defaults(enum option_place place, void *base, struct arena *arena);
 
-/* Rows by name, by letter; NULL: none. The name nearest to a misspelled one; NULL when none is
- * near. */
+/* Sets the field to nothing, so that a list does not grow. */
+void option_clear(const struct option_row *row, void *base);
+
+/* A value written so that option_set reads the same; for types of one text only. */
+#define OPTION_TEXT_MAX 64
+const char *option_format_number(const struct option_row *row, const void *base,
+                                 char out[OPTION_TEXT_MAX]);
+
+/* The field is the same in both. */
+bool option_equal(const struct option_row *row, const void *a, const void *b);
+
+/* Rows of the command line by name, by letter; NULL: none. */
 const struct option_row *option_find(struct slice name);
 const struct option_row *option_find_letter(char letter);
-const char *option_guess(struct slice name);
+
+/* Did you mean? Set name, offer candidates; best is the nearest of them, NULL when none is near. */
+struct option_guess {
+    struct slice name;
+    const char *best;
+    size_t distance;
+};
+void option_guess_add(struct option_guess *g, const char *name);
 
 /* Adds an item; false without memory. */
 bool text_list_add(struct text_list *l, const char *item, struct arena *arena);

@@ -97,6 +97,38 @@ static bool set_choice(const struct option_row *row, int *out, const char *text,
     return false;
 }
 
+static bool set_mode(unsigned *out, const char *text, char error[OPTION_ERROR_MAX])
+{
+    size_t n = strspn(text, "01234567");
+
+    if (n > 0 && n <= 5 && text[n] == '\0') {
+        *out = (unsigned)strtoul(text, NULL, 8);
+        if (*out <= 0777)
+            return true;
+    }
+    snprintf(error, OPTION_ERROR_MAX, "\"%.60s\" is not an octal mode such as 0660", text);
+    return false;
+}
+
+static bool set_text(const char **out, const char *text, char error[OPTION_ERROR_MAX])
+{
+    *out = text;
+    if (text[0] != '\0')
+        return true;
+    snprintf(error, OPTION_ERROR_MAX, "the value is empty");
+    return false;
+}
+
+static bool is_pair(const char *text, char error[OPTION_ERROR_MAX])
+{
+    const char *eq = strchr(text, '=');
+
+    if (eq != NULL && eq != text)
+        return true;
+    snprintf(error, OPTION_ERROR_MAX, "\"%.150s\": write NAME=VALUE", text);
+    return false;
+}
+
 bool text_list_add(struct text_list *l, const char *item, struct arena *arena)
 {
     /* The old array stays with the arena: lists are short and built once. */
@@ -149,8 +181,19 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
         *(uint64_t *)field = (uint64_t)number;
         return true;
     case OPTION_TEXT:
-        *(const char **)field = text;
-        return true;
+        return set_text(field, text, error);
+    case OPTION_MODE:
+        return set_mode(field, text, error);
+    case OPTION_ARGV:
+    case OPTION_NODES:
+        snprintf(error, OPTION_ERROR_MAX, "a list is needed");
+        return false;
+    case OPTION_PAIRS:
+        if (!is_pair(text, error))
+            return false;
+        if (text_list_add(field, text, arena))
+            return true;
+        break;
     case OPTION_LIST:
     case OPTION_REPEAT:
         if (add_items(field, text, row->type == OPTION_LIST, arena))
@@ -159,6 +202,91 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
     }
     snprintf(error, OPTION_ERROR_MAX, "out of memory");
     return false;
+}
+
+static const size_t sizes[] = {
+    [OPTION_FLAG] = sizeof(bool),
+    [OPTION_COUNT] = sizeof(uint64_t),
+    [OPTION_SIZE] = sizeof(uint64_t),
+    [OPTION_TIME] = sizeof(double),
+    [OPTION_MODE] = sizeof(unsigned),
+    [OPTION_TEXT] = sizeof(const char *),
+    [OPTION_LIST] = sizeof(struct text_list),
+    [OPTION_REPEAT] = sizeof(struct text_list),
+    [OPTION_PAIRS] = sizeof(struct text_list),
+    [OPTION_CHOICE] = sizeof(int),
+    [OPTION_ARGV] = sizeof(char **),
+    [OPTION_NODES] = 0,
+};
+
+void option_clear(const struct option_row *row, void *base)
+{
+    memset((char *)base + row->offset, 0, sizes[row->type]);
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool lists_equal(const struct text_list *a, const struct text_list *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    }
+    return a->count == b->count;
+}
+
+bool option_equal(const struct option_row *row, const void *a, const void *b)
+{
+    const void *field_a = (const char *)a + row->offset, *field_b = (const char *)b + row->offset;
+
+    switch (row->type) {
+    case OPTION_TEXT:
+        return texts_equal(*(const char *const *)field_a, *(const char *const *)field_b);
+    case OPTION_LIST:
+    case OPTION_REPEAT:
+    case OPTION_PAIRS:
+        return lists_equal(field_a, field_b);
+    default:
+        return memcmp(field_a, field_b, sizes[row->type]) == 0;
+    }
+}
+
+/* The shortest decimal that is this number. */
+static void format_double(double value, char out[OPTION_TEXT_MAX], const char *unit)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(out, OPTION_TEXT_MAX - 4, "%.*g", digits, value);
+        if (strtod(out, NULL) >= value && strtod(out, NULL) <= value)
+            break;
+    }
+    strcat(out, unit);
+}
+
+const char *option_format_number(const struct option_row *row, const void *base,
+                                 char out[OPTION_TEXT_MAX])
+{
+    const void *field = (const char *)base + row->offset;
+    double seconds;
+
+    switch (row->type) {
+    case OPTION_FLAG:
+        return *(const bool *)field ? "on" : "off";
+    case OPTION_CHOICE:
+        return row->choices[*(const int *)field];
+    case OPTION_TIME:
+        seconds = *(const double *)field;
+        format_double(seconds, out, seconds > 0 ? "s" : "");
+        return out;
+    case OPTION_MODE:
+        snprintf(out, OPTION_TEXT_MAX, "0%o", *(const unsigned *)field);
+        return out;
+    default:
+        snprintf(out, OPTION_TEXT_MAX, "%ju", (uintmax_t) * (const uint64_t *)field);
+        return out;
+    }
 }
 
 bool option_set_defaults(enum option_place place, void *base, struct arena *arena)

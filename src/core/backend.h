@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/config.h"
+#include "core/option.h"
 #include "core/request.h"
 #include "io/worker.h"
 
@@ -67,9 +68,18 @@ struct backend_ops {
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 
+    /* Rows of its own for routes in a configuration file, IN_TARGET. `key` names the one that
+     * chooses this kind; NULL: `to` with the prefix does. */
+    const struct option_row *rows;
+    size_t rows_count;
+    const char *key;
+
     /* Reads what stands behind the prefix into t, with memory of the arena. NULL, or a constant
      * text that says what is wrong. */
     const char *(*parse)(struct target *t, const char *rest, struct arena *arena);
+    /* Judges the whole route, its target read. NULL function: nothing to judge. NULL, or what is
+     * wrong, in memory of the arena or constant. */
+    const char *(*prepare)(struct route *r, struct arena *arena);
     /* Looks at the world before the server starts (is the program there?). NULL function: nothing
      * to look at. Returns NULL, or a constant text. */
     const char *(*check)(struct target *t, struct arena *arena);

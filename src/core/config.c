@@ -5,26 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool path_matches(const char *prefix, const char *path)
+#include "core/route.h"
+
+const char *config_record_dir(const struct settings *s)
 {
-    size_t n = strlen(prefix);
-
-    if (strncmp(path, prefix, n) != 0)
-        return false;
-    return n == 0 || prefix[n - 1] == '/' || path[n] == '\0' || path[n] == '/';
-}
-
-const struct route *config_find_route(const struct config *c, const char *path)
-{
-    const struct route *best = NULL;
-
-    for (size_t i = 0; i < c->route_count; i++) {
-        const struct route *r = &c->routes[i];
-
-        if (path_matches(r->path, path) && (best == NULL || strlen(r->path) > strlen(best->path)))
-            best = r;
-    }
-    return best;
+    if (s->record == NULL || s->record[0] == '\0' || strcmp(s->record, "off") == 0)
+        return NULL;
+    return s->record;
 }
 
 struct config *config_new(void)
@@ -34,7 +21,6 @@ struct config *config_new(void)
     if (c == NULL)
         return NULL;
     c->references = 1;
-    c->static_fd = -1;
     return c;
 }
 
@@ -44,12 +30,37 @@ struct config *config_retain(struct config *c)
     return c;
 }
 
+struct route *config_add_route(struct config *c)
+{
+    struct route *r;
+
+    if (c->route_count == c->route_room) {
+        size_t room = c->route_room == 0 ? 4 : c->route_room * 2;
+        struct route *all = arena_alloc(&c->arena, room * sizeof *all);
+
+        if (all == NULL)
+            return NULL;
+        if (c->route_count > 0)
+            memcpy(all, c->routes, c->route_count * sizeof *all);
+        c->routes = all;
+        c->route_room = room;
+    }
+    r = &c->routes[c->route_count++];
+    r->config = c;
+    r->static_fd = -1;
+    r->settings = c->settings;
+    return r;
+}
+
 void config_release(struct config *c)
 {
     if (--c->references > 0)
         return;
-    if (c->static_fd >= 0)
-        close(c->static_fd);
+    for (size_t i = 0; i < c->route_count; i++) {
+        route_release(&c->routes[i]);
+        if (c->routes[i].static_fd >= 0)
+            close(c->routes[i].static_fd);
+    }
     for (size_t i = 0; i < c->listen_count; i++)
         tlsctx_release(c->listen[i].tls);
     arena_release(&c->arena);

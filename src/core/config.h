@@ -29,6 +29,7 @@ enum frames { FRAMES_OF_FRAMING, FRAMES_TEXT, FRAMES_BINARY };
 enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
 enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
+enum record_what { RECORD_BOTH, RECORD_OUTPUT };
 
 /* What may differ from route to route. Fields are filled by name from the rows of conf/options.c.
  */
@@ -41,6 +42,7 @@ struct settings {
     int send_proxy;           /* PROXY header to services: version, 0: none */
     double partial_lines;     /* 0: never */
     bool eof_on_empty;
+    bool console;             /* a page to try a route by hand */
     struct text_list origins; /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
@@ -49,6 +51,10 @@ struct settings {
     const char *cwd;
     struct text_list env;      /* NAME=VALUE for programs */
     struct text_list pass_env; /* names taken from our own environment */
+    const char *record;        /* directory of recordings; see config_record_dir */
+    int record_what;           /* enum record_what */
+    uint64_t record_max;       /* bytes of one file */
+    uint64_t record_files;     /* of one session to keep; 0: all */
 };
 
 /* Where a backend is. Which fields are set depends on its kind. */
@@ -57,23 +63,36 @@ struct target {
     const char *host; /* tcp */
     uint16_t port;
     const char *unix_path; /* unix */
-    char **argv;           /* exec: NULL-terminated */
+    char **argv;           /* exec: NULL-terminated; all but the first are templates */
     const char *program;   /* exec: argv[0] looked up */
+    bool templated;        /* exec: there is something to expand in argv */
 };
 
 struct config;
 
+struct route_segment; /* core/route.h */
+
+/* Made by config_add_route, filled, then judged and completed by conf/build.c. */
 struct route {
-    struct config *config;             /* the one it stands in */
-    const char *path;                  /* prefix on segment borders; "/" matches all */
+    struct config *config;          /* the one it stands in */
+    const char *where;              /* "FILE:LINE:COL"; NULL: on the command line */
+    const char *path;               /* as written, but no slash at the end: "/log/{name:[a-z]+}" */
+    const char *host;               /* lower case, "*.example.org" for all below; NULL: any */
+    const char *match_subprotocol;  /* only for clients that offer it; NULL: for all */
+    struct route_segment *segments; /* of the path; none: "/", which has all paths */
+    unsigned segment_count, capture_count;
+    uint32_t literals; /* bit 31 - i: segment i is fixed text */
+    const char *static_dir;
+    int static_fd;                     /* O_PATH, -1: none */
     const struct backend_ops *backend; /* NULL: no WebSocket here */
     struct target target;
-    const struct framing *framing;
+    const struct framing *framing; /* NULL without a backend */
     struct settings settings;
 };
 
 struct listen_spec {
     const char *text;      /* as written */
+    const char *name;      /* for the log; NULL: none */
     const char *unix_path; /* NULL: internet */
     unsigned unix_mode;    /* permission bits of the socket file */
     struct slice host;     /* into text; empty: loopback */
@@ -81,6 +100,7 @@ struct listen_spec {
     struct tlsctx_cert *certs; /* TLS: one per server name, the first the default */
     size_t cert_count;         /* 0: plain */
     struct tlsctx *tls;        /* made of them by prepare_config */
+    bool reuse_port;
 };
 
 struct config {
@@ -89,10 +109,8 @@ struct config {
     struct listen_spec *listen;
     size_t listen_count;
     struct route *routes;
-    size_t route_count;
-    const char *static_dir;
-    int static_fd; /* O_PATH, -1: none */
-    bool console;
+    size_t route_count, route_room;
+    unsigned unix_mode;       /* default of the listeners */
     uint64_t max_sessions;    /* 0: derived from the descriptor limit */
     uint64_t max_per_address; /* 0: none */
     double handshake_timeout, drain_delay, drain_timeout;
@@ -112,14 +130,16 @@ struct config {
     struct settings settings; /* defaults of the routes */
 };
 
-/* The route for a decoded path: the longest prefix on segment borders ("/a" matches "/a" and
- * "/a/b", not "/ab"). NULL: none. */
-const struct route *config_find_route(const struct config *c, const char *path);
+/* Where sessions are recorded; NULL: they are not ("off" undoes a directory set further out). */
+const char *config_record_dir(const struct settings *s);
 
 /* An empty one with one reference; NULL without memory. The last config_release frees everything.
  */
 struct config *config_new(void);
 struct config *config_retain(struct config *c);
+/* A further route with the config's settings and nothing else; NULL without memory. Earlier routes
+ * may move: only while the config is being built. */
+struct route *config_add_route(struct config *c);
 void config_release(struct config *c);
 
 #endif

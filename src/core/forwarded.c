@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/forwarded.h"
 
-#define HOPS_MAX 32 /* elements looked at; more make the nearest proxy the client */
+#define HOPS_MAX 32 /* elements looked at: the last, since anybody can write more in front */
 
 /* One hop, as its proxy described it. */
 struct hop {
@@ -33,7 +33,8 @@ static struct hop parse_element(struct slice element)
     return h;
 }
 
-/* All elements of all fields of that name, in order. */
+/* The elements of all fields of that name, in order: element i is in hops[i % HOPS_MAX] unless a
+ * later one has taken its place. Returns how many there are. */
 static size_t collect(const struct http_head *head, const char *name, struct hop hops[HOPS_MAX],
                       bool rich)
 {
@@ -45,9 +46,7 @@ static size_t collect(const struct http_head *head, const char *name, struct hop
         if (!slice_eq_nocase(head->fields[i].name, slice_from(name)))
             continue;
         while (slice_next_item(&list, &item)) {
-            if (n == HOPS_MAX)
-                return 0;
-            hops[n++] = rich ? parse_element(item) : (struct hop){.node = item};
+            hops[n++ % HOPS_MAX] = rich ? parse_element(item) : (struct hop){.node = item};
         }
     }
     return n;
@@ -98,13 +97,15 @@ void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count
         n = collect(r->head, "X-Forwarded-For", hops, false);
     }
     if (rich)
-        apply_nearest(r, hops[n - 1].proto, hops[n - 1].host);
+        apply_nearest(r, hops[(n - 1) % HOPS_MAX].proto, hops[(n - 1) % HOPS_MAX].host);
     else
         apply_nearest(r, last_of(r->head, "X-Forwarded-Proto"),
                       last_of(r->head, "X-Forwarded-Host"));
     /* From the nearest hop on: each was written by the one before, which must be trusted to tell.
      */
-    for (size_t i = n; i > 0 && parse_node(hops[i - 1].node, &addr); i--) {
+    for (size_t i = n; i > 0 && n - i < HOPS_MAX; i--) {
+        if (!parse_node(hops[(i - 1) % HOPS_MAX].node, &addr))
+            break;
         addr_unmap(&addr);
         r->client = addr;
         if (!cidr_any_has(trusted, count, &addr))

@@ -19,8 +19,11 @@ void handler_log(const struct stream *s, int status, const char *why)
 void handler_dispatch(struct stream *s)
 {
     const struct config *c = s->worker->config;
-    const struct route *route = config_find_route(c, s->request->path);
+    struct request *r = s->request;
+    const struct route *route;
 
+    route_find(c, r, &r->match);
+    route = r->match.route;
     for (const struct handler_ops *const *h = handlers; *h != NULL; h++) {
         if ((*h)->wants(c, route, s->request)) {
             (*h)->handle(s, c, route);

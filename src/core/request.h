@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "core/route.h"
 #include "proto/http1.h"
 
 struct request {
@@ -20,6 +21,7 @@ struct request {
     union addr client, server;
     bool admin;  /* came by the admin address: only handlers of that door answer */
     bool secure; /* TLS */
+    struct route_match match; /* from the dispatch on */
 };
 
 /*

@@ -36,6 +36,7 @@ static void session_check_over(struct session *s)
 {
     if (s->phase != SESSION_OVER || s->backend != NULL || s->magic != SESSION_MAGIC)
         return;
+    record_close(s->record); /* it borrows what the log line needs */
     session_log_end(s);
     if (s->was_open)
         session_count_end(s);
@@ -201,7 +202,8 @@ void session_balance(struct session *s)
     bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
     bool backend_full = b != NULL && b->ops->queued(b) > 0;
     bool hold_backend = client_full && s->phase == SESSION_OPEN;
-    bool hold_client = (backend_full && s->phase == SESSION_OPEN) || (s->loopback && client_full);
+    /* Also while CLOSING: a service that has said all may still be told more than it reads. */
+    bool hold_client = (backend_full && s->input_open) || (s->loopback && client_full);
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
@@ -254,6 +256,8 @@ static void session_begin(struct session *s)
     s->opening = NULL;
     s->phase = SESSION_OPEN;
     s->was_open = true;
+    if (config_record_dir(&s->route->settings) != NULL)
+        session_log_record(s);
     stats_opened(s->stats);
     session_time_start(s);
     stream_upgrade(s->stream, opening->accept, opening->subprotocol);
@@ -482,7 +486,12 @@ void session_start(const struct session_open *o)
 
 void session_kick(struct session *s, const char *reason)
 {
-    session_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
+    if (s->phase == SESSION_CLOSING)
+        session_lost(s, reason); /* it was told already */
+    else if (s->phase == SESSION_OPEN && stream_queued(s->stream) > 0)
+        session_stalled(s, WS_CODE_POLICY, reason); /* it would not hear it for long */
+    else
+        session_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
     session_stop_backend(s); /* also of a session whose client has left already */
 }
 

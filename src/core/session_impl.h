@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "core/backend.h"
+#include "core/record.h"
 #include "core/session.h"
 #include "core/stats.h"
 #include "proto/framing.h"
@@ -72,6 +73,7 @@ struct session {
     struct stream *stream;   /* NULL when OVER */
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;
+    struct record *record;           /* NULL: the route does not record */
     struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
     struct session_opening *opening; /* NULL from the 101 on */
     uint64_t id;
@@ -157,6 +159,8 @@ void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 /* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
 int session_log_start(struct session *s, struct slice subprotocol);
 const char *session_log_subprotocol(const struct session *s);
+/* Begins the recording, if the route wants one. */
+void session_log_record(struct session *s);
 /* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */
 double session_log_rtt(const struct session *s);
 void session_log_end(struct session *s);

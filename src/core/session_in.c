@@ -36,6 +36,8 @@ static void deliver(struct input *in, const uint8_t *p, size_t n)
 
     if (n == 0)
         return;
+    if (s->record != NULL)
+        record_bytes(s->record, RECORD_IN, p, n);
     if (!s->input_open || (s->backend == NULL && !s->loopback)) {
         s->dropped += n;
     } else if (s->loopback) {
@@ -85,6 +87,18 @@ static bool text_ok(struct session *s, const struct ws_frame *f, const uint8_t *
     return utf8_feed(&s->in_utf8, plain, f->len) && (!f->end || utf8_complete(&s->in_utf8));
 }
 
+/* A message, or a piece of one, for the recording that keeps borders. */
+static void note(struct session *s, const struct ws_frame *f, const uint8_t *plain)
+{
+    bool text = f->opcode == WS_TEXT;
+
+    if (s->record == NULL)
+        return;
+    record_message(s->record, RECORD_IN, text, f->end, plain, f->len);
+    if (s->loopback)
+        record_message(s->record, RECORD_OUT, text, f->end, plain, f->len);
+}
+
 static size_t put_prefix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
     return s->route->framing->prefix != NULL ? s->route->framing->prefix(out, len, opcode) : 0;
@@ -115,6 +129,7 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
         fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
         return;
     }
+    note(s, f, at + before);
     memcpy(at, prefix, before);
     memcpy(at + before + f->len, suffix, behind);
     if (in->start == NULL)
@@ -147,6 +162,7 @@ static void take_piece(struct input *in, const struct ws_frame *f)
         fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
         return;
     }
+    note(s, f, to);
     buf_added(m, f->len);
     if (!f->end)
         return;
@@ -177,6 +193,7 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
         fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
         return;
     }
+    note(s, f, at);
     if (in->start == NULL)
         in->start = at;
     in->end = at + f->len;
@@ -196,6 +213,7 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
         flush_region(in);
         s->messages_in++;
         s->stats->messages_in++;
+        note(s, f, f->payload);
         s->input_open = false;
         s->backend->ops->finish(s->backend);
         return;

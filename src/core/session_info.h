@@ -31,7 +31,8 @@ void session_inspect(const struct session *s, struct session_info *out);
 struct session *session_find(const struct worker *w, uint64_t id);
 
 /* Ends it: Close 1008 with the reason (to a client that waits for its handshake: 503), and the
- * ladder for its program. */
+ * ladder for its program. A client that reads too slowly to hear that is not waited for; nor is one
+ * that was sent a Close before, so a second kick is the end. */
 void session_kick(struct session *s, const char *reason);
 
 /* Which sessions are meant: an ID, an address (all from there), an address with port, or "unix". */

@@ -32,6 +32,24 @@ const char *session_log_subprotocol(const struct session *s)
     return next_text(next_text(s->origin_text));
 }
 
+void session_log_record(struct session *s)
+{
+    const struct framing *framing = s->route->framing;
+    bool plays = framing->plays && s->opcode_out == WS_TEXT;
+    const struct record_facts facts = {
+        .id = s->id,
+        .client = s->origin_text,
+        .route = s->route->path,
+        .path = next_text(s->origin_text),
+        .framing = framing->name,
+        .subprotocol = session_log_subprotocol(s),
+        .format = plays ? RECORD_CAST : RECORD_JSONL,
+        .plain_newlines = true,
+    };
+
+    s->record = record_new(s->worker, &s->route->settings, &facts);
+}
+
 static int compare_floats(const void *a, const void *b)
 {
     const float *x = a, *y = b;

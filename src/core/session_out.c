@@ -88,6 +88,8 @@ static void send_message(struct output *o, uint8_t *p, size_t n, bool is_only)
     s->bytes_out += n;
     s->stats->messages_out++;
     s->stats->bytes_out += n;
+    if (s->record != NULL)
+        record_message(s->record, RECORD_OUT, s->opcode_out == WS_TEXT, true, p, n);
     if (s->opcode_out == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else
@@ -213,6 +215,8 @@ void session_output(struct session *s, uint8_t *p, size_t n)
         s->dropped += n;
         return;
     }
+    if (s->record != NULL)
+        record_bytes(s->record, RECORD_OUT, p, n);
     if (s->route->framing->cut == NULL)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))

@@ -37,8 +37,8 @@ static double heartbeat_due(const struct session *s)
 {
     if (s->interval <= 0)
         return NEVER;
-    if (s->ping_at > 0)
-        return s->pong_due;
+    if (s->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
+        return min_of(s->pong_due, s->worker->now + (double)s->interval);
     return min_of(stream_last_rx(s->stream), stream_last_tx(s->stream)) + (double)s->interval;
 }
 
@@ -104,9 +104,7 @@ static void judge_silence(struct session *s, double now)
     bool moving = stream_delivered(s->stream) != s->ping_mark;
     bool pending = stream_pending(s->stream) > 0;
 
-    if (stream_last_rx(s->stream) > s->ping_at)
-        s->ping_at = 0;
-    else if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
+    if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
         await_pong(s, now);
     else
         lose(s);
@@ -114,11 +112,11 @@ static void judge_silence(struct session *s, double now)
 
 static void check_heartbeat(struct session *s, double now)
 {
-    if (s->interval <= 0 || now < heartbeat_due(s))
-        return;
-    if (s->ping_at > 0)
+    if (s->ping_at > 0 && stream_last_rx(s->stream) > s->ping_at)
+        s->ping_at = 0;
+    if (s->ping_at > 0 && now >= s->pong_due)
         judge_silence(s, now);
-    else
+    else if (s->ping_at <= 0 && now >= heartbeat_due(s))
         send_ping(s);
 }
 

@@ -40,11 +40,13 @@ struct h1 {
     uint8_t state; /* enum h1_state */
     bool admin;
     bool secure;     /* a proxy says that the client came by TLS */
+    bool unnamed;    /* a proxy speaks for somebody it does not name */
     bool keep_alive; /* the answer under way leaves the connection open */
     bool chunked;    /* the answer under way is of unknown length */
     bool in_chunks;  /* and its first chunk has left */
     struct stream stream;
     struct io io;
+    struct buf proxied; /* the part of a PROXY header that has arrived */
     struct h1_request *req;
     uint64_t marked;    /* ENDING: delivered when the deadline was set */
     uint32_t discarded; /* ENDING: input thrown away */
@@ -84,6 +86,7 @@ static void h1_close(struct h1 *h)
     h->stream.events = NULL;
     ev_timer_stop(h->stream.worker->loop, &h->stream.timer);
     io_close(&h->io);
+    buf_release(&h->proxied);
     h1_drop_request(h);
     connections_remove(h->stream.worker->connections, &h->conn);
     h->reap.release = h1_release;
@@ -137,7 +140,7 @@ static void h1_respond(struct stream *s, const struct response *r)
     uint64_t length = r->length > 0 ? r->length : r->body.len;
     char head[2048], extent[64];
 
-    h->keep_alive = !r->close && h->req != NULL && h->req->parser.head.keep_alive &&
+    h->keep_alive = !r->close && !s->worker->draining && h->req != NULL && h->req->parser.head.keep_alive &&
                     buf_len(&h->req->bytes) == h->req->parser.length;
     h->chunked = r->unknown_length && !r->head_only;
     h->in_chunks = false;
@@ -170,7 +173,7 @@ static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
 {
     size_t n = buf_len(bytes) - head;
 
-    if (n == 0)
+    if (n == 0 || h->stream.events == NULL)
         return;
     uint8_t *p = h->stream.worker->rx + WORKER_HEADROOM;
 
@@ -336,7 +339,8 @@ static void h1_handle(struct h1 *h)
         h1_refuse(h, status, why);
         return;
     }
-    forwarded_apply(&req->request, c->trusted, c->trusted_texts.count);
+    if (!h->unnamed) /* else these are the words of anybody, not of the proxy */
+        forwarded_apply(&req->request, c->trusted, c->trusted_texts.count);
     h->stream.request = &req->request;
     handler_dispatch(&h->stream);
 }
@@ -507,20 +511,33 @@ static void h1_refuse_proxied(struct h1 *h, const char *why)
              LOG_C("client", addr_format(&h->client, client)), LOG_C("reason", why));
 }
 
-/* Takes the header alone out of the socket: what follows may be TLS, which is not ours to read. */
+/* Takes what was peeked out of the socket: `keep` of it belongs to the header, all or its end. */
+static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
+{
+    uint8_t gone[PROXYHDR_MAX];
+
+    (void)!recv(h->io.rfd, gone, n, 0); /* there, as we have seen */
+    return keep != NULL ? buf_append(&h->proxied, keep, n) : 0;
+}
+
+/* Takes the header alone out of the socket: what follows may be TLS, which is not ours to read. A
+ * header's part is taken too: left there it would wake us for ever, behind a FIN or on a Unix
+ * socket even with SO_RCVLOWAT. */
 static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
 {
     struct h1 *h = io->owner;
     struct proxyhdr hdr;
-    ssize_t got = recv(io->rfd, p, PROXYHDR_MAX, MSG_PEEK);
-    int more = (int)got + 1, one = 1;
+    size_t had = buf_len(&h->proxied);
+    uint8_t *fresh = (uint8_t *)p + had;
+    ssize_t got = recv(io->rfd, fresh, PROXYHDR_MAX - had, MSG_PEEK);
 
     if (got <= 0)
         return got;
-    switch (proxyhdr_parse(p, (size_t)got, &hdr)) {
+    if (had > 0)
+        memcpy(p, buf_data(&h->proxied), had);
+    switch (proxyhdr_parse(p, had + (size_t)got, &hdr)) {
     case PROXYHDR_MORE:
-        (void)setsockopt(io->rfd, SOL_SOCKET, SO_RCVLOWAT, &more, sizeof more);
-        errno = EAGAIN;
+        errno = h1_take_proxied(h, fresh, (size_t)got) < 0 ? ENOMEM : EAGAIN;
         return -1;
     case PROXYHDR_BAD:
         h1_refuse_proxied(h, "no valid PROXY header");
@@ -531,9 +548,11 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
     }
     if (hdr.source.sa.sa_family != AF_UNSPEC)
         h->client = hdr.source;
+    else
+        h->unnamed = !hdr.is_local;
     h->secure = hdr.tls;
-    (void)setsockopt(io->rfd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
-    (void)!recv(io->rfd, p, hdr.length, 0); /* there, as we have seen */
+    (void)h1_take_proxied(h, NULL, hdr.length - had);
+    buf_release(&h->proxied);
     io->transport = io->tls != NULL ? &io_tls : &io_raw_socket;
     return io->transport->read(io, p, n);
 }

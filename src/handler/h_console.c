@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * --console: a plain GET on a route answers a page to talk with it by hand. The page is
+ * console: a plain GET on a route answers a page to talk with it by hand. The page is
  * console.html, part of this object; it needs nothing from anywhere. Its own style and script, and
  * no others, carry the nonce of the answer's Content-Security-Policy.
  */
@@ -34,7 +34,9 @@ extern const char console_page_begin[], console_page_end[];
 static bool console_wants(const struct config *c, const struct route *route,
                           const struct request *r)
 {
-    return c->console && route != NULL && route->backend != NULL && !handshake_wanted(r->head) &&
+    (void)c;
+    return route != NULL && route->settings.console && route->backend != NULL &&
+           !handshake_wanted(r->head) &&
            (slice_is(r->head->method, "GET") || slice_is(r->head->method, "HEAD"));
 }
 

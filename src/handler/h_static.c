@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Files below --static on plain GET and HEAD. The kernel itself keeps every step of a path beneath
+ * Files below a route's `static` on plain GET and HEAD: what follows the route's own path is looked
+ * for in its directory. The kernel itself keeps every step of a path beneath
  * that directory (openat2, RESOLVE_BENEATH), symlinks and renames in the middle of it included, so
  * there is no check here that could be outrun.
  *
@@ -79,15 +80,16 @@ static int open_beneath(int root, const char *path, const char *suffix)
     return (int)fd;
 }
 
-/* The regular file, or the directory, that a path names; for "PATH/" the index in it. -1 with
- * errno. */
+/* The regular file, or the directory, that a path names, "" the root; for "PATH/" the index in it.
+ * -1 with errno. */
 static int find_file(int root, const char *path, struct stat *st)
 {
+    bool is_folder = path[0] != '\0' && path[strlen(path) - 1] == '/';
     int fd = -1;
 
     errno = ENOENT;
     if (!is_hidden(path))
-        fd = open_beneath(root, path, path[strlen(path) - 1] == '/' ? "index.html" : "");
+        fd = open_beneath(root, path, is_folder ? "index.html" : "");
     if (fd < 0 || (fstat(fd, st) == 0 && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))))
         return fd;
     close(fd);
@@ -380,19 +382,28 @@ static void body_start(struct stream *s, struct response *answer, int fd, double
 
 /* ---- the handler ---- */
 
-/* A path where only a route could answer is left to who speaks for it: the console, or the hint
- * that WebSocket is spoken there. A route for "/" takes every path, so without the console a
- * missing file is just that. */
-static bool static_wants(const struct config *c, const struct route *route, const struct request *r)
+/* What is asked for below the directory. */
+static const char *path_below(const struct request *r)
 {
-    if (c->static_fd < 0 || handshake_wanted(r->head))
-        return false;
-    if (route == NULL || route->backend == NULL || (!c->console && strcmp(route->path, "/") == 0))
-        return true;
-    return has_page(c->static_fd, r->path);
+    return r->path + r->match.files_prefix;
 }
 
-static void answer_file(struct stream *s, const struct config *c, int fd, const struct stat *st)
+/* A path where only a route could answer is left to who speaks for it: the console, or the hint
+ * that WebSocket is spoken there. A route with files of its own shows them, so without the console
+ * a missing file is just that. */
+static bool static_wants(const struct config *c, const struct route *route, const struct request *r)
+{
+    const struct route *files = r->match.files;
+    (void)c;
+
+    if (files == NULL || handshake_wanted(r->head))
+        return false;
+    if (route->backend == NULL || (files == route && !route->settings.console))
+        return true;
+    return has_page(files->static_fd, path_below(r));
+}
+
+static void answer_file(struct stream *s, int fd, const struct stat *st)
 {
     const struct http_head *head = s->request->head;
     struct validators v;
@@ -415,7 +426,7 @@ static void answer_file(struct stream *s, const struct config *c, int fd, const 
         answer.head_only = true;
     }
     if (!answer.head_only) {
-        body_start(s, &answer, fd, c->settings.stall_timeout);
+        body_start(s, &answer, fd, s->request->match.files->settings.stall_timeout);
         return;
     }
     close(fd);
@@ -429,17 +440,18 @@ static void static_handle(struct stream *s, const struct config *c, const struct
     const struct request *r = s->request;
     struct stat st = {0};
     int fd;
+    (void)c;
     (void)route;
 
     if (!slice_is(r->head->method, "GET") && !slice_is(r->head->method, "HEAD")) {
         refuse(s, 405, "Allow: GET, HEAD\r\n", "files are only read here");
         return;
     }
-    fd = find_file(c->static_fd, r->path, &st);
+    fd = find_file(r->match.files->static_fd, path_below(r), &st);
     if (fd < 0) {
         refuse_errno(s, errno);
     } else if (S_ISREG(st.st_mode)) {
-        answer_file(s, c, fd, &st);
+        answer_file(s, fd, &st);
     } else {
         close(fd);
         if (r->path[strlen(r->path) - 1] == '/') /* a directory named index.html */

@@ -22,6 +22,7 @@
  * first; seconds. */
 #define GONE_WAIT 1.0
 #define FIRST_LOOK 0.005
+#define LAST_LOOK 0.25 /* and how often at last */
 
 /* Status of a leader that somebody else reaped, which only happens when SIGCHLD is ignored: as if
  * it had exited with 255. */
@@ -116,7 +117,7 @@ static void follow_group(struct child *c)
         return;
     }
     c->left -= wait;
-    c->step *= 2;
+    c->step = c->step * 2 < LAST_LOOK ? c->step * 2 : LAST_LOOK;
     ladder_in(c, wait);
 }
 

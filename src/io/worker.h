@@ -79,9 +79,10 @@ struct worker {
     struct control *control; /* core's: what the admin door may have the server do; see
                                 core/control.h */
     uint64_t accept_pauses;  /* how often a listener had to pause */
-    double longest_turn;     /* seconds; of turns longer than a tick of the kernel's clock. Whoever
-                                looks at it sets it back */
-    bool draining;           /* on the way out: not ready for anything new */
+    uint64_t recordings_failed; /* that ended before their session; see core/record.h */
+    double longest_turn; /* seconds; of turns longer than a tick of the kernel's clock. Whoever
+                            looks at it sets it back */
+    bool draining;       /* on the way out: not ready for anything new */
 };
 
 /* Makes a loop (epoll only, environment ignored, never libev's default loop: that one would reap

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/proxyhdr.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #define V1_MAX 107 /* CR LF included, section 2.1 */
 #define V2_FIXED 16
+#define V2_LOCAL 0x20 /* version and command */
+#define V2_PROXY 0x21
 #define TLV_AUTHORITY 0x02
 #define TLV_UNIQUE_ID 0x05
 #define TLV_SSL 0x20
@@ -35,6 +38,13 @@ static bool parse_port(struct slice text, uint16_t *port)
     return n <= UINT16_MAX;
 }
 
+/* Bare, as the protocol has it: no brackets, no scope. */
+static bool parse_host(struct slice text, uint16_t port, union addr *out)
+{
+    return text.len > 0 && text.p[0] != '[' && memchr(text.p, '%', text.len) == NULL &&
+           addr_parse_host(text, port, out);
+}
+
 static bool parse_v1_line(struct slice line, struct proxyhdr *out)
 {
     struct slice rest, word = slice_cut(line, ' ', &rest);
@@ -53,9 +63,22 @@ static bool parse_v1_line(struct slice line, struct proxyhdr *out)
     struct slice port = slice_cut(rest, ' ', &rest);
 
     return parse_port(port, &source_port) && parse_port(rest, &destination_port) &&
-           addr_parse_host(source, source_port, &out->source) &&
-           addr_parse_host(destination, destination_port, &out->destination) &&
+           parse_host(source, source_port, &out->source) &&
+           parse_host(destination, destination_port, &out->destination) &&
            out->source.sa.sa_family == wanted && out->destination.sa.sa_family == wanted;
+}
+
+static bool begins_v1(const uint8_t *p, size_t n)
+{
+    static const char *const starts[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        size_t len = strlen(starts[i]);
+
+        if (memcmp(p, starts[i], n < len ? n : len) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum proxyhdr_result parse_v1(const uint8_t *p, size_t n, struct proxyhdr *out)
@@ -63,7 +86,7 @@ static enum proxyhdr_result parse_v1(const uint8_t *p, size_t n, struct proxyhdr
     size_t max = n < V1_MAX ? n : V1_MAX;
     const uint8_t *end = memchr(p, '\n', max);
 
-    if (memcmp(p, "PROXY ", n < 6 ? n : 6) != 0)
+    if (!begins_v1(p, n))
         return PROXYHDR_BAD;
     if (end == NULL)
         return max < V1_MAX ? PROXYHDR_MORE : PROXYHDR_BAD;
@@ -120,6 +143,16 @@ static void take_v6(struct proxyhdr *out, const uint8_t *p)
     memcpy(&out->destination.v6.sin6_port, p + 34, 2);
 }
 
+static bool begins_v2(const uint8_t *p, size_t n)
+{
+    if (memcmp(p, v2_signature, n < sizeof v2_signature ? n : sizeof v2_signature) != 0)
+        return false;
+    if (n > 12 && p[12] != V2_LOCAL && p[12] != V2_PROXY)
+        return false;
+    /* of a LOCAL one the family is to be ignored too */
+    return n <= 13 || p[12] == V2_LOCAL || (p[13] >> 4 <= 3 && (p[13] & 0x0F) <= 2);
+}
+
 static enum proxyhdr_result parse_v2(const uint8_t *p, size_t n, struct proxyhdr *out)
 {
     static const struct {
@@ -128,25 +161,22 @@ static enum proxyhdr_result parse_v2(const uint8_t *p, size_t n, struct proxyhdr
         void (*take)(struct proxyhdr *out, const uint8_t *p);
     } kinds[] = {{0x0, 0, NULL}, {0x1, 12, take_v4}, {0x2, 36, take_v6}, {0x3, 216, NULL}};
 
-    if (memcmp(p, v2_signature, n < sizeof v2_signature ? n : sizeof v2_signature) != 0)
-        return PROXYHDR_BAD;
-    if (n > 12 && (p[12] & 0xF0) != 0x20)
+    if (!begins_v2(p, n))
         return PROXYHDR_BAD;
     if (n < V2_FIXED)
         return PROXYHDR_MORE;
     size_t len = be16(p + 14);
-    uint8_t command = p[12] & 0x0F, family = p[13] >> 4, transport = p[13] & 0x0F;
+    bool is_local = p[12] == V2_LOCAL;
+    uint8_t family = is_local ? 0 : p[13] >> 4;
 
-    if (command > 1 || family > 3 || transport > 2 || V2_FIXED + len > PROXYHDR_MAX)
+    if (V2_FIXED + len > PROXYHDR_MAX || len < kinds[family].size)
         return PROXYHDR_BAD;
     if (n < V2_FIXED + len)
         return PROXYHDR_MORE;
     out->length = V2_FIXED + len;
-    out->is_local = command == 0;
-    if (out->is_local)
+    out->is_local = is_local;
+    if (is_local)
         return PROXYHDR_DONE; /* the rest is to be ignored */
-    if (len < kinds[family].size)
-        return PROXYHDR_BAD;
     if (kinds[family].take != NULL)
         kinds[family].take(out, p + V2_FIXED);
     return take_tlvs(out, p + V2_FIXED + kinds[family].size, len - kinds[family].size)
@@ -171,18 +201,57 @@ enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxy
 
 /* ---- writing */
 
+static bool is_inet(const union addr *a)
+{
+    return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
+}
+
+static void map_v4(union addr *a)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = a->v4.sin_port};
+
+    if (a->sa.sa_family != AF_INET)
+        return;
+    v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(v6.sin6_addr.s6_addr + 12, &a->v4.sin_addr, 4);
+    a->v6 = v6;
+}
+
+/* Makes both one family, so that a client that is known is told of whatever it came to. False when
+ * it is not known. */
+static bool make_alike(union addr *s, union addr *d)
+{
+    addr_unmap(s);
+    addr_unmap(d);
+    if (!is_inet(s))
+        return false;
+    if (!is_inet(d)) {
+        memset(d, 0, sizeof *d);
+        d->sa.sa_family = s->sa.sa_family;
+    }
+    if (s->sa.sa_family != d->sa.sa_family) {
+        map_v4(s);
+        map_v4(d);
+    }
+    return true;
+}
+
 static size_t write_v1(uint8_t *out, const union addr *s, const union addr *d, bool known)
 {
-    char source[ADDR_TEXT_MAX], destination[ADDR_TEXT_MAX];
+    char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
+    bool v4 = s->sa.sa_family == AF_INET;
     int n;
 
     if (!known) {
         memcpy(out, "PROXY UNKNOWN\r\n", 15);
         return 15;
     }
-    n = snprintf((char *)out, PROXYHDR_WRITE_MAX, "PROXY %s %s %s %u %u\r\n",
-                 s->sa.sa_family == AF_INET ? "TCP4" : "TCP6", addr_format_host(s, source),
-                 addr_format_host(d, destination), addr_port(s), addr_port(d));
+    (void)inet_ntop(s->sa.sa_family, v4 ? (const void *)&s->v4.sin_addr : &s->v6.sin6_addr, source,
+                    sizeof source); /* not addr_format_host: no scopes here, and mapped as it is */
+    (void)inet_ntop(d->sa.sa_family, v4 ? (const void *)&d->v4.sin_addr : &d->v6.sin6_addr,
+                    destination, sizeof destination);
+    n = snprintf((char *)out, PROXYHDR_WRITE_MAX, "PROXY %s %s %s %u %u\r\n", v4 ? "TCP4" : "TCP6",
+                 source, destination, addr_port(s), addr_port(d));
     return n > 0 && n < PROXYHDR_WRITE_MAX ? (size_t)n : 0;
 }
 
@@ -192,7 +261,7 @@ static size_t write_v2(uint8_t *out, const union addr *s, const union addr *d, b
     uint8_t *p = out + V2_FIXED;
 
     memcpy(out, v2_signature, sizeof v2_signature);
-    out[12] = 0x21;                                                     /* version 2, PROXY */
+    out[12] = V2_PROXY;
     out[13] = !known ? 0x00 : s->sa.sa_family == AF_INET ? 0x11 : 0x21; /* over TCP */
     out[14] = 0;
     out[15] = (uint8_t)len;
@@ -214,11 +283,7 @@ size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union 
                       const union addr *destination)
 {
     union addr s = *source, d = *destination;
-
-    addr_unmap(&s);
-    addr_unmap(&d);
-    bool known = s.sa.sa_family == d.sa.sa_family &&
-                 (s.sa.sa_family == AF_INET || s.sa.sa_family == AF_INET6);
+    bool known = make_alike(&s, &d);
 
     return version == 1 ? write_v1(out, &s, &d, known) : write_v2(out, &s, &d, known);
 }

@@ -28,11 +28,13 @@ struct proxyhdr {
     size_t length;                  /* of the header */
 };
 
-/* bytes[0 .. n) is all that has arrived. A first byte that cannot begin a header is BAD at once. */
+/* bytes[0 .. n) is all that has arrived. BAD comes as soon as the signature, command, family or
+ * length is wrong; the rest is judged when it is whole. MORE: all n bytes belong to the header. */
 enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxyhdr *out);
 
-/* Writes a header for a connection from source to destination. Families that differ or are not
- * internet's become UNKNOWN / UNSPEC. Returns its length. */
+/* Writes a header for a connection from source to destination. A source that is not internet's
+ * becomes UNKNOWN / UNSPEC; a destination that is not, 0.0.0.0 or :: and port 0; of two families
+ * the IPv4 address is mapped into IPv6. Returns its length. */
 size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union addr *source,
                       const union addr *destination);
 

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The texts of --help and --help-config. */
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/cli.h"
+
+#define HELP_COLUMN 30
+#define HELP_WIDTH 100
+
+/* Goes on in the line where HELP_COLUMN columns are used. */
+static void print_wrapped(FILE *out, const char *text)
+{
+    size_t column = HELP_COLUMN;
+
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+
+        if (column + 1 + word > HELP_WIDTH) {
+            fprintf(out, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        }
+        fprintf(out, " %.*s", (int)word, text);
+        column += word + 1;
+        text += word;
+        text += strspn(text, " ");
+    }
+    fprintf(out, "\n");
+}
+
+void cli_print_help(void)
+{
+    char left[64], help[400];
+
+    printf("wsluice: WebSocket connections to programs and services\n\n"
+           "  wsluice [OPTION]... [--] COMMAND [ARG]...   a program per connection\n"
+           "  wsluice [OPTION]... --to ADDRESS            a service\n"
+           "  wsluice [OPTION]... --route PATH=ADDRESS... several\n"
+           "  wsluice [OPTION]... --config FILE           many, see --help-config\n\n");
+    for (size_t i = 0; i < option_rows_count; i++) {
+        const struct option_row *row = &option_rows[i];
+        char letter[5] = "    ";
+        bool tell = row->initial != NULL && row->type != OPTION_FLAG;
+
+        if (row->letter != 0)
+            snprintf(letter, sizeof letter, "-%c, ", row->letter);
+        snprintf(left, sizeof left, "  %s--%s %s", letter, row->name,
+                 row->value != NULL ? row->value : "");
+        snprintf(help, sizeof help, "%s%s%s%s", row->help, tell ? " (" : "",
+                 tell ? row->initial : "", tell ? ")" : "");
+        printf("%-*s", HELP_COLUMN, left);
+        print_wrapped(stdout, help);
+    }
+    printf("\nExamples:\n"
+           "  wsluice -l 8080 --static www -- bc -l\n"
+           "  wsluice -l 0.0.0.0:6080 --static /usr/share/novnc --to tcp://127.0.0.1:5900\n"
+           "  wsluice -r /chess=exec:/usr/games/stockfish -r /mqtt=tcp://127.0.0.1:1883\n");
+}
+
+/* ---- --help-config ---- */
+
+static const char *const type_names[] = {
+    [OPTION_FLAG] = "on or off",
+    [OPTION_COUNT] = "a whole number",
+    [OPTION_SIZE] = "a size (4096, 64K, 1MiB)",
+    [OPTION_TIME] = "a time (100ms, 25s, 5m, 1h)",
+    [OPTION_MODE] = "an octal mode (0660)",
+    [OPTION_TEXT] = "a text",
+    [OPTION_LIST] = "a list, or a text with commas",
+    [OPTION_REPEAT] = "a list, or one text",
+    [OPTION_PAIRS] = "a map NAME: VALUE, or a list of NAME=VALUE",
+    [OPTION_CHOICE] = "one of",
+    [OPTION_ARGV] = "a list of words",
+    [OPTION_NODES] = "a list",
+};
+
+static void print_key(FILE *out, const struct option_row *row, const struct backend_ops *kind)
+{
+    char text[800];
+    size_t n = (size_t)snprintf(text, sizeof text, "%s.", row->help);
+
+    n += (size_t)snprintf(text + n, sizeof text - n, " Type: %s", type_names[row->type]);
+    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++)
+        n +=
+            (size_t)snprintf(text + n, sizeof text - n, "%s %s", i > 0 ? "," : "", row->choices[i]);
+    if (row->min > 0 || row->max > 0)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", %g to %g%s", row->min, row->max,
+                              row->type == OPTION_TIME ? " s" : "");
+    n += (size_t)snprintf(text + n, sizeof text - n, ".");
+    if (row->initial != NULL)
+        n += (size_t)snprintf(text + n, sizeof text - n, " Default: %s.", row->initial);
+    if (kind != NULL)
+        n += (size_t)snprintf(text + n, sizeof text - n, " For routes to %s.", kind->name);
+    if (row->reload == RELOAD_RESTART)
+        snprintf(text + n, sizeof text - n, " A reload does not change it.");
+    fprintf(out, "  %-*s", HELP_COLUMN - 2, row->name);
+    print_wrapped(out, text);
+}
+
+void schema_print_help(const struct conf_kinds *kinds, FILE *out)
+{
+    static const struct part {
+        const char *title;
+        enum schema_map map;
+        unsigned places;
+    } parts[] = {
+        {"At the top level:", SCHEMA_TOP, 1U << IN_CONFIG},
+        {"In an item of listen:", SCHEMA_LISTEN, 1U << IN_LISTEN},
+        {"In an item of routes:", SCHEMA_ROUTE, 1U << IN_ROUTE | 1U << IN_TARGET},
+        {"At the top level for all routes, and in a route for itself:", SCHEMA_ROUTE,
+         1U << IN_SETTINGS},
+    };
+    const struct backend_ops *kind;
+    const struct option_row *row;
+
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        fprintf(out, "%s%s\n", p > 0 ? "\n" : "", parts[p].title);
+        for (size_t i = 0; (row = schema_row(kinds, parts[p].map, i, &kind)) != NULL; i++) {
+            if (parts[p].places >> row->place & 1)
+                print_key(out, row, kind);
+        }
+    }
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/route.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/request.h"
+#include "proto/authority.h"
+#include "proto/handshake.h"
+
+/* ---- reading ---- */
+
+static bool wrong(char why[ROUTE_ERROR_MAX], const char *text)
+{
+    snprintf(why, ROUTE_ERROR_MAX, "%s", text);
+    return false;
+}
+
+static bool is_capture_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+        bool letter = c >= 'a' && c <= 'z';
+
+        if (!letter && (i == 0 || (c != '_' && (c < '0' || c > '9'))))
+            return false;
+    }
+    return name.len > 0 && name.len <= ROUTE_NAME_MAX;
+}
+
+/*
+ * Keeps out what lets a short pattern grow without measure: back references, large counts, counts
+ * of groups and of counts. `at` is judged outside of brackets only.
+ */
+static const char *judge_pattern(const char *p)
+{
+    char before = '\0';
+    bool in_brackets = false;
+
+    if (strlen(p) > ROUTE_PATTERN_MAX)
+        return "longer than 128 bytes";
+    for (; *p != '\0'; before = *p++) {
+        if (in_brackets) {
+            in_brackets = *p != ']' || before == '[';
+        } else if (*p == '[') {
+            in_brackets = true;
+        } else if (*p == '\\') {
+            if (p[1] >= '0' && p[1] <= '9')
+                return "back references are not possible";
+            if (p[1] != '\0')
+                p++;
+        } else if (*p == '{') {
+            if (before == '\0' || strchr(")}*+?", before) != NULL)
+                return "a count stands only behind a character or a set of characters";
+            if (strspn(p + 1, "0123456789,") > 7 || strcspn(p, ",}") > 4)
+                return "a count is at most 999";
+        }
+    }
+    return NULL;
+}
+
+/* Compiled twice: alone, so that "a)|(b" is refused, then anchored. */
+static bool compile(struct route_segment *seg, const char *pattern, char why[ROUTE_ERROR_MAX])
+{
+    char anchored[ROUTE_PATTERN_MAX + 8], reason[128];
+    const char *bad = pattern[0] == '\0' ? "empty" : judge_pattern(pattern);
+    int err;
+
+    if (bad == NULL) {
+        err = regcomp(&seg->pattern, pattern, REG_EXTENDED | REG_NOSUB);
+        if (err == 0) {
+            regfree(&seg->pattern);
+            snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
+            err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
+        }
+        seg->compiled = err == 0;
+        if (err == 0)
+            return true;
+        regerror(err, NULL, reason, sizeof reason);
+        bad = reason;
+    }
+    snprintf(why, ROUTE_ERROR_MAX, "the pattern of {%.*s:%.130s}: %s", (int)seg->text.len,
+             seg->text.p, pattern, bad);
+    return false;
+}
+
+/* text is "{name:pattern}". */
+static bool read_capture(struct route *r, struct route_segment *seg, struct slice text,
+                         char why[ROUTE_ERROR_MAX])
+{
+    struct slice pattern, name = slice_cut(slice_of(text.p + 1, text.len - 2), ':', &pattern);
+
+    if (!is_capture_name(name) || pattern.p == NULL) {
+        snprintf(why, ROUTE_ERROR_MAX,
+                 "%.*s: a capture is {name:pattern}, its name of lower-case letters, digits and _",
+                 text.len < 100 ? (int)text.len : 100, text.p);
+        return false;
+    }
+    if (route_capture_find(r, name) >= 0) {
+        snprintf(why, ROUTE_ERROR_MAX, "two captures have the name %.*s", (int)name.len, name.p);
+        return false;
+    }
+    if (r->capture_count == ROUTE_CAPTURES_MAX)
+        return wrong(why, "more than 8 captures");
+    char *copy = arena_dup(&r->config->arena, pattern);
+    if (copy == NULL)
+        return wrong(why, "out of memory");
+    seg->text = name;
+    seg->is_capture = true;
+    r->capture_count++;
+    return compile(seg, copy, why);
+}
+
+static bool read_fixed(struct route *r, struct route_segment *seg, struct slice text,
+                       char why[ROUTE_ERROR_MAX])
+{
+    if (text.len == 0)
+        return wrong(why, "two slashes side by side");
+    if (slice_is(text, ".") || slice_is(text, ".."))
+        return wrong(why, "no request has a segment . or ..");
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+
+        if (c < 0x20 || c == 0x7f || strchr("?#%", c) != NULL)
+            return wrong(why, "a path has no ?, # or %, and is written without escapes");
+        if (c == '{' || c == '}')
+            return wrong(why, "a capture is a whole segment: /{name:pattern}/");
+    }
+    seg->text = text;
+    r->literals |= 1U << (31 - (seg - r->segments));
+    return true;
+}
+
+/* Bytes up to the next slash that is not inside braces; those of a pattern come in pairs. */
+static size_t segment_length(const char *p)
+{
+    size_t n, depth = 0;
+
+    for (n = 0; p[n] != '\0' && (p[n] != '/' || depth > 0); n++) {
+        if (p[n] == '{')
+            depth++;
+        else if (p[n] == '}' && depth > 0)
+            depth--;
+    }
+    return n;
+}
+
+bool route_set_path(struct route *r, const char *path, char why[ROUTE_ERROR_MAX])
+{
+    size_t n = strlen(path), slashes = 0;
+
+    if (path[0] != '/')
+        return wrong(why, "a path begins with /");
+    for (const char *p = path; *p != '\0'; p++)
+        slashes += *p == '/';
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    r->path = arena_dup(&r->config->arena, slice_of(path, n));
+    r->segments = arena_alloc(&r->config->arena, slashes * sizeof *r->segments);
+    if (r->path == NULL || r->segments == NULL)
+        return wrong(why, "out of memory");
+    for (const char *p = r->path + 1; n > 1; p++) {
+        struct slice text = slice_of(p, segment_length(p));
+        bool braces = text.len >= 2 && text.p[0] == '{' && text.p[text.len - 1] == '}';
+
+        if (r->segment_count == ROUTE_SEGMENTS_MAX)
+            return wrong(why, "more than 32 segments");
+        struct route_segment *seg = &r->segments[r->segment_count++];
+        if (!(braces ? read_capture : read_fixed)(r, seg, text, why))
+            return false;
+        p += text.len;
+        if (*p == '\0')
+            break;
+    }
+    return true;
+}
+
+bool route_set_host(struct route *r, const char *host, char why[ROUTE_ERROR_MAX])
+{
+    bool all_below = strncmp(host, "*.", 2) == 0;
+    const char *name = all_below ? host + 2 : host;
+    char *copy = arena_dup(&r->config->arena, slice_from(host));
+    struct slice alone;
+    uint16_t port;
+
+    if (copy == NULL)
+        return wrong(why, "out of memory");
+    if (!authority_split(slice_from(name), &alone, &port) || alone.len != strlen(name) ||
+        strchr(name, '*') != NULL || name[strlen(name) - 1] == '.')
+        return wrong(why, "a host is a name or an address without a port: example.org, or "
+                          "*.example.org for all below it");
+    for (char *p = copy; *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    }
+    r->host = copy;
+    return true;
+}
+
+void route_release(struct route *r)
+{
+    for (unsigned i = 0; i < r->segment_count; i++) {
+        if (r->segments[i].compiled)
+            regfree(&r->segments[i].pattern);
+    }
+    r->segment_count = 0;
+}
+
+struct route_segment *route_capture(const struct route *r, size_t n)
+{
+    for (unsigned i = 0; i < r->segment_count; i++) {
+        if (r->segments[i].is_capture && n-- == 0)
+            return &r->segments[i];
+    }
+    return NULL;
+}
+
+int route_capture_find(const struct route *r, struct slice name)
+{
+    const struct route_segment *seg;
+
+    for (size_t i = 0; (seg = route_capture(r, i)) != NULL; i++) {
+        if (slice_eq(seg->text, name))
+            return (int)i;
+    }
+    return -1;
+}
+
+/* ---- finding ---- */
+
+static bool has_host(const struct route *r, struct slice host)
+{
+    size_t n;
+
+    if (r->host == NULL)
+        return true;
+    if (r->host[0] != '*')
+        return slice_eq_nocase(host, slice_from(r->host));
+    n = strlen(r->host + 1); /* with the dot */
+    return host.len > n &&
+           slice_eq_nocase(slice_of(host.p + host.len - n, n), slice_of(r->host + 1, n));
+}
+
+static bool capture_has(const struct route_segment *seg, struct slice text)
+{
+    char copy[ROUTE_CAPTURE_LEN + 1];
+
+    if (text.len == 0 || text.len > ROUTE_CAPTURE_LEN || (seg->no_dash && text.p[0] == '-'))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
+            return false;
+    }
+    memcpy(copy, text.p, text.len);
+    copy[text.len] = '\0';
+    return regexec(&seg->pattern, copy, 0, NULL, 0) == 0;
+}
+
+static bool has_path(const struct route *r, const char *path, struct route_match *m)
+{
+    const char *p = path;
+    size_t captures = 0;
+
+    for (unsigned i = 0; i < r->segment_count; i++) {
+        const struct route_segment *seg = &r->segments[i];
+
+        if (*p != '/')
+            return false;
+        struct slice text = slice_of(p + 1, strcspn(p + 1, "/"));
+        if (!(seg->is_capture ? capture_has(seg, text) : slice_eq(seg->text, text)))
+            return false;
+        if (seg->is_capture)
+            m->captures[captures++] = text;
+        p = text.p + text.len;
+    }
+    m->prefix = (size_t)(p - path);
+    return true;
+}
+
+static bool has_subprotocol(const struct route *r, const struct http_head *head)
+{
+    struct slice chosen;
+
+    return r->match_subprotocol == NULL ||
+           handshake_choose(head, &r->match_subprotocol, 1, &chosen);
+}
+
+static size_t host_rank(const struct route *r)
+{
+    if (r->host == NULL)
+        return 0;
+    return r->host[0] == '*' ? strlen(r->host) : SIZE_MAX;
+}
+
+/* a is to be preferred to b, if both match. */
+static bool is_better(const struct route *a, const struct route *b)
+{
+    size_t host_a = host_rank(a), host_b = host_rank(b);
+
+    if (host_a != host_b)
+        return host_a > host_b;
+    if (a->segment_count != b->segment_count)
+        return a->segment_count > b->segment_count;
+    if (a->literals != b->literals)
+        return a->literals > b->literals;
+    return a->match_subprotocol != NULL && b->match_subprotocol == NULL;
+}
+
+static bool same_host(const struct route *a, const struct route *b)
+{
+    return a->host == b->host ||
+           (a->host != NULL && b->host != NULL && strcmp(a->host, b->host) == 0);
+}
+
+/* A route of programs and services lets the files of a shorter path through, of the same host. */
+static void find_files(const struct config *c, const struct request *r, struct route_match *m)
+{
+    struct route_match found;
+
+    if (m->route->static_dir != NULL) {
+        m->files = m->route;
+        m->files_prefix = m->prefix;
+        return;
+    }
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route *next = &c->routes[i];
+
+        if (next->static_dir != NULL && same_host(next, m->route) && is_better(m->route, next) &&
+            (m->files == NULL || is_better(next, m->files)) && has_subprotocol(next, r->head) &&
+            has_path(next, r->path, &found)) {
+            m->files = next;
+            m->files_prefix = found.prefix;
+        }
+    }
+}
+
+void route_find(const struct config *c, const struct request *r, struct route_match *m)
+{
+    struct route_match found = {0};
+    struct slice host = r->host;
+    uint16_t port;
+
+    *m = found;
+    if (!authority_split(r->host, &host, &port))
+        host = r->host;
+    if (host.len > 1 && host.p[host.len - 1] == '.')
+        host.len--;
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route *next = &c->routes[i];
+
+        if ((m->route == NULL || is_better(next, m->route)) && has_host(next, host) &&
+            has_subprotocol(next, r->head) && has_path(next, r->path, &found)) {
+            found.route = next;
+            *m = found;
+        }
+    }
+    if (m->route != NULL)
+        find_files(c, r, m);
+}
