@@ -43,7 +43,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict
        -Wwrite-strings -Wpointer-arith
 CPP  = -std=gnu11 -D_GNU_SOURCE -Isrc -DWSLUICE_VERSION=\"$(VERSION)\" $(LLHTTP_CPP) \
        $(shell pkg-config --cflags libcares 2>/dev/null)
-LIBS = $(LLHTTP_LIBS) -lev -lssl -lcrypto -lcap \
+LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcap -lyaml \
        $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 SANE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -155,9 +155,9 @@ build/warnings/clang/%.o: %.c Makefile | need-llhttp
 -include $(OURS:%.c=build/warnings/gcc/%.d) $(OURS:%.c=build/warnings/clang/%.d)
 
 # Each lint is one command: it prints its faults and exits 1, or "skipped: why" and exits 0.
-.PHONY: lint lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell format
-LINTS = lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell
-lint: $(LINTS)  ## format, layers, writable globals, headers alone, licences, shell
+.PHONY: lint lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell lint-docs format
+LINTS = lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell lint-docs
+lint: $(LINTS)  ## format, layers, writable globals, headers alone, licences, shell, documents
 lint-format:
 	@tests/tools/check-format
 lint-layers:
@@ -170,6 +170,8 @@ lint-spdx:
 	@tests/tools/check-spdx
 lint-shell:
 	@tests/tools/check-shell
+lint-docs: build/plain/wsluice
+	@tests/tools/check-docs
 format:  ## rewrite all C files in the project's style
 	@tests/tools/check-format --write
 

@@ -9,12 +9,14 @@ set -u -f
 # One word an item: "command@package" is satisfied by a command of that name, whoever installed it;
 # "a|b" by either package (Debian 13 | Debian 12); a plain name by that package.
 build='gcc@gcc make@make pkg-config@pkg-config libc6-dev libev-dev libssl-dev libcap-dev
-    libc-ares-dev libjansson-dev uthash-dev libllhttp-dev|node-llhttp'
+    libc-ares-dev libjansson-dev libyaml-dev uthash-dev libllhttp-dev|node-llhttp'
 demo='python3@python3 bc@bc /usr/games/stockfish@stockfish'
 tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellcheck
-    libcmocka-dev python3-pytest python3-prometheus-client python3-websocket ca-certificates node@nodejs npm@npm
+    libcmocka-dev python3-pytest python3-prometheus-client python3-websocket python3-yaml
+    python3-jsonschema ca-certificates node@nodejs npm@npm
     chromium@chromium redis-server@redis-server mosquitto@mosquitto socat@socat strace@strace
-    ps@procps readelf@binutils scdoc@scdoc'
+    asciinema@asciinema ps@procps readelf@binutils scdoc@scdoc haproxy@haproxy nginx@nginx-light
+    systemd-analyze@systemd'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps'
 # These packages bring a service that starts by itself. We only want the program.

@@ -543,12 +543,23 @@ def test_kick_of_nonsense(admin, query):
 
 def test_kick_of_a_client_that_does_not_listen(admin):
     """Its queue is full, so the Close cannot reach it; it is ended all the same."""
-    door = admin("--close-timeout", "300ms", "--to", "exec:yes")
+    door = admin("--to", "exec:yes")
     client = door.daemon.open(connect={"rcvbuf": 4096})
     wait_until(lambda: door.sessions()[0]["queued_client"] > 0, "the client to be slow")
     assert door.post("/sessions/kick?what=1") == (200, {"kicked": 1})
     wait_until(lambda: not door.sessions(), "it to be gone")
     client.close()
+
+
+def test_the_second_kick_does_not_wait(admin):
+    door = admin("--close-timeout", "1h", "--to", "echo:")
+    client = door.daemon.open()
+    assert door.post("/sessions/kick?what=1") == (200, {"kicked": 1})
+    assert client.read_close()[0] == 1008
+    assert door.sessions()[0]["state"] == "closing"
+    assert door.post("/sessions/kick?what=1") == (200, {"kicked": 1})
+    assert door.sessions() == []
+    client.read_to_end()
 
 
 def test_kick_while_the_backend_is_being_opened(admin):

@@ -350,6 +350,8 @@ def test_no_more_processes_is_503(wsluice):
 def test_refused_starts_do_not_hurt_a_running_session(wsluice, program):
     daemon = wsluice("--", program)
     client = daemon.open()
+    client.text("it runs")
+    assert client.read_message() == (TEXT, b"it runs")
     program.unlink()
     for i in range(50):
         assert daemon.connect().upgrade().status == 502

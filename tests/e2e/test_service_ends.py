@@ -14,7 +14,7 @@ import pytest
 from lib import peers
 from lib.proc import wait_until
 from lib.setting import SANITIZED, SCALE, SOON
-from lib.tools import JSON, ended, records, to_the_close
+from lib.tools import JSON, ended, to_the_close
 from lib.wire import BINARY, CLOSE, TEXT, Ended, close_payload, frame
 
 
@@ -307,4 +307,4 @@ def test_errors_close_for_services(wsluice):
         code, reason, _ = to_the_close(client)
         assert code == 1014 and reason and str(port) not in reason
         assert to_the_close(daemon.open("/hole"))[0] in (1011, 1014)
-        assert len(records(daemon)) == 2
+        ended(daemon, 2)

@@ -17,15 +17,20 @@ _HEAD = ("GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnectio
 _ACCEPT = re.compile(b"(?i)\r\nsec-websocket-accept: *" + re.escape(accept_value().encode()) + b"\r\n")
 
 
+class Cut(Exception):
+    """An open session that ended without a word."""
+
+
 class Swarm:
     """with Swarm(daemon.address) as swarm: ... keeps opening sessions with an echo, `rate` a second in all.
 
     done: sessions whose message came back and whose Close 1000 was answered. away: those that were told 1001 instead,
-    which is how a server that ends takes its leave: nothing was lost, the client knows. faults: all others, in words.
+    which is how a server that ends takes its leave: nothing was lost, the client knows. cuts: open sessions that ended
+    without a Close. faults: all others, in words.
     """
 
     def __init__(self, address, rate=400, threads=8, path="/", patience=None):
-        self.address, self.faults, self.done, self.away = address, [], 0, 0
+        self.address, self.faults, self.cuts, self.done, self.away = address, [], [], 0, 0
         unix = isinstance(address, (str, os.PathLike))
         self._family = socket.AF_UNIX if unix else socket.AF_INET
         host = "localhost" if unix else "%s:%d" % tuple(address)
@@ -52,7 +57,7 @@ class Swarm:
 
     @property
     def total(self):
-        return self.done + self.away + len(self.faults)
+        return self.done + self.away + len(self.cuts) + len(self.faults)
 
     def rate(self):
         """Sessions a second, so far or at the end."""
@@ -67,9 +72,10 @@ class Swarm:
     def told(self):
         return f"{len(self.faults)} of {self.total} sessions went wrong: {self.faults[:5]}"
 
-    def check(self, least_rate=300):
-        """Nobody refused, nobody lost, and it was a load worth the name."""
+    def check(self, least_rate=300, cuts=0):
+        """Nobody refused, at most `cuts` lost, and it was a load worth the name."""
         assert not self.faults, self.told()
+        assert len(self.cuts) <= cuts, f"{len(self.cuts)} of {self.total} sessions were cut: {self.cuts[:5]}"
         assert self.rate() >= least_rate / SCALE / 3, f"only {self.rate():.0f} sessions a second: the load proves nothing"
 
     def _run(self, number):
@@ -79,8 +85,9 @@ class Swarm:
             try:
                 end = self._session(b"%d-%d" % (number, message))
             except Exception as error:  # every way to go wrong is a verdict
+                where = self.cuts if isinstance(error, Cut) else self.faults
                 with self._lock:
-                    self.faults.append(f"after {time.monotonic() - self.since:.2f} s {type(error).__name__}: {error}")
+                    where.append(f"after {time.monotonic() - self.since:.2f} s {type(error).__name__}: {error}")
                 if len(self.faults) > 100:
                     return
             else:
@@ -94,19 +101,21 @@ class Swarm:
         with socket.socket(self._family) as sock:
             sock.settimeout(self._patience)
             sock.connect(str(self.address) if self._family == socket.AF_UNIX else tuple(self.address))
-            stage = "the 101"
             sock.sendall(self._head + frame(TEXT, message))
             data = b""
             while b"\r\n\r\n" not in data:
-                data += self._more(sock, stage)
+                data += self._more(sock, "the 101")
             head, _, data = data.partition(b"\r\n\r\n")
             head += b"\r\n"
             if not head.startswith(b"HTTP/1.1 101 ") or not _ACCEPT.search(head):
                 raise AssertionError(repr(head[:200] + data[:100]))
-            code, data = self._frame(sock, data, message)
-            if code is None:
-                sock.sendall(frame(CLOSE, close_payload(1000)))
-                code, data = self._frame(sock, data, None)
+            try:
+                code, data = self._frame(sock, data, message)
+                if code is None:
+                    sock.sendall(frame(CLOSE, close_payload(1000)))
+                    code, data = self._frame(sock, data, None)
+            except (ConnectionError, EOFError) as error:
+                raise Cut(f"{type(error).__name__} {error}") from None
             if code == 1001:  # our answer may cross with the end
                 try:
                     sock.sendall(frame(CLOSE, close_payload(1001)))
@@ -120,7 +129,7 @@ class Swarm:
     def _more(sock, stage):
         data = sock.recv(4096)
         if not data:
-            raise AssertionError(f"the connection ended before {stage}")
+            raise EOFError(f"the connection ended before {stage}")
         return data
 
     def _frame(self, sock, data, message):

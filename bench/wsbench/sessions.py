@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""Workloads about sessions rather than messages: starting, holding, and how cost grows with their number."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import time
+
+from . import plot, proc
+from . import servers as S
+from .bench import Group, median, number, progress, ratio, text_ratio
+from .load import Load, LoadError, tool
+from .workloads import goal, shape
+
+JOBS = 8  # programs being started at once
+
+
+def _spawn_floor(seconds, jobs, tracer=()):
+    """The bare vfork+exec loop; its result as read."""
+    p = proc.start([*tracer, tool("floor_spawn"), str(jobs), str(seconds), tool("prog_hello")], "floor_spawn",
+                   stdout=subprocess.PIPE)
+    try:
+        return json.loads(proc.Lines(p.stdout).next(seconds + 20))
+    finally:
+        proc.stop(p)
+
+
+def spawn(plan):
+    """Connect, first byte of a program, close."""
+    columns = ["server", "programs/s", "CPU us each", "with the programs us", "p50 ms", "p99 ms",
+               "per CPU second to floor", "programs/s to floor"]
+    with Group(plan, f"Connect, first line of a program, close ({JOBS} at once)", columns) as g:
+        hello = tool("prog_hello")
+        g.start("wsluice", S.wsluice, command=[hello], text=True, label="wsluice lines")
+        g.start("websocketd", S.websocketd, hello)
+        args = ["--mode", "storm", "--conns", str(JOBS), "--expect", "hello"]
+        bare, found = [], {"wsluice": [], "websocketd": []}
+        for n in range(plan.rounds):
+            progress(f"{g.table.title}: round {n + 1}: floor")
+            bare.append(_spawn_floor(plan.seconds, JOBS))
+            for key, samples in g.rounds("storm", list(found), args, rounds=1, storm=True).items():
+                found[key] += samples
+        _spawn_rows(g, bare, found)
+        if "wsluice" in g.servers:
+            _spawn_held(plan, g)
+    return g.table
+
+
+def _spawn_rows(g, bare, found):
+    def bare_cost(b):
+        return (b["cpu_self"] + b["cpu_children"]) / b["messages"] * 1e6
+    cost = statistics.median(bare_cost(b) for b in bare)
+    rate = statistics.median(b["messages"] / b["seconds"] for b in bare)
+    own = statistics.median(b["cpu_self"] / b["messages"] * 1e6 for b in bare)
+    g.table.rows.append(["floor: vfork+exec, no network", number(rate), number(own), number(cost), "", "", "", ""])
+    per_cpu = {}
+    for key, samples in found.items():
+        if not samples:
+            continue
+        pairs = list(zip(bare, samples))
+        per_cpu[key] = statistics.median(bare_cost(b) / s.cost_all for b, s in pairs)
+        g.table.rows.append([
+            g.servers[key].label, number(median(samples, "rate")), number(median(samples, "cost")),
+            number(median(samples, "cost_all")), number(median(samples, lambda s: s.latency["p50"] / 1e3)),
+            number(median(samples, lambda s: s.latency["p99"] / 1e3)), text_ratio(per_cpu[key]),
+            text_ratio(statistics.median(s.rate / (b["messages"] / b["seconds"]) for b, s in pairs))])
+    goal(g, "programs per CPU second, to bare vfork+exec", per_cpu.get("wsluice"), low=0.8)
+    goal(g, "programs per second, to websocketd", ratio(found, "wsluice", "websocketd", "rate"), low=2)
+
+
+def _held(path):
+    """Microseconds of each vfork, clone or clone3 in strace's output, sorted."""
+    with open(path) as f:
+        found = re.findall(r"^(?:\d+ +)?(?:vfork|clone3?)\(.*<([\d.]+)>$", f.read(), re.M)
+    return sorted(float(seconds) * 1e6 for seconds in found)
+
+
+STRACE = ["-qq", "-T", "-e", "trace=vfork,clone,clone3", "-o"]
+
+
+def _spawn_held(plan, g):
+    """How long a spawn holds the loop, seen by strace from outside: with strace's own cost, so the floor's too."""
+    if not S.have("strace"):
+        g.note("the time a spawn holds the loop: left out (package strace)")
+        return
+    target = g.servers["wsluice"]
+    ours, bare = (os.path.join(proc.scratch(), f"{name}.strace") for name in ("ours", "bare"))
+    tracer = proc.start([S.find("strace"), *STRACE, ours, "-p", str(target.pid)], "strace")
+    try:
+        proc.wait_for(lambda: _traced(target.pid), 5, tracer, "strace")
+        g.rounds("held", ["wsluice"], ["--mode", "storm", "--conns", "1", "--expect", "hello"], rounds=1, storm=True)
+    except proc.StartError as e:
+        g.note(f"the time a spawn holds the loop: left out: {e}")
+        return
+    finally:
+        proc.stop(tracer)
+    _spawn_floor(plan.seconds, 1, [S.find("strace"), *STRACE, bare])
+    held, floor = _held(ours), _held(bare)
+    if held and floor:
+        g.goal("the loop held by a spawn, p50 under strace, which adds to it", held[len(held) // 2], high=150,
+               unit=" us", digits=0)
+        g.note(f"held: p99 {held[int(len(held) * 0.99)]:.0f} us over {len(held)} spawns; the bare loop under strace: "
+               f"p50 {floor[len(floor) // 2]:.0f}, p99 {floor[int(len(floor) * 0.99)]:.0f} us")
+
+
+def _traced(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
+
+
+# -- idle sessions ------------------------------------------------------------------------------------------------
+
+class Crowd:
+    """Idle sessions held open by a load generator of their own."""
+
+    def __init__(self, server, count, seconds=300, touch=True):
+        self.load = Load(server, ["--mode", "idle", "--conns", str(count), *(["--touch"] if touch else [])], seconds)
+        self.load.begin()
+
+    def stop(self):
+        proc.stop(self.load.process)
+
+
+def _memory_points(server, counts):
+    """[(sessions, memory of ours, kernel slab)]: adds sessions step by step."""
+    points, crowds, total = [], [], 0
+    try:
+        for count in counts:
+            if count > total:
+                crowds.append(Crowd(server, count - total))
+                total = count
+            points.append((total, proc.memory(server.pid), proc.kernel_slab()))
+    finally:
+        for c in crowds:
+            c.stop()
+    return points
+
+
+def idle(plan):
+    """Memory of an idle session that carried a message before."""
+    counts = (500, 8500) if plan.full else (250, 2250)
+    columns = ["server", "private B/session", "RSS B/session", "kernel slab B/session (both ends)", "RSS MiB at the end"]
+    with Group(plan, f"Memory of an idle session (slope from {counts[0]} to {counts[1]}, after one echo each)",
+               columns) as g:
+        port = g.start("service", S.floor_echo).port
+        framed = g.start("framed", S.floor_ws_echo)
+        g.start("wsluice echo", S.wsluice, "--to", "echo:", label="wsluice echo:")
+        g.start("wsluice tcp", S.wsluice, "--to", f"tcp://127.0.0.1:{port}", label="wsluice tcp:")
+        g.start("wsluice cat", S.wsluice, "-f", "stream", command=["cat"], label="wsluice cat, stream")
+        g.start("haproxy", S.haproxy, framed.port)
+        if plan.full:
+            g.start("lighttpd", S.lighttpd, port)
+            g.start("websocketd lines", S.websocketd, "cat")
+            g.start("websocketd", S.websocketd, "cat", binary=True)
+        for key in [k for k in g.servers if k not in ("service", "framed")]:
+            _idle_row(g, key, (50, 450) if "cat" in key or "websocketd" in key else counts)
+    return g.table
+
+
+def _idle_row(g, key, counts):
+    server = g.servers[key]
+    progress(f"{g.table.title}: {key}")
+    try:
+        (n1, m1, k1), (n2, m2, k2) = _memory_points(server, counts)
+    except (LoadError, OSError) as e:
+        g.failed("idle", key, e)
+        return
+    each = {k: (m2[k] - m1[k]) / (n2 - n1) for k in m1}
+    slab = "" if "cat" in key or "websocketd" in key else number((k2 - k1) / (n2 - n1))
+    g.table.rows.append([server.label + ("" if counts[1] > 1000 else f" ({counts[0]} to {counts[1]})"),
+                         number(each["private"]), number(each["rss"]), slab, number(m2["rss"] / 2**20)])
+    g.table.raw.append({"server": key, "counts": counts, "memory": [m1, m2], "slab": [k1, k2]})
+    if key == "wsluice echo":
+        g.goal("private bytes a session, echo:", each["private"], high=512, unit=" B", digits=0)
+    elif key.startswith("wsluice"):
+        g.goal(f"private bytes a session, {key.split()[1]}", each["private"], high=1024, unit=" B", digits=0)
+
+
+def many(plan):
+    """Nine thousand sessions to a service, heartbeats on."""
+    ping, seconds = ("25s", 55) if plan.full else ("10s", 11)
+    columns = ["server", "sessions", "CPU % of a core", "probe p50 us", "probe p99 us", "probe max us"]
+    with Group(plan, f"9,000 idle sessions to a TCP service, heartbeat every {ping}", columns) as g:
+        port = g.start("service", S.floor_echo).port
+        server = g.start("wsluice", S.wsluice, "--ping", ping, "--to", f"tcp://127.0.0.1:{port}", label="wsluice tcp:")
+        bridge = g.start("floor", S.floor_bridge, port, label="floor: libev bridge without sessions, same seconds")
+        if not server:
+            return g.table
+        progress(g.table.title)
+        try:
+            _many_run(g, server, bridge, seconds)
+        except LoadError as e:
+            g.failed("many", "wsluice", e)
+    return g.table
+
+
+def _many_run(g, server, bridge, seconds):
+    """The crowd idles; one probe a server sends 200 messages a second meanwhile."""
+    crowd = Load(server, ["--mode", "idle", "--conns", "9000", "--touch"], seconds)
+    probes = [Load(s, ["--rate", "200"], seconds - 0.5) for s in (server, bridge)]
+    runs = [crowd, *probes]
+    try:
+        for r in runs:
+            r.begin()
+        before = proc.cpu(server.pid)[0]
+        started = time.monotonic()
+        for r in runs:
+            r.go()
+        for r in [*probes, crowd]:
+            r.end()
+        load = (proc.cpu(server.pid)[0] - before) / (time.monotonic() - started) * 100
+        results = [r.result() for r in runs]
+    finally:
+        for r in runs:
+            proc.stop(r.process)
+    for s, n, use, r in ((server, "9,000", f"{load:.2f}", results[1]), (bridge, "1", "", results[2])):
+        latency = r["latency_us"]
+        g.table.rows.append([s.label, n, use, *(number(latency[k]) for k in ("p50", "p99", "max"))])
+    g.table.raw.append({"cpu_percent": load, "results": results})
+    g.note(f"{results[0]['pings']:,} pings answered in {results[0]['seconds']:.0f} s; the CPU time has that of the "
+           "probe's 200 messages a second in it")
+    g.goal("CPU of a core", load, high=3, unit=" %")
+    beyond = (results[1]["latency_us"]["max"] - results[2]["latency_us"]["max"]) / 1e3
+    g.goal("longest wait of a probe beyond the bare bridge's (no turn of the loop may take longer)", max(beyond, 0.0),
+           high=5, unit=" ms", digits=1)
+
+
+# -- growth -------------------------------------------------------------------------------------------------------
+
+def growth(plan):
+    """Cost as work grows; with --plot a picture of each."""
+    columns = ["against", "at", "wsluice echo:", "floor: epoll echo", "wsluice to floor"]
+    conns = (1, 10, 50, 100, 500, 1000, 2000, 5000)
+    sizes = tuple(16 * 4**i for i in range(9))
+    with Group(plan, "Cost as work grows", columns) as g:
+        g.start("wsluice", S.wsluice, "--to", "echo:", "--max-message", "2M", label="wsluice echo:")
+        g.start("floor", S.floor_echo)
+        by_conns = _growth_of(g, "CPU us/message, connections (64 B)", conns, lambda n: shape(64, n))
+        by_size = _growth_of(g, "CPU us/message, bytes (4 conn.)", sizes, lambda n: shape(n, 4))
+        memory = {}
+        try:
+            counts = (1, 500, 1000, 2000, 5000)
+            if "wsluice" in g.servers:
+                points = _memory_points(g.servers["wsluice"], counts)
+                memory["wsluice echo:"] = [(n, m["private"] / 2**20) for n, m, _ in points]
+                g.table.rows += [["private MiB, sessions", f"{n:,}", f"{v:.2f}", "", ""]
+                                 for n, v in memory["wsluice echo:"]]
+        except LoadError as e:
+            g.failed("memory", "wsluice", e)
+    if plan.plot:
+        plot.write(os.path.join(plan.plot, "performance-connections.svg"), "CPU per message, 64 B echo",
+                   "connections", "us", by_conns)
+        plot.write(os.path.join(plan.plot, "performance-size.svg"), "CPU per message, echo on 4 connections",
+                   "bytes", "us", by_size)
+        plot.write(os.path.join(plan.plot, "performance-memory.svg"), "Private memory, idle sessions", "sessions",
+                   "MiB", memory, log=False)
+    return g.table
+
+
+def _growth_of(g, what, points, args):
+    """Measures each point, adds its row; returns {label: [(point, cost)]}."""
+    lines = {}
+    for n in points:
+        found = g.rounds(f"{what}: {n}", ["wsluice", "floor"], args(n))
+        cells = []
+        for key in ("wsluice", "floor"):
+            samples = found.get(key)
+            cells.append(number(median(samples, "cost")) if samples else "")
+            if samples:
+                lines.setdefault(g.servers[key].label, []).append((n, median(samples, "cost")))
+        g.table.rows.append([what, f"{n:,}", *cells, text_ratio(ratio(found, "wsluice", "floor", "cost"))])
+    return lines
