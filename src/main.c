@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "conf/cli.h"
 #include "conf/dump.h"
+#include "ctl.h"
 #include "prepare.h"
 #include "server.h"
 #include "tables.h"
@@ -75,7 +77,7 @@ static bool print_only(const struct config *c, const struct command_line *cli)
     return true;
 }
 
-int main(int argc, char **argv)
+static int serve(int argc, char **argv)
 {
     struct arguments arguments = {argc, argv};
     const struct server_loader loader = {.load = load_again, .arg = &arguments, .argv = argv};
@@ -101,4 +103,11 @@ int main(int argc, char **argv)
     if (c != NULL)
         config_release(c);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl_run(argc - 1, argv + 1);
+    return serve(argc, argv);
 }

@@ -50,9 +50,8 @@ const char *cidr_parse(struct slice text, struct cidr *out)
     out->bits = (uint8_t)(n * 8);
     if (bits.p != NULL && !parse_bits(bits, n * 8, &out->bits))
         return "the prefix length is out of range";
-    if (out->family == AF_INET6 &&
-        IN6_IS_ADDR_V4MAPPED(
-            &a.v6.sin6_addr)) /* addresses are compared as IPv4, so this would never match */
+    /* addresses are compared as IPv4, so this would never match */
+    if (out->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr))
         return "write it as IPv4, without ::ffff:";
     memcpy(out->bytes, bytes, n);
     for (size_t bit = out->bits; bit < n * 8; bit++) {

@@ -6,6 +6,11 @@
 
 #include "core/route.h"
 
+static bool is_systemd(const char *text)
+{
+    return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
+}
+
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
 {
     const char *wrong = NULL, *text = l->text;
@@ -13,7 +18,7 @@ bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
         wrong = text[5] == '\0' ? "a path is needed" : NULL;
-    } else if (strcmp(text, "systemd") != 0 && strncmp(text, "systemd:", 8) != 0) {
+    } else if (!is_systemd(text)) {
         /* of systemd: whether such a socket was passed to us is seen when it is opened */
         wrong = addr_split(slice_from(text), &l->host, &l->port);
         if (wrong == NULL && l->host.len > 0 && l->host.p[0] == '[')
@@ -31,7 +36,7 @@ bool build_listener_again(const struct listen_spec *all, size_t n)
 {
     const struct listen_spec *l = &all[n];
 
-    if (l->unix_path == NULL && l->host.p != NULL && l->port == 0)
+    if (l->unix_path == NULL && l->port == 0 && !is_systemd(l->text))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (all[i].text != NULL && strcmp(all[i].text, l->text) == 0)

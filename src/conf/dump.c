@@ -92,6 +92,20 @@ static void print_listener(FILE *out, const struct config *c, const struct liste
     }
 }
 
+static void print_certs(FILE *out, const struct listen_spec *l)
+{
+    if (l->cert_count == 0)
+        return;
+    fprintf(out, "    tls:\n");
+    for (size_t i = 0; i < l->cert_count; i++) {
+        fprintf(out, "      - cert: ");
+        print_text(out, l->certs[i].cert);
+        fprintf(out, "\n        key: ");
+        print_text(out, l->certs[i].key);
+        fputc('\n', out);
+    }
+}
+
 /* What chose the backend: its own key, or `to`; not both. */
 static bool is_target(const struct option_row *row, const struct route *r,
                       const struct backend_ops *kind)
@@ -127,8 +141,10 @@ void dump_config(const struct config *c, const struct conf_kinds *kinds, FILE *o
     for (size_t i = 0; (row = schema_row(kinds, SCHEMA_TOP, i, &kind)) != NULL; i++)
         print_row(out, "", row, row->place == IN_SETTINGS ? (const void *)&c->settings : c);
     fputs("listen:\n", out);
-    for (size_t i = 0; i < c->listen_count; i++)
+    for (size_t i = 0; i < c->listen_count; i++) {
         print_listener(out, c, &c->listen[i]);
+        print_certs(out, &c->listen[i]);
+    }
     fputs("routes:\n", out);
     for (size_t i = 0; i < c->route_count; i++)
         print_route(out, kinds, &c->routes[i]);

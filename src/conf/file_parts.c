@@ -20,6 +20,51 @@ void parts_add(struct loader *l, struct parts *parts, const struct yaml_node *no
 
 /* ---- listeners ---- */
 
+static void set_cert(struct loader *l, struct tlsctx_cert *cert, const struct yaml_node *node)
+{
+    const struct backend_ops *kind;
+
+    if (node->kind != YAML_MAP) {
+        if (node->kind != YAML_BAD)
+            faults_add(l->faults, &node->at, "tls: a map with cert and key is needed, this is %s",
+                       value_kind_name(node));
+        return;
+    }
+    for (const struct yaml_node *v = node->first; v != NULL; v = v->next) {
+        const struct option_row *row = schema_find(l->kinds, SCHEMA_CERT, v->key->text, &kind);
+
+        if (row == NULL)
+            value_unknown(l, SCHEMA_CERT, v);
+        else
+            (void)value_set(l, row, cert, v);
+    }
+    if (yaml_get(node, "cert") == NULL || yaml_get(node, "key") == NULL)
+        faults_add(l->faults, &node->at, "tls: both cert and key are needed");
+}
+
+/* One map, or a list of them: the first is for clients that name no server. */
+static void set_certs(struct loader *l, struct listen_spec *spec, const struct yaml_node *value)
+{
+    bool is_list = value->kind == YAML_LIST;
+    size_t count = is_list ? value->count : 1;
+
+    if (count == 0) {
+        faults_add(l->faults, &value->at, "tls: a certificate is needed");
+        return;
+    }
+    spec->certs = arena_alloc(&l->config->arena, count * sizeof *spec->certs);
+    if (spec->certs == NULL) {
+        value_no_memory(l);
+        return;
+    }
+    spec->cert_count = count;
+    if (!is_list)
+        set_cert(l, spec->certs, value);
+    struct tlsctx_cert *cert = spec->certs;
+    for (const struct yaml_node *v = value->first; is_list && v != NULL; v = v->next)
+        set_cert(l, cert++, v);
+}
+
 static void set_listener(struct loader *l, struct listen_spec *spec, const struct yaml_node *node)
 {
     const struct backend_ops *kind;
@@ -39,6 +84,8 @@ static void set_listener(struct loader *l, struct listen_spec *spec, const struc
 
         if (row == NULL)
             value_unknown(l, SCHEMA_LISTEN, v);
+        else if (row->type == OPTION_NODES)
+            set_certs(l, spec, v);
         else
             (void)value_set(l, row, spec, v);
     }

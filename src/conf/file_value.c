@@ -155,12 +155,12 @@ bool value_set(struct loader *l, const struct option_row *row, void *base,
 
 void value_unknown(struct loader *l, enum schema_map map, const struct yaml_node *value)
 {
-    static const char *const names[] = {"the top level", "a route", "an item of listen"};
+    static const char *const names[] = {"the top level", "a route", "an item of listen", "tls"};
     const struct spot *at = &value->key->at;
     const char *key = value->key->text, *guess = schema_guess(l->kinds, map, key);
     const struct backend_ops *kind;
 
-    for (enum schema_map other = SCHEMA_TOP; other <= SCHEMA_LISTEN; other++) {
+    for (enum schema_map other = SCHEMA_TOP; other <= SCHEMA_CERT; other++) {
         if (schema_find(l->kinds, other, key, &kind) == NULL)
             continue;
         faults_add(l->faults, at, "%.60s belongs to %s, not to %s", key, names[other], names[map]);

@@ -107,6 +107,7 @@ void schema_print_help(const struct conf_kinds *kinds, FILE *out)
     } parts[] = {
         {"At the top level:", SCHEMA_TOP, 1U << IN_CONFIG},
         {"In an item of listen:", SCHEMA_LISTEN, 1U << IN_LISTEN},
+        {"In tls of an item of listen:", SCHEMA_CERT, 1U << IN_CERT},
         {"In an item of routes:", SCHEMA_ROUTE, 1U << IN_ROUTE | 1U << IN_TARGET},
         {"At the top level for all routes, and in a route for itself:", SCHEMA_ROUTE,
          1U << IN_SETTINGS},

@@ -54,6 +54,8 @@ static const struct structure {
      "\"array\", \"items\": {\"anyOf\": [" ONE_TEXT ", {\"$ref\": \"#/definitions/listen\"}]}}]"},
     {"routes", "\"anyOf\": [{\"$ref\": \"#/definitions/route\"}, {\"type\": \"array\", "
                "\"items\": {\"$ref\": \"#/definitions/route\"}}]"},
+    {"tls", "\"anyOf\": [{\"$ref\": \"#/definitions/tls\"}, {\"type\": \"array\", "
+            "\"minItems\": 1, \"items\": {\"$ref\": \"#/definitions/tls\"}}]"},
     {"include", "\"anyOf\": [{\"type\": \"string\"}, "
                 "{\"type\": \"array\", \"items\": {\"type\": \"string\"}}]"},
 };
@@ -119,7 +121,9 @@ void schema_print_json(const struct conf_kinds *kinds, FILE *out)
     print_map(out, kinds, SCHEMA_TOP, "  ");
     fputs(",\n  \"definitions\": {\n    \"listen\": {\n", out);
     print_map(out, kinds, SCHEMA_LISTEN, "      ");
-    fputs(",\n      \"required\": [\"address\"]\n    },\n    \"route\": {\n", out);
+    fputs(",\n      \"required\": [\"address\"]\n    },\n    \"tls\": {\n", out);
+    print_map(out, kinds, SCHEMA_CERT, "      ");
+    fputs(",\n      \"required\": [\"cert\", \"key\"]\n    },\n    \"route\": {\n", out);
     print_map(out, kinds, SCHEMA_ROUTE, "      ");
     print_needs(out, kinds);
     fputs("\n    }\n  }\n}\n", out);

@@ -17,6 +17,7 @@ static const char *const format_choices[] = {"text", "json", NULL};
 #define SETTING(field) IN_SETTINGS, offsetof(struct settings, field), RELOAD_NEW
 #define ROUTE(field) IN_ROUTE, offsetof(struct route, field), RELOAD_NEW
 #define LISTEN(field) IN_LISTEN, offsetof(struct listen_spec, field), RELOAD_NEW
+#define CERT(field) IN_CERT, offsetof(struct tlsctx_cert, field), RELOAD_NEW
 #define NODES(place) place, 0, RELOAD_NEW
 #define CLI(field) IN_COMMAND_LINE, offsetof(struct command_line, field), RELOAD_RESTART
 
@@ -146,6 +147,10 @@ const struct option_row file_rows[] = {
      "permissions of this Unix socket (unix-mode)"},
     {"reuse-port", 0, OPTION_FLAG, LISTEN(reuse_port), NULL, NULL, NULL, 0, 0,
      "let several processes listen on this port (reuse-port)"},
+    {"tls", 0, OPTION_NODES, NODES(IN_LISTEN), "LIST", NULL, NULL, 0, 0,
+     "serve wss:// and https:// here: one certificate, or a list of them, chosen by the name the client asks for (tls-cert and tls-key)"},
+    {"cert", 0, OPTION_TEXT, CERT(cert), "FILE", NULL, NULL, 0, 0, "PEM certificate and chain"},
+    {"key", 0, OPTION_TEXT, CERT(key), "FILE", NULL, NULL, 0, 0, "PEM key of the certificate; not readable for others"},
     {"path", 0, OPTION_TEXT, ROUTE(path), "PATH", "/", NULL, 0, 0,
      "a prefix on segment borders; a segment may be a capture, {name:pattern}, with a POSIX extended regular expression"},
     {"host", 0, OPTION_TEXT, ROUTE(host), "HOST", NULL, NULL, 0, 0,

@@ -8,6 +8,7 @@ static const unsigned places[] = {
     [SCHEMA_TOP] = 1U << IN_CONFIG | 1U << IN_SETTINGS,
     [SCHEMA_ROUTE] = 1U << IN_ROUTE | 1U << IN_SETTINGS | 1U << IN_TARGET,
     [SCHEMA_LISTEN] = 1U << IN_LISTEN,
+    [SCHEMA_CERT] = 1U << IN_CERT,
 };
 
 /* Rows come as several arrays: those of files, of options, of each kind. */

@@ -2,7 +2,8 @@
 #ifndef WSLUICE_CONF_SCHEMA_H
 #define WSLUICE_CONF_SCHEMA_H
 
-/* Which rows are the keys of a map in a file: of the file itself, of a route, of a listener. */
+/* Which rows are the keys of a map in a file: of the file itself, of a route, of a listener, of its
+ * certificates. */
 #include <stdio.h>
 
 #include "conf/options.h"
@@ -14,7 +15,7 @@ struct conf_kinds {
     const struct framing *const *framings;
 };
 
-enum schema_map { SCHEMA_TOP, SCHEMA_ROUTE, SCHEMA_LISTEN };
+enum schema_map { SCHEMA_TOP, SCHEMA_ROUTE, SCHEMA_LISTEN, SCHEMA_CERT };
 
 /* The i-th key; NULL behind the last. *kind is the backend whose row it is, or NULL. */
 const struct option_row *schema_row(const struct conf_kinds *kinds, enum schema_map map, size_t i,

@@ -31,6 +31,7 @@ enum option_place {
     IN_SETTINGS,     /* struct settings; top level as a default, and in each route */
     IN_ROUTE,        /* struct route; in a route */
     IN_LISTEN,       /* struct listen_spec; in an item of `listen` */
+    IN_CERT,         /* struct tlsctx_cert; in an item of `tls` of a listener */
     IN_TARGET,       /* struct target; in a route: a row of a backend's kind */
     IN_COMMAND_LINE, /* struct command_line; not in files */
 };

@@ -2,6 +2,7 @@
 #include "core/route.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/request.h"
@@ -28,38 +29,74 @@ static bool is_capture_name(struct slice name)
     return name.len > 0 && name.len <= ROUTE_NAME_MAX;
 }
 
-/*
- * Keeps out what lets a short pattern grow without measure: back references, large counts, counts
- * of groups and of counts. `at` is judged outside of brackets only.
- */
-static const char *judge_pattern(const char *p)
+/* Of "2,5}". */
+static unsigned long largest_count(const char *p)
 {
-    char before = '\0';
-    bool in_brackets = false;
+    unsigned long first = strtoul(p, NULL, 10), second;
 
-    if (strlen(p) > ROUTE_PATTERN_MAX)
-        return "longer than 128 bytes";
-    for (; *p != '\0'; before = *p++) {
-        if (in_brackets) {
-            in_brackets = *p != ']' || before == '[';
-        } else if (*p == '[') {
-            in_brackets = true;
-        } else if (*p == '\\') {
-            if (p[1] >= '0' && p[1] <= '9')
-                return "back references are not possible";
-            if (p[1] != '\0')
-                p++;
-        } else if (*p == '{') {
-            if (before == '\0' || strchr(")}*+?", before) != NULL)
-                return "a count stands only behind a character or a set of characters";
-            if (strspn(p + 1, "0123456789,") > 7 || strcspn(p, ",}") > 4)
-                return "a count is at most 999";
+    p += strcspn(p, ",}");
+    second = *p == ',' ? strtoul(p + 1, NULL, 10) : 0;
+    return first > second ? first : second;
+}
+
+/* Bytes of "[...]" at p: "]" is itself at its begin, and inside of "[:alpha:]". */
+static size_t set_length(const char *p)
+{
+    size_t n = 1 + (p[1] == '^');
+
+    if (p[n] == ']')
+        n++;
+    for (; p[n] != '\0' && p[n] != ']'; n++) {
+        if (p[n] == '[' && p[n + 1] != '\0' && strchr(":.=", p[n + 1]) != NULL) {
+            const char end[] = {p[n + 1], ']', '\0'}, *close = strstr(p + n + 2, end);
+
+            if (close != NULL)
+                n = (size_t)(close - p) + 1;
         }
     }
+    return p[n] == ']' ? n + 1 : n;
+}
+
+/* One character of a pattern, outside of sets. before: the one before it. NULL, or what is wrong.
+ */
+static const char *judge_character(const char *p, char before, int *depth)
+{
+    if (*p == '(')
+        ++*depth;
+    if (*p == ')' && --*depth < 0)
+        return "unmatched )"; /* glibc would take it as itself, and the anchors would be lost */
+    if (*p == '\\' && p[1] >= '0' && p[1] <= '9')
+        return "back references are not possible";
+    if (*p == '{' && (before == '\0' || strchr("(){}*+?|^", before) != NULL))
+        return "a count stands only behind a character or a set of characters";
+    if (*p == '{' && largest_count(p + 1) > ROUTE_COUNT_MAX)
+        return "a count is at most 255";
     return NULL;
 }
 
-/* Compiled twice: alone, so that "a)|(b" is refused, then anchored. */
+/*
+ * Keeps out what would undo the anchors, and what lets a short pattern grow without measure: back
+ * references, large counts, counts of groups and of counts.
+ */
+static const char *judge_pattern(const char *p)
+{
+    const char *wrong = NULL;
+    char before = '\0';
+    int depth = 0;
+
+    if (strlen(p) > ROUTE_PATTERN_MAX)
+        return "longer than 128 bytes";
+    while (*p != '\0' && wrong == NULL) {
+        wrong = judge_character(p, before, &depth);
+        before = *p;
+        if (*p == '[')
+            p += set_length(p);
+        else
+            p += *p == '\\' && p[1] != '\0' ? 2 : 1;
+    }
+    return wrong;
+}
+
 static bool compile(struct route_segment *seg, const char *pattern, char why[ROUTE_ERROR_MAX])
 {
     char anchored[ROUTE_PATTERN_MAX + 8], reason[128];
@@ -67,12 +104,8 @@ static bool compile(struct route_segment *seg, const char *pattern, char why[ROU
     int err;
 
     if (bad == NULL) {
-        err = regcomp(&seg->pattern, pattern, REG_EXTENDED | REG_NOSUB);
-        if (err == 0) {
-            regfree(&seg->pattern);
-            snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
-            err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
-        }
+        snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
+        err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
         seg->compiled = err == 0;
         if (err == 0)
             return true;

@@ -21,8 +21,9 @@ struct request;
 #define ROUTE_SEGMENTS_MAX 32
 #define ROUTE_CAPTURES_MAX 8
 #define ROUTE_CAPTURE_LEN 128
-#define ROUTE_NAME_MAX 32 /* bytes of a capture's name */
-#define ROUTE_PATTERN_MAX 128
+#define ROUTE_NAME_MAX 32     /* bytes of a capture's name */
+#define ROUTE_PATTERN_MAX 128 /* bytes */
+#define ROUTE_COUNT_MAX 255   /* of a repetition in a pattern, "{2,5}" */
 #define ROUTE_ERROR_MAX 320
 
 struct route_segment {

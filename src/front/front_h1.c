@@ -11,48 +11,14 @@
 #include "core/forwarded.h"
 #include "core/handler.h"
 #include "core/stats.h"
+#include "front/h1.h"
 #include "io/io_tls.h"
 #include "proto/handshake.h"
-#include "proto/proxyhdr.h"
 
 #define H1_MAGIC 0x68310001U
 #define H1_ABOUT_TO_ASK 1.0 /* seconds */
 #define LINGER 2.0          /* seconds a connection may take to end politely, while nothing moves */
 #define LINGER_BYTES (1U << 20) /* of input thrown away meanwhile */
-
-/*
- *   HEAD ---> HANDLING ---> UPGRADED ---> ENDING ---> CLOSED
- *    ^            |                          ^
- *    +-- (keep) --+----------- (close) ------+
- */
-enum h1_state { H1_HEAD, H1_HANDLING, H1_UPGRADED, H1_ENDING, H1_CLOSED };
-
-/* What is needed only while a request is read and answered. */
-struct h1_request {
-    struct http1_parser parser;
-    struct buf bytes; /* the head, and what came behind it */
-    struct request request;
-};
-
-struct h1 {
-    struct front_conn conn;
-    uint32_t magic;
-    uint8_t state; /* enum h1_state */
-    bool admin;
-    bool secure;     /* a proxy says that the client came by TLS */
-    bool unnamed;    /* a proxy speaks for somebody it does not name */
-    bool keep_alive; /* the answer under way leaves the connection open */
-    bool chunked;    /* the answer under way is of unknown length */
-    bool in_chunks;  /* and its first chunk has left */
-    struct stream stream;
-    struct io io;
-    struct buf proxied; /* the part of a PROXY header that has arrived */
-    struct h1_request *req;
-    uint64_t marked;    /* ENDING: delivered when the deadline was set */
-    uint32_t discarded; /* ENDING: input thrown away */
-    struct reap reap;
-    union addr client;
-};
 
 static const struct io_events io_events_head, io_events_upgraded, io_events_ending;
 
@@ -140,7 +106,8 @@ static void h1_respond(struct stream *s, const struct response *r)
     uint64_t length = r->length > 0 ? r->length : r->body.len;
     char head[2048], extent[64];
 
-    h->keep_alive = !r->close && !s->worker->draining && h->req != NULL && h->req->parser.head.keep_alive &&
+    h->keep_alive = !r->close && !s->worker->draining && h->req != NULL &&
+                    h->req->parser.head.keep_alive &&
                     buf_len(&h->req->bytes) == h->req->parser.length;
     h->chunked = r->unknown_length && !r->head_only;
     h->in_chunks = false;
@@ -499,105 +466,6 @@ static void h1_conn_go_away(struct front_conn *c)
     if (h->state == H1_HEAD && h->req == NULL &&
         h->stream.worker->now - h->io.last_rx >= H1_ABOUT_TO_ASK)
         h1_close(h);
-}
-
-/* ---- a PROXY header before everything else ---- */
-
-static void h1_refuse_proxied(struct h1 *h, const char *why)
-{
-    char client[ADDR_TEXT_MAX];
-
-    log_line(&h->stream.worker->log, LOG_INFO, "connection refused",
-             LOG_C("client", addr_format(&h->client, client)), LOG_C("reason", why));
-}
-
-/* Takes what was peeked out of the socket: `keep` of it belongs to the header, all or its end. */
-static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
-{
-    uint8_t gone[PROXYHDR_MAX];
-
-    (void)!recv(h->io.rfd, gone, n, 0); /* there, as we have seen */
-    return keep != NULL ? buf_append(&h->proxied, keep, n) : 0;
-}
-
-/* Takes the header alone out of the socket: what follows may be TLS, which is not ours to read. A
- * header's part is taken too: left there it would wake us for ever, behind a FIN or on a Unix
- * socket even with SO_RCVLOWAT. */
-static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
-{
-    struct h1 *h = io->owner;
-    struct proxyhdr hdr;
-    size_t had = buf_len(&h->proxied);
-    uint8_t *fresh = (uint8_t *)p + had;
-    ssize_t got = recv(io->rfd, fresh, PROXYHDR_MAX - had, MSG_PEEK);
-
-    if (got <= 0)
-        return got;
-    if (had > 0)
-        memcpy(p, buf_data(&h->proxied), had);
-    switch (proxyhdr_parse(p, had + (size_t)got, &hdr)) {
-    case PROXYHDR_MORE:
-        errno = h1_take_proxied(h, fresh, (size_t)got) < 0 ? ENOMEM : EAGAIN;
-        return -1;
-    case PROXYHDR_BAD:
-        h1_refuse_proxied(h, "no valid PROXY header");
-        errno = EPROTO;
-        return -1;
-    case PROXYHDR_DONE:
-        break;
-    }
-    if (hdr.source.sa.sa_family != AF_UNSPEC)
-        h->client = hdr.source;
-    else
-        h->unnamed = !hdr.is_local;
-    h->secure = hdr.tls;
-    (void)h1_take_proxied(h, NULL, hdr.length - had);
-    buf_release(&h->proxied);
-    io->transport = io->tls != NULL ? &io_tls : &io_raw_socket;
-    return io->transport->read(io, p, n);
-}
-
-/* Nothing is answered before we know to whom. */
-static ssize_t h1_write_proxied(struct io *io, const void *p, size_t n)
-{
-    (void)io;
-    (void)p;
-    (void)n;
-    errno = EPIPE;
-    return -1;
-}
-
-static int h1_shutdown_proxied(struct io *io)
-{
-    return shutdown(io->wfd, SHUT_WR);
-}
-
-static void h1_release_proxied(struct io *io)
-{
-    if (io->tls != NULL)
-        io_tls.release(io);
-}
-
-static const struct io_transport h1_proxied = {
-    .name = "PROXY",
-    .is_socket = true,
-    .read = h1_read_proxied,
-    .write = h1_write_proxied,
-    .shutdown = h1_shutdown_proxied,
-    .release = h1_release_proxied,
-};
-
-/* False when this peer may not speak for others. */
-static bool h1_expect_proxied(struct h1 *h)
-{
-    const struct config *c = h->stream.worker->config;
-
-    if (!cidr_any_has(c->trusted, c->trusted_texts.count, &h->client)) {
-        h1_refuse_proxied(h, "not one of the trusted proxies");
-        return false;
-    }
-    h->io.transport = &h1_proxied;
-    return true;
 }
 
 static void h1_open(struct worker *w, const struct front_accepted *a)

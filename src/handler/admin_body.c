@@ -134,6 +134,7 @@ void admin_body_start(struct stream *s, const char *content_type, const struct a
         .status = 200,
         .content_type = content_type,
         .fields = "Cache-Control: no-store\r\n",
+        .body = slice_of("", 0),
         .unknown_length = true,
         .head_only = is_head(s),
         .close = s->worker->draining,

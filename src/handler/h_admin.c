@@ -257,7 +257,7 @@ static void post_reload(struct stream *s)
         return;
     }
     int rc = c->reload(c->server, message, sizeof message);
-    log_order(s, "reload", message, rc == 0);
+    log_order(s, "reload", rc == 0 ? "done" : "failed", 1);
     if (rc == 0)
         admin_json_done(s, 200, "reloaded", 1, message);
     else

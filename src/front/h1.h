@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_FRONT_H1_H
+#define WSLUICE_FRONT_H1_H
+
+/* The inside of an HTTP/1.1 connection, for front_h1.c and h1_proxied.c only. */
+#include "core/front.h"
+#include "core/request.h"
+#include "core/stream.h"
+#include "io/io.h"
+#include "proto/http1.h"
+
+/*
+ *   HEAD ---> HANDLING ---> UPGRADED ---> ENDING ---> CLOSED
+ *    ^            |                          ^
+ *    +-- (keep) --+----------- (close) ------+
+ */
+enum h1_state { H1_HEAD, H1_HANDLING, H1_UPGRADED, H1_ENDING, H1_CLOSED };
+
+/* What is needed only while a request is read and answered. */
+struct h1_request {
+    struct http1_parser parser;
+    struct buf bytes; /* the head, and what came behind it */
+    struct request request;
+};
+
+struct h1 {
+    struct front_conn conn;
+    uint32_t magic;
+    uint8_t state; /* enum h1_state */
+    bool admin;
+    bool secure;     /* a proxy says that the client came by TLS */
+    bool unnamed;    /* a proxy speaks for somebody it does not name */
+    bool keep_alive; /* the answer under way leaves the connection open */
+    bool chunked;    /* the answer under way is of unknown length */
+    bool in_chunks;  /* and its first chunk has left */
+    struct stream stream;
+    struct io io;
+    struct buf proxied; /* the part of a PROXY header that has arrived */
+    struct h1_request *req;
+    uint64_t marked;    /* ENDING: delivered when the deadline was set */
+    uint32_t discarded; /* ENDING: input thrown away */
+    struct reap reap;
+    union addr client;
+};
+
+/* h1_proxied.c: a PROXY header comes before everything else. False when this peer may not speak for
+ * others. */
+bool h1_expect_proxied(struct h1 *h);
+
+#endif
