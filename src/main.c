@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "completion.h"
 #include "conf/cli.h"
 #include "conf/dump.h"
 #include "ctl.h"
@@ -70,6 +71,8 @@ static bool print_only(const struct config *c, const struct command_line *cli)
         schema_print_help(&kinds, stdout);
     else if (cli->dump_schema)
         schema_print_json(&kinds, stdout);
+    else if (cli->completion != 0)
+        completion_print((enum completion_shell)cli->completion, stdout);
     else if (cli->dump_config)
         dump_config(c, &kinds, stdout);
     else

@@ -247,7 +247,7 @@ static void on_reopen(struct ev_loop *loop, ev_signal *signal_, int revents)
     (void)loop;
     (void)revents;
 
-    log_printf(&s->worker.log, LOG_DEBUG, "SIGUSR1: the log is standard error, nothing to reopen");
+    log_reopen(&s->worker.log);
 }
 
 static void on_succeed(struct ev_loop *loop, ev_signal *signal_, int revents)
@@ -328,6 +328,17 @@ static void complain(void *arg, const char *line)
     fprintf(stderr, "wsluice: %s\n", line);
 }
 
+static int open_log(struct server *s, const struct config *c)
+{
+    char line[512];
+
+    if (log_open(&s->worker.log, c->log_to, c->syslog_socket) == 0)
+        return 0;
+    snprintf(line, sizeof line, "log-to %.300s: %s", c->log_to, strerror(errno));
+    complain(NULL, line);
+    return -1;
+}
+
 static int server_open(struct server *s, struct config *c)
 {
     struct worker *w = &s->worker;
@@ -341,6 +352,8 @@ static int server_open(struct server *s, struct config *c)
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
+    if (open_log(s, c) < 0)
+        return -1;
     if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL ||
         worker_init(w) < 0) {
         complain(NULL, strerror(errno));

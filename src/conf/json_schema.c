@@ -67,6 +67,8 @@ static void print_type(FILE *out, const struct option_row *row)
         for (size_t i = 0; row->choices[i] != NULL; i++) {
             fputs(i > 0 ? ", " : "", out);
             print_string(out, row->choices[i]);
+            if (strcmp(row->choices[i], "off") == 0) /* as YAML 1.1 reads it without quotes */
+                fputs(", false", out);
         }
         fputs("]", out);
         return;

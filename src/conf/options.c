@@ -11,6 +11,7 @@ static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
 static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
+static const char *const shell_choices[] = {"none", "bash", "zsh", "fish", NULL};
 
 #define CONFIG(field) IN_CONFIG, offsetof(struct config, field), RELOAD_NEW
 #define CONFIG_FIXED(field) IN_CONFIG, offsetof(struct config, field), RELOAD_RESTART
@@ -117,6 +118,10 @@ const struct option_row option_rows[] = {
     {"log-level", 0, OPTION_CHOICE, CONFIG(log_level), "L", "info", level_choices, 0, 0,
      "error, warn, info or debug"},
     {"log-format", 0, OPTION_CHOICE, CONFIG(log_format), "F", "text", format_choices, 0, 0, "text or json, on stderr"},
+    {"log-to", 0, OPTION_TEXT, CONFIG_FIXED(log_to), "WHERE", "stderr", NULL, 0, 0,
+     "where the log goes: stderr, syslog, or a file, which SIGUSR1 opens anew"},
+    {"syslog-socket", 0, OPTION_TEXT, CONFIG_FIXED(syslog_socket), "PATH", "/dev/log", NULL, 0, 0,
+     "where the syslog daemon listens"},
     {"log-query", 0, OPTION_FLAG, CONFIG(log_query), NULL, "off", NULL, 0, 0,
      "log query strings, which may hold secrets"},
     {"config", 'c', OPTION_TEXT, CLI(file), "FILE", NULL, NULL, 0, 0,
@@ -129,6 +134,8 @@ const struct option_row option_rows[] = {
      "print all keys of the file and exit"},
     {"dump-schema", 0, OPTION_FLAG, CLI(dump_schema), NULL, "off", NULL, 0, 0,
      "print a JSON Schema of the file and exit"},
+    {"completion", 0, OPTION_CHOICE, CLI(completion), "SHELL", "none", shell_choices, 0, 0,
+     "print a script that completes our options and exit: none, bash, zsh or fish"},
     {"help", 'h', OPTION_FLAG, CLI(help), NULL, "off", NULL, 0, 0, "print this and exit"},
     {"version", 'V', OPTION_FLAG, CLI(version), NULL, "off", NULL, 0, 0, "print versions and exit"},
 };

@@ -115,9 +115,11 @@ struct config {
     uint64_t max_per_address; /* 0: none */
     double handshake_timeout, drain_delay, drain_timeout;
     bool reuse_port;
-    bool log_query;   /* query strings in the log */
-    int log_level;    /* enum log_level */
-    int log_format;   /* enum log_format */
+    bool log_query;     /* query strings in the log */
+    int log_level;      /* enum log_level */
+    int log_format;     /* enum log_format */
+    const char *log_to; /* stderr, syslog, or a file */
+    const char *syslog_socket;
     const char *user; /* whom to become once all is open; NULL: stay */
     bool no_new_privs;
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */

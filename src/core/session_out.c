@@ -174,7 +174,7 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
     return true;
 }
 
-/* Framings that hand bytes on as they come; `text` keeps an unfinished character back. */
+/* Framings that hand bytes on as they come; in text frames an unfinished character waits. */
 static void pass_bytes(struct output *o, uint8_t *p, size_t n)
 {
     struct session *s = o->s;
@@ -185,7 +185,7 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(p, s->carry, s->carry_len);
         s->carry_len = 0;
     }
-    if (s->route->framing->carries && s->opcode_out == WS_TEXT) {
+    if (s->opcode_out == WS_TEXT) {
         s->carry_len = (uint8_t)utf8_tail(p, n);
         n -= s->carry_len;
         memcpy(s->carry, p + n, s->carry_len);
@@ -230,14 +230,23 @@ void session_output(struct session *s, uint8_t *p, size_t n)
 void session_output_partial(struct session *s)
 {
     struct output o = {.s = s};
+    struct buf *m = &s->out_message;
+    uint8_t rest[FRAMING_CARRY_MAX];
+    size_t kept = 0;
 
     s->partial_since = 0;
-    if (s->phase != SESSION_OPEN || buf_len(&s->out_message) == 0)
+    if (s->phase != SESSION_OPEN || buf_len(m) == 0)
         return;
-    send_kept(&o, 0);
+    if (s->opcode_out == WS_TEXT)
+        kept = utf8_tail(buf_data(m) + WS_SERVER_HEADER_MAX, buf_len(m) - WS_SERVER_HEADER_MAX);
+    if (buf_len(m) == WS_SERVER_HEADER_MAX + kept)
+        return; /* nothing but the beginning of a character */
+    memcpy(rest, buf_data(m) + buf_len(m) - kept, kept);
+    send_kept(&o, kept);
+    s->out_state = (struct framing_state){0};
     if (s->phase == SESSION_OPEN)
         flush_gathered(&o);
-    s->out_state = (struct framing_state){0};
+    (void)keep(&o, rest, kept);
 }
 
 void session_output_end(struct session *s)

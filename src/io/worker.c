@@ -20,10 +20,27 @@ static void worker_log_ready(struct ev_loop *loop, ev_io *io, int revents)
 /* Lines that standard error did not take wait for it, at no cost while there are none. */
 static void worker_tend_log(struct worker *w)
 {
-    if (w->log.len == 0 || ev_is_active(&w->log_ready))
+    double due;
+
+    if (!log_is_busy(&w->log))
         return;
-    if (log_flush(&w->log))
+    if (w->log.target == LOG_TO_STDERR && w->log.len > 0 && !ev_is_active(&w->log_ready) &&
+        log_flush(&w->log))
         ev_io_start(w->loop, &w->log_ready);
+    due = ev_is_active(&w->log_again) ? -1 : log_due(&w->log);
+    if (due >= 0) {
+        ev_timer_set(&w->log_again, due, 0);
+        ev_timer_start(w->loop, &w->log_again);
+    }
+}
+
+static void worker_log_due(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct worker *w = timer->data;
+    (void)loop;
+    (void)revents;
+
+    (void)log_flush(&w->log); /* the end of the turn sees to what is left */
 }
 
 double worker_clock(void)
@@ -100,6 +117,8 @@ int worker_init(struct worker *w)
     ev_unref(w->loop);
     ev_io_init(&w->log_ready, worker_log_ready, w->log.fd, EV_WRITE);
     w->log_ready.data = w;
+    ev_init(&w->log_again, worker_log_due);
+    w->log_again.data = w;
     return 0;
 
 no_memory:
@@ -117,6 +136,7 @@ void worker_release(struct worker *w)
 {
     worker_end_turn(w->loop, &w->prepare, 0);
     ev_io_stop(w->loop, &w->log_ready);
+    ev_timer_stop(w->loop, &w->log_again);
     paused_release(w);
     ev_ref(w->loop);
     ev_check_stop(w->loop, &w->check);

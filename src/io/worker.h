@@ -60,6 +60,7 @@ struct worker {
     ev_check check;     /* the start of each turn: refreshes now */
     ev_prepare prepare; /* the end of each turn: releases, flushes the log */
     ev_io log_ready;    /* active while the log's descriptor is full */
+    ev_timer log_again; /* active while the log has something to do later */
     struct io *paused;  /* ios that do not read now, see io.c */
     ev_timer paused_sweep;
     int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */

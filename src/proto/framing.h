@@ -39,7 +39,6 @@ struct framing_cut {
 struct framing {
     const char *name;
     bool assembles; /* client messages are handed on whole, max-message holds both ways */
-    bool carries;   /* text: an unfinished character at a chunk's end waits for the next chunk */
     bool plays;     /* the backend's bytes are text as a terminal shows it: recorded as asciicast */
     uint8_t opcode_out; /* WS_TEXT or WS_BINARY to the client, unless `frames` says otherwise */
 

@@ -5,7 +5,6 @@
 
 const struct framing framing_text = {
     .name = "text",
-    .carries = true,
     .plays = true,
     .opcode_out = WS_TEXT,
 };

@@ -130,12 +130,12 @@ static void kinds(void **state)
     static const struct {
         const struct framing *kind;
         const char *name;
-        bool assembles, carries, cuts;
+        bool assembles, cuts;
         uint8_t opcode_out;
     } rows[] = {
-        {&framing_lines, "lines", true, false, true, WS_TEXT},
-        {&framing_stream, "stream", false, false, false, WS_BINARY},
-        {&framing_text, "text", false, true, false, WS_TEXT},
+        {&framing_lines, "lines", true, true, WS_TEXT},
+        {&framing_stream, "stream", false, false, WS_BINARY},
+        {&framing_text, "text", false, false, WS_TEXT},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -143,7 +143,6 @@ static void kinds(void **state)
 
         assert_string_equal(k->name, rows[i].name);
         assert_int_equal(k->assembles, rows[i].assembles);
-        assert_int_equal(k->carries, rows[i].carries);
         assert_int_equal(k->cut != NULL, rows[i].cuts);
         assert_int_equal(k->opcode_out, rows[i].opcode_out);
         assert_true(k->assembles || (!k->prefix && !k->suffix));

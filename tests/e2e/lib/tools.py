@@ -20,6 +20,7 @@ from .proc import wait_until
 from .setting import SANITIZED, SOON
 from .wire import BINARY, CLOSE, close_payload, frame
 
+QUARANTINE = 256 << 10  # KiB that the address sanitizer holds back
 PYTHON = "/usr/bin/python3"
 JSON = ("--log-format", "json")
 
@@ -121,7 +122,7 @@ def lasts(act):
 
 class Peak:
     """with Peak(daemon) as peak: ... then peak.grown() is the most KiB used in between beyond those at the start.
-    A sanitizer keeps freed memory back, so there the figure says little: bounds are taken times 8."""
+    A sanitizer keeps freed memory back, so there the figure says little and only the grossest growth is seen."""
 
     def __init__(self, daemon):
         self._daemon, self._stop = daemon, threading.Event()
@@ -143,7 +144,7 @@ class Peak:
 
     def check(self, kib):
         grown = self.most - self.before
-        bound = kib * 8 + 16384 if SANITIZED else kib
+        bound = kib * 8 + QUARANTINE if SANITIZED else kib
         assert grown <= bound, f"memory grew by {grown} KiB, allowed are {bound}"
 
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proto/proxyhdr, and forms of text beside it. Input: the bytes of a peer. Oracles:
+ * - read in growing pieces, the header is MORE until it is what the whole is, at the same length;
+ * - once BAD it stays so, once DONE what follows changes nothing;
+ * - what it says lies inside it, addresses are never mapped, and at most PROXYHDR_MAX bytes are it;
+ * - addresses it tells, written by either version, are read as the same.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/proxyhdr.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+/* Of a copy of exactly this size, for ASan. Slices become offsets into data. */
+static enum proxyhdr_result parse(const uint8_t *data, size_t n, struct proxyhdr *h)
+{
+    uint8_t *copy = malloc(n > 0 ? n : 1);
+    enum proxyhdr_result result;
+
+    must(copy != NULL);
+    if (n > 0)
+        memcpy(copy, data, n);
+    result = proxyhdr_parse(copy, n, h);
+    if (result == PROXYHDR_DONE) {
+        const char *begin = (const char *)copy, *end = begin + h->length;
+
+        must(h->length > 0 && h->length <= n && h->length <= PROXYHDR_MAX);
+        must(h->authority.len == 0 ||
+             (h->authority.p > begin && h->authority.p + h->authority.len <= end));
+        must(h->unique_id.len == 0 ||
+             (h->unique_id.p > begin && h->unique_id.p + h->unique_id.len <= end));
+        must(h->unique_id.len <= PROXYHDR_UNIQUE_MAX);
+    }
+    if (h->authority.p != NULL)
+        h->authority.p = (const char *)data + (h->authority.p - (char *)copy);
+    if (h->unique_id.p != NULL)
+        h->unique_id.p = (const char *)data + (h->unique_id.p - (char *)copy);
+    free(copy);
+    return result;
+}
+
+static bool addr_same(const union addr *a, const union addr *b)
+{
+    char s[ADDR_TEXT_MAX], t[ADDR_TEXT_MAX];
+
+    return a->sa.sa_family == b->sa.sa_family && strcmp(addr_format(a, s), addr_format(b, t)) == 0;
+}
+
+static bool same(const struct proxyhdr *a, const struct proxyhdr *b)
+{
+    return a->length == b->length && a->is_local == b->is_local && a->tls == b->tls &&
+           addr_same(&a->source, &b->source) && addr_same(&a->destination, &b->destination) &&
+           slice_eq(a->authority, b->authority) && slice_eq(a->unique_id, b->unique_id);
+}
+
+static void check_written(const struct proxyhdr *h, int version)
+{
+    uint8_t out[PROXYHDR_WRITE_MAX];
+    struct proxyhdr again;
+    size_t n = proxyhdr_write(out, version, &h->source, &h->destination);
+
+    must(n > 0 && n <= sizeof out);
+    must(parse(out, n, &again) == PROXYHDR_DONE && again.length == n && !again.is_local);
+    must(addr_same(&again.source, &h->source) && addr_same(&again.destination, &h->destination));
+}
+
+static void check_done(const struct proxyhdr *h)
+{
+    const union addr *both[] = {&h->source, &h->destination};
+
+    must(h->source.sa.sa_family != AF_UNSPEC || h->destination.sa.sa_family == AF_UNSPEC);
+    for (int i = 0; i < 2; i++) {
+        sa_family_t family = both[i]->sa.sa_family;
+
+        must(family == AF_UNSPEC || family == AF_INET || family == AF_INET6);
+        must(family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&both[i]->v6.sin6_addr));
+    }
+    must(!h->is_local || h->source.sa.sa_family == AF_UNSPEC);
+    check_written(h, 1);
+    check_written(h, 2);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct proxyhdr whole, part;
+    enum proxyhdr_result result = parse(data, size, &whole), got = PROXYHDR_MORE;
+    size_t most = size < PROXYHDR_MAX + 8 ? size : PROXYHDR_MAX + 8;
+    /* a long one is cut everywhere at its front, and then at every 61st byte and around its end */
+    size_t end = result == PROXYHDR_DONE ? whole.length : most;
+
+    if (result == PROXYHDR_DONE)
+        check_done(&whole);
+    must(result != PROXYHDR_MORE || size < PROXYHDR_MAX);
+    for (size_t n = 0; n <= most; n += n < 130 || n + 2 >= end || n % 61 == 0 ? 1 : 61 - n % 61) {
+        enum proxyhdr_result before = got;
+
+        got = parse(data, n, &part);
+        must(before == PROXYHDR_MORE || got == before);
+        must(got != PROXYHDR_DONE || (result == PROXYHDR_DONE && same(&part, &whole)));
+        must(got != PROXYHDR_MORE || result != PROXYHDR_DONE || n < whole.length);
+        must(n == 0 || got == PROXYHDR_MORE || got == result);
+    }
+    must(size > most || got == result);
+    return 0;
+}
