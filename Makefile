@@ -175,6 +175,11 @@ lint-docs: build/plain/wsluice
 format:  ## rewrite all C files in the project's style
 	@tests/tools/check-format --write
 
+# The published schema of configuration files; a test compares it with what the program says.
+.PHONY: schema
+schema: build/plain/wsluice  ## rewrite contrib/wsluice.schema.json from the table of options
+	build/plain/wsluice --dump-schema >contrib/wsluice.schema.json
+
 # ---- longer runs
 .PHONY: fuzz soak bench bench-smoke demo
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=build/fuzz/%)
@@ -225,6 +230,10 @@ build/man/%: docs/%.scd
 	scdoc <$< >$@
 install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREFIX)
 	install -D -m 755 build/plain/wsluice '$(DESTDIR)$(PREFIX)/bin/wsluice'
+	@mkdir -p build/completion && for s in bash zsh fish; do build/plain/wsluice --completion $$s >build/completion/$$s; done
+	install -D -m 644 build/completion/bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsluice'
+	install -D -m 644 build/completion/zsh '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wsluice'
+	install -D -m 644 build/completion/fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wsluice.fish'
 	@for m in $(notdir $(MANS)); do [ ! -f build/man/$$m ] || \
 	  install -D -m 644 build/man/$$m '$(DESTDIR)$(PREFIX)'/share/man/man$${m##*.}/$$m; done
 clean:  ## remove build/

@@ -2,6 +2,7 @@
 #include "admin.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/stats.h"
@@ -30,13 +31,26 @@ static const char *parse(const char *text, struct listener_spec *spec)
     return NULL;
 }
 
+/* The predecessor's; NULL: none, or no memory to look for it. */
+static struct passed_socket *find_passed(struct passed *passed, const char *text)
+{
+    struct passed_socket *have = NULL;
+    char *name;
+
+    if (asprintf(&name, ADMIN_PASSED "%s", text) < 0)
+        return NULL;
+    have = passed_find(passed, name);
+    free(name);
+    return have;
+}
+
 static struct listener *open_one(struct worker *w, const struct config *c, struct passed *passed,
                                  listener_accepted accepted, void *owner,
                                  char error[LISTENER_ERROR_MAX])
 {
     struct listener_spec spec = {0};
-    struct passed_socket *have = passed != NULL ? passed_find(passed, c->admin) : NULL;
     const char *wrong = parse(c->admin, &spec);
+    struct passed_socket *have = passed != NULL ? find_passed(passed, c->admin) : NULL;
 
     if (wrong != NULL) {
         snprintf(error, LISTENER_ERROR_MAX, "admin %.60s: %s", c->admin, wrong);

@@ -7,6 +7,10 @@
 #include "io/accept.h"
 #include "passed.h"
 
+/* In front of the address, among the sockets passed to a successor: a public listener may have the
+ * same text ("127.0.0.1:0"), and must never become this one. */
+#define ADMIN_PASSED "admin "
+
 /*
  * Makes *list (at most one listener) what c->admin wants: opens it, keeps it where its text is the
  * same, closes one that is not wanted any more. A socket of a predecessor is taken over (passed may

@@ -26,7 +26,7 @@ static bool takes_value(const struct option_row *row)
 
 static bool repeats(const struct option_row *row)
 {
-    return row->type == OPTION_REPEAT || row->type == OPTION_LIST;
+    return row->type == OPTION_REPEAT || row->type == OPTION_LIST || row->type == OPTION_PAIRS;
 }
 
 static void print_choices(const struct option_row *row, FILE *out)
@@ -35,21 +35,24 @@ static void print_choices(const struct option_row *row, FILE *out)
         fprintf(out, "%s%s", i > 0 ? " " : "", row->choices[i]);
 }
 
-/* Text inside '...' of a shell; quote is how that shell writes a quote there. drop: bytes that mean
- * something to it. */
-static void print_quoted(const char *text, const char *quote, const char *drop, FILE *out)
+/* Text inside '...' of a shell. quote: how that shell writes a quote there; special: bytes that it
+ * wants a backslash before. */
+static void print_quoted(const char *text, const char *quote, const char *special, FILE *out)
 {
     for (; *text != '\0'; text++) {
-        if (*text == '\'')
+        if (*text == '\'') {
             fputs(quote, out);
-        else
-            fputc(strchr(drop, *text) != NULL ? ' ' : *text, out);
+            continue;
+        }
+        if (strchr(special, *text) != NULL)
+            fputc('\\', out);
+        fputc(*text, out);
     }
 }
 
 /* ---- bash ---- */
 
-/* "-l|--listen|--to": all options that take a value, as a pattern of `case`. */
+/* "-l|--listen" */
 static void bash_pattern(const struct option_row *row, FILE *out)
 {
     if (row->letter != 0)
@@ -84,6 +87,7 @@ static void bash_values(FILE *out)
     }
 }
 
+/* All options that take a value. */
 static void bash_patterns(FILE *out)
 {
     const char *between = "";
@@ -221,7 +225,7 @@ static void print_fish(FILE *out)
         } else if (offer_of(row) == OFFER_FOLDERS) {
             fputs(" -x -a '(__fish_complete_directories)'", out);
         } else {
-            fputs(takes_value(row) ? " -x" : " -f", out);
+            fputs(takes_value(row) ? " -x" : "", out);
         }
         fputs(" -d '", out);
         print_quoted(row->help, "\\'", "\\", out);

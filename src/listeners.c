@@ -44,9 +44,10 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
     opened = listener_open(f->set->worker, &spec, f->set->accepted, f->set->owner, f->error);
     if (opened == NULL)
         return -1;
+    opened->spec = l;
     if (is_systemd(l->text))
         opened->unix_ino = 0; /* its file belongs to the socket unit: never ours to remove */
-    while (*at != NULL) /* in the order of the configuration, for the log */
+    while (*at != NULL)       /* in the order of the configuration, for the log */
         at = &(*at)->next;
     *at = opened;
     return 0;
@@ -114,11 +115,14 @@ static void adopt_fresh(struct listeners *set, struct listener *fresh)
     struct listener *next;
 
     for (; fresh != NULL; fresh = next) {
+        const struct listen_spec *spec = fresh->spec;
+
         next = fresh->next;
         fresh->next = set->first;
         set->first = fresh;
         listener_start(fresh);
-        log_printf(&set->worker->log, LOG_INFO, "listening on %s", fresh->url);
+        log_printf(&set->worker->log, LOG_INFO, "listening on %s%s%s", fresh->url,
+                   spec->name != NULL ? " as " : "", spec->name != NULL ? spec->name : "");
     }
 }
 

@@ -5,6 +5,7 @@
 #include "completion.h"
 #include "conf/cli.h"
 #include "conf/dump.h"
+#include "conf/reload.h"
 #include "ctl.h"
 #include "prepare.h"
 #include "server.h"
@@ -16,6 +17,7 @@ static const struct conf_kinds kinds = {backends, framings};
 struct arguments {
     int argc;
     char **argv;
+    struct config started_with; /* what a reload cannot change; see conf/reload.h */
 };
 
 /* Reads everything again; what stands on the command line cannot have changed. */
@@ -31,8 +33,10 @@ static struct config *load_again(void *arg, void (*tell)(void *tell_arg, const c
         tell(tell_arg, "out of memory");
         return NULL;
     }
-    if (cli_parse(a->argc, a->argv, c, &cli, &kinds, &faults) == CLI_OK && cli.file != NULL)
+    if (cli_parse(a->argc, a->argv, c, &cli, &kinds, &faults) == CLI_OK && cli.file != NULL) {
+        reload_compare(&a->started_with, c, tell, tell_arg);
         return c;
+    }
     if (cli.file == NULL)
         tell(tell_arg, "there is no configuration file to read again");
     for (size_t i = 0; i < faults.count && i < FAULTS_MAX; i++)
@@ -80,10 +84,25 @@ static bool print_only(const struct config *c, const struct command_line *cli)
     return true;
 }
 
+/* Takes the reference of c. */
+static int run(int argc, char **argv, struct config *c)
+{
+    struct arguments arguments = {.argc = argc, .argv = argv};
+    const struct server_loader loader = {.load = load_again, .arg = &arguments, .argv = argv};
+    int status = 1;
+
+    if (reload_keep(&arguments.started_with, c)) {
+        status = server_run(c, &loader);
+    } else {
+        fprintf(stderr, "wsluice: out of memory\n");
+        config_release(c);
+    }
+    arena_release(&arguments.started_with.arena);
+    return status;
+}
+
 static int serve(int argc, char **argv)
 {
-    struct arguments arguments = {argc, argv};
-    const struct server_loader loader = {.load = load_again, .arg = &arguments, .argv = argv};
     struct faults faults = {0};
     struct command_line cli = {0};
     struct config *c = config_new();
@@ -94,12 +113,14 @@ static int serve(int argc, char **argv)
         result = cli_parse(argc, argv, c, &cli, &kinds, &faults);
     else
         faults_add(&faults, NULL, "out of memory");
-    if (result != CLI_USAGE && cli.check)
+    if (result == CLI_OK && print_only(c, &cli))
+        status = fflush(stdout) != 0;
+    else if (result != CLI_USAGE && cli.check)
         status = check(c, &cli, &faults);
-    else if (result == CLI_OK && !print_only(c, &cli))
-        return server_run(c, &loader);
+    else if (result == CLI_OK)
+        return run(argc, argv, c);
     else
-        status = result != CLI_OK ? (int)result : fflush(stdout) != 0;
+        status = (int)result;
     if (result == CLI_USAGE || (result == CLI_BAD_FILE && !cli.check))
         faults_print(&faults, stderr, result == CLI_USAGE ? "wsluice: " : "");
     faults_release(&faults);

@@ -185,6 +185,7 @@ static bool swap(struct server *s, struct config *c)
         return false;
     }
     s->worker.config = c;
+    s->worker.dns_servers = c->dns_servers;
     s->worker.log.level = (enum log_level)c->log_level;
     s->worker.log.format = (enum log_format)c->log_format;
     config_release(old);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "admin.h"
+
 static char *own_program(const char *argv0)
 {
     char path[4096];
@@ -78,7 +80,7 @@ static char *describe_sockets(const struct listeners *set)
     for (const struct listener *l = set->first; l != NULL; l = l->next)
         fprintf(f, "%d=%s\n", l->fd, l->text);
     if (set->admin != NULL)
-        fprintf(f, "%d=%s\n", set->admin->fd, set->admin->text);
+        fprintf(f, "%d=" ADMIN_PASSED "%s\n", set->admin->fd, set->admin->text);
     return fclose(f) == 0 ? text : NULL;
 }
 

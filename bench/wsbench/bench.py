@@ -21,7 +21,7 @@ class Plan:
 
 
 QUICK = Plan(False, 0.4, 0.1, 3)
-FULL = Plan(True, 1.5, 0.3, 5)
+FULL = Plan(True, 1.0, 0.2, 5)
 
 
 @dataclass

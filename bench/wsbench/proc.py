@@ -143,6 +143,21 @@ def _stat(pid):
     return name, int(f[1]), (int(f[11]) + int(f[12])) / TICK, (int(f[13]) + int(f[14])) / TICK
 
 
+def _own(pid, stat):
+    """
+    Own CPU seconds to the nanosecond, where the kernel has them (schedstat of every thread; stat counts
+    ticks of 10 ms, which fifty programs that do little each would all be below). stat: what _stat said.
+    """
+    try:
+        total = 0
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                total += int(f.read().split()[0])
+        return total / 1e9
+    except OSError:
+        return stat[2]
+
+
 def tree(pid):
     """{pid: stat} of a process and all its living descendants."""
     stats = {}
@@ -172,8 +187,8 @@ def cpu(pid):
     if pid not in found:
         return 0.0, 0.0
     name = found[pid][0]
-    own = sum(s[2] for s in found.values() if s[0] == name)
-    children = sum(s[2] for s in found.values() if s[0] != name) + sum(s[3] for s in found.values())
+    own = sum(_own(p, s) for p, s in found.items() if s[0] == name)
+    children = sum(_own(p, s) for p, s in found.items() if s[0] != name) + sum(s[3] for s in found.values())
     return own, children
 
 

@@ -35,8 +35,9 @@ def spawn(plan):
         hello = tool("prog_hello")
         g.start("wsluice", S.wsluice, command=[hello], text=True, label="wsluice lines")
         g.start("websocketd", S.websocketd, hello)
+        g.start("floor", S.floor_pipe, hello, label="floor: libev pipe bridge, plain TCP")
         args = ["--mode", "storm", "--conns", str(JOBS), "--expect", "hello"]
-        bare, found = [], {"wsluice": [], "websocketd": []}
+        bare, found = [], {"wsluice": [], "websocketd": [], "floor": []}
         for n in range(plan.rounds):
             progress(f"{g.table.title}: round {n + 1}: floor")
             bare.append(_spawn_floor(plan.seconds, JOBS))
@@ -71,10 +72,10 @@ def _spawn_rows(g, bare, found):
 
 
 def _held(path):
-    """Microseconds of each vfork, clone or clone3 in strace's output, sorted."""
+    """Microseconds of each vfork, clone or clone3 in strace's output."""
     with open(path) as f:
         found = re.findall(r"^(?:\d+ +)?(?:vfork|clone3?)\(.*<([\d.]+)>$", f.read(), re.M)
-    return sorted(float(seconds) * 1e6 for seconds in found)
+    return [float(seconds) * 1e6 for seconds in found]
 
 
 STRACE = ["-qq", "-T", "-e", "trace=vfork,clone,clone3", "-o"]
@@ -85,24 +86,33 @@ def _spawn_held(plan, g):
     if not S.have("strace"):
         g.note("the time a spawn holds the loop: left out (package strace)")
         return
-    target = g.servers["wsluice"]
-    ours, bare = (os.path.join(proc.scratch(), f"{name}.strace") for name in ("ours", "bare"))
-    tracer = proc.start([S.find("strace"), *STRACE, ours, "-p", str(target.pid)], "strace")
-    try:
-        proc.wait_for(lambda: _traced(target.pid), 5, tracer, "strace")
-        g.rounds("held", ["wsluice"], ["--mode", "storm", "--conns", "1", "--expect", "hello"], rounds=1, storm=True)
-    except proc.StartError as e:
-        g.note(f"the time a spawn holds the loop: left out: {e}")
-        return
-    finally:
-        proc.stop(tracer)
-    _spawn_floor(plan.seconds, 1, [S.find("strace"), *STRACE, bare])
-    held, floor = _held(ours), _held(bare)
-    if held and floor:
-        g.goal("the loop held by a spawn, p50 under strace, which adds to it", held[len(held) // 2], high=150,
+    strace = S.find("strace")
+    ours, bare = [], []
+    for n in range(plan.rounds):
+        out = [os.path.join(proc.scratch(), f"{name}{n}.strace") for name in ("ours", "bare")]
+        tracer = proc.start([strace, *STRACE, out[0], "-p", str(g.servers["wsluice"].pid)], "strace")
+        try:
+            proc.wait_for(lambda: _traced(g.servers["wsluice"].pid), 5, tracer, "strace")
+            g.rounds("held", ["wsluice"], ["--mode", "storm", "--conns", "1", "--expect", "hello"], rounds=1,
+                     storm=True)
+        except proc.StartError as e:
+            g.note(f"the time a spawn holds the loop: left out: {e}")
+            return
+        finally:
+            proc.stop(tracer)
+        _spawn_floor(plan.seconds, 1, [strace, *STRACE, out[1]])
+        ours += _held(out[0])
+        bare += _held(out[1])
+    if ours and bare:
+        g.goal("the loop held by a spawn, median under strace, which adds to it", statistics.median(ours), high=150,
                unit=" us", digits=0)
-        g.note(f"held: p99 {held[int(len(held) * 0.99)]:.0f} us over {len(held)} spawns; the bare loop under strace: "
-               f"p50 {floor[len(floor) // 2]:.0f}, p99 {floor[int(len(floor) * 0.99)]:.0f} us")
+        g.note(f"held by a spawn under strace: p10, p50, p99 {_spread(ours)} us over {len(ours)}; the bare loop "
+               f"likewise {_spread(bare)} us over {len(bare)}")
+
+
+def _spread(values):
+    values = sorted(values)
+    return ", ".join(f"{values[int(len(values) * p)]:.0f}" for p in (0.1, 0.5, 0.99))
 
 
 def _traced(pid):

@@ -52,6 +52,9 @@ void option_clear(const struct option_row *row, void *base);
 const char *option_format_number(const struct option_row *row, const void *base,
                                  char out[OPTION_TEXT_MAX]);
 
+/* Copies the field with what it points to; false without memory. Not for OPTION_ARGV. */
+bool option_copy(const struct option_row *row, void *to, const void *from, struct arena *arena);
+
 /* The field is the same in both. */
 bool option_equal(const struct option_row *row, const void *a, const void *b);
 

@@ -224,6 +224,39 @@ void option_clear(const struct option_row *row, void *base)
     memset((char *)base + row->offset, 0, sizes[row->type]);
 }
 
+static bool copy_list(struct text_list *to, const struct text_list *from, struct arena *arena)
+{
+    *to = (struct text_list){0};
+    for (size_t i = 0; i < from->count; i++) {
+        const char *copy = arena_dup(arena, slice_from(from->items[i]));
+
+        if (copy == NULL || !text_list_add(to, copy, arena))
+            return false;
+    }
+    return true;
+}
+
+bool option_copy(const struct option_row *row, void *to, const void *from, struct arena *arena)
+{
+    void *out = (char *)to + row->offset;
+    const void *in = (const char *)from + row->offset;
+    const char *text;
+
+    switch (row->type) {
+    case OPTION_TEXT:
+        text = *(const char *const *)in;
+        *(const char **)out = text != NULL ? arena_dup(arena, slice_from(text)) : NULL;
+        return text == NULL || *(const char **)out != NULL;
+    case OPTION_LIST:
+    case OPTION_REPEAT:
+    case OPTION_PAIRS:
+        return copy_list(out, in, arena);
+    default:
+        memcpy(out, in, sizes[row->type]);
+        return true;
+    }
+}
+
 static bool texts_equal(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);

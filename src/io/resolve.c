@@ -30,6 +30,7 @@ struct resolver {
     ares_channel channel;
     bool has_channel;
     struct timespec config_changed; /* of SYSTEM_CONFIG when the channel was made */
+    char *servers;                  /* worker->dns_servers when the channel was made; owned */
     struct watch *watches;          /* a handful: one for each server asked */
     ev_timer timer;                 /* what c-ares waits for next */
     size_t asking;                  /* questions c-ares has not answered, cancelled ones too */
@@ -264,17 +265,34 @@ static int open_channel(struct resolver *rs)
     options.timeout = ANSWER_MILLISECONDS;
     options.tries = TRIES;
     rs->config_changed = config_stamp();
+    free(rs->servers);
+    rs->servers = rs->worker->dns_servers ? strdup(rs->worker->dns_servers) : NULL;
+    if (rs->worker->dns_servers && !rs->servers)
+        return ARES_ENOMEM;
     status = ares_init_options(&rs->channel, &options,
                                ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
     if (status != ARES_SUCCESS)
         return status;
     rs->has_channel = true;
-    if (rs->worker->dns_servers) {
-        status = ares_set_servers_ports_csv(rs->channel, rs->worker->dns_servers);
+    if (rs->servers) {
+        status = ares_set_servers_ports_csv(rs->channel, rs->servers);
         if (status != ARES_SUCCESS)
             close_channel(rs);
     }
     return status;
+}
+
+/* The system or we are configured otherwise than when the channel was made. */
+static bool is_outdated(const struct resolver *rs)
+{
+    const char *servers = rs->worker->dns_servers;
+    struct timespec now = config_stamp();
+
+    if (now.tv_sec != rs->config_changed.tv_sec || now.tv_nsec != rs->config_changed.tv_nsec)
+        return true;
+    if (!servers || !rs->servers)
+        return servers || rs->servers;
+    return strcmp(servers, rs->servers) != 0;
 }
 
 /*
@@ -283,13 +301,8 @@ static int open_channel(struct resolver *rs)
  */
 static int want_channel(struct resolver *rs)
 {
-    struct timespec now;
-
-    if (rs->has_channel && rs->asking == 0) {
-        now = config_stamp();
-        if (now.tv_sec != rs->config_changed.tv_sec || now.tv_nsec != rs->config_changed.tv_nsec)
-            close_channel(rs);
-    }
+    if (rs->has_channel && rs->asking == 0 && is_outdated(rs))
+        close_channel(rs);
     return rs->has_channel ? ARES_SUCCESS : open_channel(rs);
 }
 
@@ -375,6 +388,7 @@ void resolve_release(struct worker *w)
     close_channel(rs);
     ev_timer_stop(w->loop, &rs->timer);
     ares_library_cleanup();
+    free(rs->servers);
     free(rs);
     w->resolver = NULL;
 }

@@ -2,7 +2,9 @@
 """The admin door: health, metrics judged by a real parser, live sessions and orders; and who may not use it."""
 
 import contextlib
+import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,7 +17,7 @@ from lib import peers
 from lib.admin import OPENMETRICS, Admin, labels
 from lib.daemon import command_line
 from lib.proc import process, wait_until
-from lib.setting import SANITIZED, SCALE, SOON
+from lib.setting import REPO, SANITIZED, SCALE, SOON
 from lib.tools import JSON, ended, records
 from lib.wire import BINARY, CLOSE, PING, TEXT, Raw, close_payload, frame
 
@@ -354,6 +356,31 @@ def test_which_format_is_chosen(admin):
         _, headers, body = door.ask("GET", "/metrics", {"Accept": accept} if accept else {})
         assert headers["Content-Type"] == kind, accept
         assert body.endswith(b"# EOF\n") == (kind == om)
+
+
+def names(door):
+    """Of all metrics, a histogram's without what is behind its name in samples."""
+    samples = {k[0] for k in door.metrics()}
+    histograms = {n.removesuffix("_bucket") for n in samples if n.endswith("_bucket")}
+    return samples - {h + end for h in histograms for end in ("_bucket", "_count", "_sum")} | histograms
+
+
+def test_the_manual_tells_every_metric(admin):
+    told = re.findall(r"^\| `(\w+)` \| (?:counter|gauge|histogram)", (REPO / "docs" / "operating.md").read_text(), re.M)
+    there = names(admin("--to", "echo:"))
+    assert len(told) == len(set(told)) and set(told) == there
+
+
+def test_the_dashboard_asks_for_what_is_there(admin):
+    dashboard = json.loads((REPO / "contrib" / "grafana" / "wsluice.json").read_text())
+    asked = " ".join(t["expr"] for p in dashboard["panels"] for t in p.get("targets", ()))
+    used = {re.sub("_bucket$", "", n) for n in re.findall(r"\b(?:wsluice|process)_\w+", asked)}
+    there = names(admin("--to", "echo:"))
+    assert used <= there, used - there
+    assert there - used <= {"wsluice_build_info", "wsluice_pings_total", "process_virtual_memory_bytes",
+                            "process_start_time_seconds", "wsluice_config_last_reload_success_timestamp_seconds"}
+    ids = [p["id"] for p in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
 
 
 # Sessions.

@@ -225,6 +225,20 @@ def test_include_of_a_folder(wsluice, tmp_path):
     daemon.open("/b").finish()
 
 
+def test_a_listener_has_a_name(wsluice, tmp_path):
+    path = write(tmp_path / "c.yaml", "listen: [{address: '127.0.0.1:0', name: inside}]\nroutes: [{to: 'echo:'}]\n")
+    daemon = wsluice("-c", path)
+    # the harness listens on one more address, and the command line is stronger
+    assert daemon.find_log(r"listening on ws://127\.0\.0\.1:\d+/$")
+    launched = subprocess.Popen([BINARY, "-c", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert re.search(r"listening on ws://127\.0\.0\.1:\d+/ as inside$", launched.stderr.readline())
+    finally:
+        launched.terminate()
+        launched.communicate(timeout=10)
+    assert launched.returncode == 0
+
+
 # Back to text.
 
 def test_dump_reads_back_to_the_same(good, tmp_path):
@@ -271,9 +285,9 @@ def test_schema_accepts_what_we_accept(validator, good):
     validator.validate(yaml.safe_load(GOOD))
     validator.validate(yaml.safe_load(command_line("--dump-config", "-c", good).stdout))
     for path in [*TOP.glob("contrib/**/*.yaml"), *TOP.glob("docs/**/*.yaml")]:
-        content = yaml.safe_load(path.read_text())
-        if isinstance(content, dict) and "routes" in content:
-            validator.validate(content)
+        for content in yaml.safe_load_all(path.read_text()):  # manifests have several documents
+            if isinstance(content, dict) and "routes" in content:
+                validator.validate(content)
 
 
 @pytest.mark.parametrize("text", [

@@ -125,6 +125,18 @@ def test_reload_without_a_file(door):
     assert "no configuration file" in ctl(door, "reload", status=1)
 
 
+def test_a_successor_does_not_mix_its_doors_up(wsluice, successors):
+    """Both addresses are written alike; what was public must not become the admin door, nor the other way round."""
+    door = Admin(wsluice("-l", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--to", "echo:"))
+    successor = successors(door.daemon)
+    assert door.json("/stats")["process"]["pid"] == successor.pid
+    assert door.daemon.wait() == 0
+    door.daemon.open().finish()
+    with door.daemon.connect() as client:
+        assert client.upgrade("/stats", drop=("Upgrade",)).status == 426
+    assert successor.stop() == 0
+
+
 @pytest.fixture
 def configured(wsluice, tmp_path):
     """(door, write): a server with a file, and what rewrites it."""

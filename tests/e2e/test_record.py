@@ -331,6 +331,13 @@ def test_unwritable_directory_is_told_at_the_start(tmp_path):
     assert done.returncode == 1 and "Permission denied" in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_directory_must_suit_the_account(tmp_path):
+    """Root could write there, but it is not root who will."""
+    done = command_line("-l", "127.0.0.1:0", "--user", "nobody", "--record", tmp_path, "--to", "echo:")
+    assert done.returncode == 1 and "Permission denied" in done.stderr
+
+
 def test_descriptors_come_back(wsluice, tmp_path):
     """finish() of the daemon compares its sockets and pipes; here its files."""
     daemon = wsluice(*JSON, "--record", tmp_path, "--to", "echo:")

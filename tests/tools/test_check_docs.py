@@ -22,8 +22,20 @@ Examples:
   wsluice --to echo:
 """
 
+HELP_CONFIG = """At the top level:
+  ping                         heartbeat. Type: a time (100ms, 25s), 0 to 86400 s. Default:
+                               25s.
+  user                         whom to become. Type: a text. A reload does not change it.
+
+In an item of listen:
+  ping                         another one. Type: a text.
+"""
+
 PROGRAM = f"""#!/bin/sh
 case "$*" in
+--help-config) cat <<'END'
+{HELP_CONFIG}END
+;;
 --help) cat <<'END'
 {HELP}END
 ;;
@@ -69,6 +81,27 @@ wsluice -l 80 \\\\
 ```
 """
 
+KEYS = """wsluice.yaml(5)
+
+# NAME
+
+wsluice.yaml - for a test
+
+# TOP LEVEL
+
+*ping*
+	Heartbeat. Default:
+	*25s*.
+
+*user*
+	Whom to become.
+
+# LISTEN
+
+*ping*
+	Another one.
+"""
+
 PROTOCOL = """wsluice-protocol(7)
 
 # NAME
@@ -96,6 +129,7 @@ wsluice -l 8080 --console -- bc --nosuchoption
 
 TREE = {
     "build/plain/wsluice": PROGRAM, "docs/wsluice.8.scd": PAGE, "docs/wsluice-protocol.7.scd": PROTOCOL,
+    "docs/wsluice.yaml.5.scd": KEYS,
     "README.md": README, "docs/more.md": "`wsluice --to=echo:` and `websocketd --port=80`\n", "src/core/a.c": "",
     "Makefile": "all check: x\n", "tests/e2e/test_x.py": "def test_that_is_there():\n    pass\n",
 }
@@ -135,6 +169,11 @@ def test_docs_good(tree):
     ("build/plain/wsluice", "--to ADDR", "--new X\n  -t, --to ADDR", "--new is not documented"),
     ("docs/wsluice-protocol.7.scd", "|[ *stream*", "|[ *strom*", "the table of framings lacks stream"),
     ("docs/wsluice-protocol.7.scd", "*tcp://*", "tcp", "the kind of address tcp:// is not named"),
+    ("docs/wsluice.yaml.5.scd", "*user*\n\tWhom to become.\n", "", "user is not documented in TOP LEVEL"),
+    ("docs/wsluice.yaml.5.scd", "*user*", "*usr*", "usr in TOP LEVEL is no key"),
+    ("docs/wsluice.yaml.5.scd", "# LISTEN", "# ROUTES", "ping is not documented in LISTEN"),
+    ("docs/wsluice.yaml.5.scd", "*25s*", "*20s*", "ping in TOP LEVEL: its default is 25s, not 20s"),
+    ("docs/wsluice.yaml.5.scd", "\tWhom to become.\n", "", "user has no text"),
     ("README.md", "--console", "--konsole", "wsluice has no option --konsole"),
     ("README.md", "--reuse-port", "--reuse-prt", "wsluice has no option --reuse-prt"),
     ("README.md", "-l 8080", "-x 8080", "wsluice has no option -x"),

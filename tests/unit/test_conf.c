@@ -16,6 +16,7 @@
 #include "backend/backends.h"
 #include "conf/cli.h"
 #include "conf/dump.h"
+#include "conf/reload.h"
 #include "conf/yaml.h"
 #include "core/request.h"
 #include "core/template.h"
@@ -837,6 +838,33 @@ static void test_dump_reads_back(void **state)
     check_round_trip(b);
 }
 
+/* ---- what a reload cannot change ---- */
+
+static void tell_reload(void *arg, const char *line)
+{
+    strcat(arg, line);
+    strcat(arg, "\n");
+}
+
+static void test_reload(void **state)
+{
+    struct box *b = *state;
+    struct config kept = {0};
+    char told[512] = "";
+
+    load_good(b, "user: nobody\nreuse-port: on\nping: 1\nroutes: [{static: /}]\n");
+    assert_true(reload_keep(&kept, b->config));
+    reload_compare(&kept, b->config, tell_reload, told);
+    load_good(b, "user: nobody\nreuse-port: on\nping: 2\nroutes: [{static: /b}]\n");
+    reload_compare(&kept, b->config, tell_reload, told);
+    assert_string_equal(told, "");
+    load_good(b, "no-new-privs: off\nroutes: [{static: /b}]\n");
+    reload_compare(&kept, b->config, tell_reload, told);
+    assert_string_equal(told, "user: the change needs a restart; it stays as it was\n"
+                              "no-new-privs: the change needs a restart; it stays as it was\n");
+    arena_release(&kept.arena);
+}
+
 static void test_thousand_configs(void **state)
 {
     struct box *b = *state;
@@ -871,6 +899,7 @@ int main(void)
         TEST(test_capture_is_bounded),
         TEST(test_no_route),
         TEST(test_dump_reads_back),
+        TEST(test_reload),
         TEST(test_thousand_configs),
     };
 

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""The same against real proxies, HAProxy and nginx, in front of us and behind."""
+
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from lib import peers, proc
+from lib.judge import accepted
+from lib.setting import SOON
+from lib.tls import Certificate, client as tls_client
+from lib.tools import JSON, ended, sh
+
+SERVERS = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+WHO = sh("echo $REMOTE_ADDR ${REMOTE_PORT:-none} $SERVER_NAME ${HTTPS:-off}")
+PROXIED = ("--accept-proxy", "--trusted-proxies", "127.0.0.1")
+SOURCE = "127.0.0.3"  # the client's; proxies connect from 127.0.0.1
+STREAM_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+HAPROXY = """
+global
+    maxconn 50
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+listen here
+    bind 127.0.0.1:{port} %s
+    server there 127.0.0.1:%d %s
+"""
+
+NGINX = """
+%s
+daemon off;
+master_process off;
+error_log stderr;
+pid {folder}/nginx.pid;
+events {{ worker_connections 50; }}
+"""
+
+HTTP = NGINX % "" + """
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://%s:;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_set_header Forwarded "";
+            %s
+        }}
+    }}
+}}
+"""
+
+STREAM = NGINX % f"load_module {STREAM_MODULE};" + """
+stream {{
+    server {{
+        listen 127.0.0.1:{port} %s;
+        set_real_ip_from 127.0.0.1;
+        proxy_pass 127.0.0.1:%d;
+        proxy_protocol on;
+    }}
+}}
+"""
+
+
+def listens(name):
+    """A child of ours of that name listens on the port: no connection is made to find out."""
+    def answers(port):
+        wanted = {f"socket:[{inode}]" for inode in proc.listening_inodes().get(port, ())}
+        return any(wanted & set(proc.fds(p.pid).values()) for p in proc.children(os.getpid(), recursive=False)
+                   if p.name == name and p.state != "Z")
+    return answers
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    """proxy("haproxy" or "nginx", CONFIGURATION with {port} and {folder}) starts one; its address has .port."""
+    running = []
+
+    def start(name, text):
+        path = shutil.which(name, path=SERVERS)
+        if path is None:
+            pytest.skip(f"{name} is not installed: contrib/install-deps.sh test")
+        folder = tmp_path / f"{name}{len(running)}"
+        folder.mkdir()
+
+        def argv(port):
+            file = folder / "conf"
+            file.write_text(text.format(port=port, folder=folder))
+            return [path, "-db", "-f", file] if name == "haproxy" else [path, "-p", folder, "-c", file]
+
+        running.append(peers.Program(argv, listens(name)))
+        return running[-1]
+
+    yield start
+    for program in running:
+        program.close()
+
+
+def needs_stream():
+    if not STREAM_MODULE.exists():
+        pytest.skip("nginx has no stream module here: libnginx-mod-stream")
+
+
+def told(c):
+    return c.read_message().data.decode().split()
+
+
+# ---- in front
+
+
+@pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options ssl,authority,unique-id"],
+                         ids=["v1", "v2", "v2-tlvs"])
+def test_haproxy_in_front(wsluice, proxy, how):
+    daemon = wsluice(*PROXIED, *JSON, *WHO)
+    front = proxy("haproxy", HAPROXY % ("", daemon.port, how))
+    with daemon.open(address=("127.0.0.1", front.port), connect={"source": SOURCE}) as c:
+        port = c.sock.getsockname()[1]
+        assert told(c) == [SOURCE, str(port), "127.0.0.1", "off"]
+    assert ended(daemon)["client"] == f"{SOURCE}:{port}"
+
+
+def test_haproxy_ends_tls_in_front(wsluice, proxy, tmp_path):
+    """Its TLV tells us of TLS: a page of https:// is of the same origin."""
+    cert = Certificate(tmp_path, "localhost")
+    both = tmp_path / "both.pem"
+    both.write_bytes(pathlib.Path(cert.cert).read_bytes() + pathlib.Path(cert.key).read_bytes())
+    daemon = wsluice(*PROXIED, *WHO)
+    front = proxy("haproxy", HAPROXY % (f"ssl crt {both}", daemon.port, "send-proxy-v2-ssl"))
+    with tls_client(("127.0.0.1", front.port), cert) as c:
+        c.open(origin="https://localhost")
+        assert told(c)[2:] == ["localhost", "on"]
+
+
+def test_haproxy_passes_tls_through(wsluice, proxy, tmp_path):
+    cert = Certificate(tmp_path, "localhost")
+    daemon = wsluice(*PROXIED, "--tls-cert", cert.cert, "--tls-key", cert.key, *WHO)
+    front = proxy("haproxy", HAPROXY % ("", daemon.port, "send-proxy-v2"))
+    with tls_client(("127.0.0.1", front.port), cert) as c:
+        port = c.sock.getsockname()[1]
+        c.open()
+        assert told(c) == ["127.0.0.1", str(port), "localhost", "on"]
+
+
+def test_haproxy_health_checks_are_local(wsluice, proxy, tmp_path):
+    """They begin with a LOCAL header: the proxy itself asks, and gets its answer."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "well.txt").write_text("well")
+    daemon = wsluice(*PROXIED, "--static", tmp_path / "www", "--to", "echo:")
+    options = ("log stdout format raw daemon\n    option log-health-checks\n    option httpchk\n"
+               "    http-check send meth GET uri /well.txt ver HTTP/1.1 hdr Host localhost\n    bind")
+    front = proxy("haproxy", (HAPROXY % ("", daemon.port, "send-proxy-v2 check inter 100ms")).replace("bind", options))
+    proc.wait_until(lambda: any("Health check" in line for line in front.output), "a health check", SOON)
+    assert "succeeded" in "".join(front.output) and "code: 200" in "".join(front.output), front.output
+    assert not daemon.find_log("connection refused")
+
+
+@pytest.mark.parametrize("fields, names", [
+    ("proxy_set_header X-Forwarded-For $remote_addr;", [SOURCE, "none"]),
+    ("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", [SOURCE, "none"]),
+    ('proxy_set_header X-Forwarded-For "$remote_addr:$remote_port";', [SOURCE, None]),
+    ('proxy_set_header Forwarded "for=\\"$remote_addr:$remote_port\\"";', [SOURCE, None]),
+    ("", ["127.0.0.1", ""]),
+], ids=["x", "x-appended", "x-with-port", "forwarded", "silent"])
+def test_nginx_in_front(wsluice, proxy, fields, names):
+    """The client lies about who it is, and nobody believes that."""
+    daemon = wsluice("--trusted-proxies", "127.0.0.1", *WHO)
+    front = proxy("nginx", http(daemon, fields))
+    lies = [("X-Forwarded-For", "6.6.6.6, 7.7.7.7"), ("Forwarded", "for=6.6.6.6;proto=https")] if fields else []
+    with daemon.open(headers=lies, address=("127.0.0.1", front.port), connect={"source": SOURCE}) as c:
+        port = c.sock.getsockname()[1]
+        address, seen_port, *_ = told(c)
+        assert address == names[0]
+        assert names[1] == "" or seen_port == (names[1] or str(port))
+
+
+def http(daemon, fields):
+    text = HTTP.replace("proxy_pass http://%s:;", f"proxy_pass http://127.0.0.1:{daemon.port};")
+    if "Forwarded \"for" in fields:
+        text = text.replace('proxy_set_header Forwarded "";', "")
+    return text % fields
+
+
+ORIGIN_FIELDS = ("proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Host $http_host; "
+                 "proxy_set_header X-Forwarded-Proto https;")
+
+
+def test_origin_behind_nginx(wsluice, proxy):
+    """nginx rewrites Host to what it connects to, unless told otherwise: X-Forwarded-Host says what it was."""
+    daemon = wsluice("--trusted-proxies", "127.0.0.1", "--to", "echo:")
+    told_host = proxy("nginx", http(daemon, ORIGIN_FIELDS))
+    silent = proxy("nginx", http(daemon, ""))
+    for front, origin, good in ((told_host, "https://chess.example", True), (told_host, "https://evil.example", False),
+                                (told_host, "http://chess.example", False), (silent, "https://chess.example", False)):
+        c = daemon.connect(("127.0.0.1", front.port))
+        c.host = "chess.example"
+        c.send(c.head(origin=origin))
+        if good:
+            accepted(c)
+        else:
+            assert c.read_response().status == 403
+            c.close()
+
+
+def test_nginx_stream_in_front(wsluice, proxy):
+    needs_stream()
+    daemon = wsluice(*PROXIED, *WHO)
+    front = proxy("nginx", STREAM % ("", daemon.port))
+    with daemon.open(address=("127.0.0.1", front.port), connect={"source": SOURCE}) as c:
+        assert told(c)[:2] == [SOURCE, str(c.sock.getsockname()[1])]
+
+
+# ---- behind
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+@pytest.mark.parametrize("address", [SOURCE, "2001:db8::1"], ids=["ipv4", "ipv6"])
+def test_behind_us(wsluice, server, proxy, kind, version, address):
+    """It understands our header: it tells the next one, a service of ours, the same client by a line of its own."""
+    service = server(peers.hold)
+    if kind == "haproxy":
+        behind = proxy("haproxy", HAPROXY % ("accept-proxy", service.port, "send-proxy"))
+    else:
+        needs_stream()
+        behind = proxy("nginx", STREAM % ("proxy_protocol", service.port))
+    daemon = wsluice("--trusted-proxies", "127.0.0.1", "--proxy-protocol", version,
+                     "--to", f"tcp://127.0.0.1:{behind.port}")
+    shown = f"[{address}]:4711" if ":" in address else f"{address}:4711"
+    with daemon.open(headers=[("X-Forwarded-For", shown)]) as c:
+        c.text("hello")
+        sock = service.wait_accepted()
+        sock.settimeout(SOON)
+        data = b""
+        while not data.endswith(b"hello"):
+            more = sock.recv(1000)
+            assert more, data
+            data += more
+        words = data.partition(b"\r\n")[0].decode().split()
+        assert words[:3] == ["PROXY", "TCP6" if ":" in address else "TCP4", address] and words[4] == "4711", data
+        assert data.partition(b"\r\n")[2] == b"hello"
+        sock.sendall(b"back")
+        assert c.read_message().data == b"back"
+        c.finish()
+
+
+def test_haproxy_behind_us_wants_the_header(wsluice, server, proxy):
+    """What makes the tests above able to fail: without our header HAProxy ends the connection."""
+    service = server(peers.hold)
+    behind = proxy("haproxy", HAPROXY % ("accept-proxy", service.port, "send-proxy"))
+    daemon = wsluice("--to", f"tcp://127.0.0.1:{behind.port}")
+    with daemon.open() as c:
+        c.text("hello, no header\r\n")
+        c.read_close()
+    assert not service.accepted
