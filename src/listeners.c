@@ -156,6 +156,23 @@ int listeners_follow(struct listeners *set, const struct config *c, struct passe
     return 0;
 }
 
+uint16_t listeners_tls_port(const struct listeners *set)
+{
+    const struct listen_spec *best = NULL;
+    uint16_t port = 0;
+
+    for (const struct listener *l = set->first; l != NULL; l = l->next) {
+        const struct listen_spec *spec = l->spec;
+
+        /* the specs of a configuration are one array */
+        if (spec->tls != NULL && addr_port(&l->addr) != 0 && (best == NULL || spec < best)) {
+            best = spec;
+            port = addr_port(&l->addr);
+        }
+    }
+    return port;
+}
+
 void listeners_close(struct listeners *set, bool keep_files)
 {
     close_all(set->first, keep_files);

@@ -23,6 +23,9 @@ struct listeners {
 int listeners_follow(struct listeners *set, const struct config *c, struct passed *passed,
                      char error[LISTENER_ERROR_MAX]);
 
+/* The port of the first listener with TLS, in the order of the configuration; 0: none. */
+uint16_t listeners_tls_port(const struct listeners *set);
+
 /* Stops listening. keep_files: another process serves the sockets now. */
 void listeners_close(struct listeners *set, bool keep_files);
 

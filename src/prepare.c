@@ -104,26 +104,73 @@ static void open_static(struct route *r, struct faults *f)
         fault_at(f, r->where, "static", r->static_dir, strerror(errno));
 }
 
+static bool client_cert_fits(const struct listen_spec *l, struct faults *f)
+{
+    if (l->client_cert == TLSCTX_CLIENT_OFF || l->client_ca != NULL)
+        return true;
+    fault(f, "client certificates for", l->text,
+          "say whose: client-ca FILE (--tls-client-ca FILE)");
+    return false;
+}
+
+/* Some other listener can be redirected to. */
+static bool any_tls(const struct config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct listen_spec *l = &c->listen[i];
+
+        if (l->cert_count > 0 ||
+            (c->tls.cert != NULL && l->unix_path == NULL && !l->redirect))
+            return true;
+    }
+    return false;
+}
+
 /* Certificates given for all listeners go to those without their own. Unix sockets stay plain: who
  * can reach them is on this machine. */
 static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
 {
     char error[TLSCTX_ERROR_MAX];
 
-    if (l->cert_count == 0 && l->unix_path == NULL && c->tls_cert != NULL && c->tls_key != NULL) {
+    if (l->cert_count == 0 && l->unix_path == NULL && !l->redirect && c->tls.cert != NULL &&
+        c->tls.key != NULL) {
         l->certs = arena_alloc(&c->arena, sizeof *l->certs);
         if (l->certs == NULL) {
             fault(f, "listen", l->text, "out of memory");
             return;
         }
-        *l->certs = (struct tlsctx_cert){c->tls_cert, c->tls_key};
+        *l->certs = c->tls;
         l->cert_count = 1;
     }
-    if (l->cert_count == 0)
+    if (l->cert_count > 0 && client_cert_fits(l, f)) {
+        const struct tlsctx_spec spec = {l->certs, l->cert_count, l->client_cert, l->client_ca};
+
+        l->tls = tlsctx_new(&spec, error);
+        if (l->tls == NULL)
+            fault(f, "TLS for", l->text, error);
+    }
+    if (l->redirect && (l->cert_count > 0 || !any_tls(c)))
+        fault(f, "redirect-to-https", l->text,
+              l->cert_count > 0 ? "this listener has TLS itself; give the option to a plain one"
+                                : "no listener has TLS; give one of them tls, with cert and key");
+}
+
+/* tls:// services of a route: settings and certificates once for all of its sessions. */
+static void open_backend_tls(struct route *r, struct faults *f)
+{
+    const struct tlsclient_spec *s = &r->settings.tls;
+    char error[TLSCLIENT_ERROR_MAX];
+
+    if (r->backend == NULL || !r->backend->over_tls)
         return;
-    l->tls = tlsctx_new(l->certs, l->cert_count, error);
-    if (l->tls == NULL)
-        fault(f, "TLS for", l->text, error);
+    if ((s->cert == NULL) != (s->key == NULL)) {
+        fault_at(f, r->where, "TLS to", r->target.text,
+                 "backend-cert and backend-key go together");
+        return;
+    }
+    r->tls = tlsclient_new(s, error);
+    if (r->tls == NULL)
+        fault_at(f, r->where, "TLS to", r->target.text, error);
 }
 
 static void parse_trusted(struct config *c, struct faults *f)
@@ -190,13 +237,18 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         tell(arg, error);
     }
     parse_trusted(c, &f);
-    if ((c->tls_cert == NULL) != (c->tls_key == NULL))
-        fault(&f, "TLS", c->tls_cert != NULL ? c->tls_cert : c->tls_key,
+    if ((c->tls.cert == NULL) != (c->tls.key == NULL))
+        fault(&f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,
               "certificate and key go together: --tls-cert FILE --tls-key FILE");
+    /* who names authorities wants certificates to be asked for */
+    if (c->client_ca != NULL && c->client_cert == TLSCTX_CLIENT_OFF)
+        fault(&f, "tls-client-ca", c->client_ca,
+              "no certificates are asked for; say --tls-client-cert require, or optional");
     for (size_t i = 0; i < c->listen_count; i++)
         open_tls(c, &c->listen[i], &f);
     for (size_t i = 0; i < c->route_count; i++) {
         open_static(&c->routes[i], &f);
+        open_backend_tls(&c->routes[i], &f);
         check_route(&c->routes[i], &c->arena, &f);
     }
     if (c->max_sessions == 0)

@@ -279,7 +279,12 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
     struct server *s = l->owner;
     const struct listen_spec *spec = l->spec;
     const struct front_accepted a = {
-        .fd = fd, .client = client, .tls = spec->tls, .proxied = s->worker.config->accept_proxy};
+        .fd = fd,
+        .client = client,
+        .tls = spec->tls,
+        .proxied = s->worker.config->accept_proxy,
+        .redirect = spec->redirect ? listeners_tls_port(&s->listeners) : 0,
+    };
 
     fronts[0]->open(&s->worker, &a);
 }

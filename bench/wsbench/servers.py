@@ -65,7 +65,7 @@ def versions():
     found = {}
     if os.path.exists(wsluice_path()):
         r = subprocess.run([wsluice_path(), "-V"], capture_output=True, text=True, timeout=10, check=False)
-        found["wsluice"] = " ".join(r.stdout.split()) or "?"
+        found["wsluice"] = " ".join(r.stdout.split()[1:]) or "?"
     for pkg in [*PACKAGES.values(), "libnginx-mod-stream", "libev4", "libssl3"]:
         r = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", pkg], capture_output=True, text=True,
                            timeout=10, check=False)

@@ -7,6 +7,7 @@
 
 extern const struct backend_ops backend_exec;
 extern const struct backend_ops backend_tcp;
+extern const struct backend_ops backend_tls;
 extern const struct backend_ops backend_unix;
 extern const struct backend_ops backend_echo;
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * tcp and unix: a service on a stream socket. The two directions end apart: the service's FIN ends
+ * tcp, tls and unix: a service on a stream socket. The two directions end apart: the service's FIN ends
  * what it sends (Close 1000), the client's end becomes a FIN to the service, which may still answer
  * until stop-grace is over.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "backend/backends.h"
 #include "io/connect.h"
-#include "io/io.h"
+#include "io/io_tls.h"
+#include "io/tlsclient.h"
 #include "proto/proxyhdr.h"
 
 struct be_tcp {
@@ -19,6 +23,8 @@ struct be_tcp {
     struct worker *worker;
     const struct route *route;
     struct connect *connecting; /* NULL once connected */
+    struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+    double deadline;                 /* of both; worker time */
     struct buf preamble;        /* what the service gets first: a PROXY header */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
@@ -101,26 +107,8 @@ static void on_closed(void *owner, int err)
 
 static const struct io_events tcp_io_events = {on_data, on_eof, on_drained, on_broken, on_closed};
 
-static void on_connected(void *owner, int fd, const union addr *addr)
+static void tcp_failed(struct be_tcp *t, int status, const char *what)
 {
-    struct be_tcp *t = owner;
-
-    t->connecting = NULL;
-    t->addr = *addr;
-    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, NULL, &tcp_io_events, t);
-    io_read_start(&t->io);
-    if (buf_len(&t->preamble) > 0)
-        io_write(&t->io, buf_data(&t->preamble), buf_len(&t->preamble));
-    buf_release(&t->preamble);
-    t->base.events->opened(t->base.owner);
-}
-
-static void on_connect_failed(void *owner, enum connect_failure why, const char *what)
-{
-    struct be_tcp *t = owner;
-    int status = why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502;
-
-    t->connecting = NULL;
     log_line(&t->worker->log, LOG_WARN, "cannot connect to the backend",
              LOG_C("route", t->route->path), LOG_C("address", t->route->target.text),
              LOG_C("reason", what));
@@ -129,6 +117,80 @@ static void on_connect_failed(void *owner, enum connect_failure why, const char 
                            status == 504   ? "the service did not answer in time"
                            : status == 503 ? "out of resources, try again later"
                                            : "the service cannot be reached");
+}
+
+static void tcp_opened(struct be_tcp *t)
+{
+    io_read_start(&t->io);
+    if (buf_len(&t->preamble) > 0)
+        io_write(&t->io, buf_data(&t->preamble), buf_len(&t->preamble));
+    buf_release(&t->preamble);
+    t->base.events->opened(t->base.owner);
+}
+
+/* ---- tls: the handshake is part of connecting ---- */
+
+static void on_shaken(void *owner, int fd, struct ssl_st *ssl)
+{
+    struct be_tcp *t = owner;
+
+    t->shaking = NULL;
+    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, NULL, &tcp_io_events, t);
+    if (io_tls_adopt(&t->io, ssl) < 0)
+        tcp_failed(t, 503, strerror(ENOMEM));
+    else
+        tcp_opened(t);
+}
+
+static void on_shake_failed(void *owner, bool timed_out, const char *why)
+{
+    struct be_tcp *t = owner;
+
+    t->shaking = NULL;
+    tcp_failed(t, timed_out ? 504 : 502, why);
+}
+
+static const struct tlsclient_events tcp_shake_events = {on_shaken, on_shake_failed};
+
+/* A PROXY header goes before TLS. It is a hundred bytes, and nothing was sent yet: the kernel takes
+ * it whole. */
+static void tcp_shake(struct be_tcp *t, int fd)
+{
+    size_t n = buf_len(&t->preamble);
+    double left = t->deadline - worker_clock();
+
+    if (n > 0 && send(fd, buf_data(&t->preamble), n, MSG_NOSIGNAL) != (ssize_t)n) {
+        close(fd);
+        tcp_failed(t, 502, "cannot send the PROXY header");
+        return;
+    }
+    buf_release(&t->preamble);
+    t->shaking = tlsclient_start(t->worker, t->route->tls, fd, t->route->target.host,
+                                 t->route->settings.connect_timeout, left, &tcp_shake_events, t);
+    if (t->shaking == NULL)
+        tcp_failed(t, 503, strerror(ENOMEM));
+}
+
+static void on_connected(void *owner, int fd, const union addr *addr)
+{
+    struct be_tcp *t = owner;
+
+    t->connecting = NULL;
+    t->addr = *addr;
+    if (t->base.ops->over_tls) {
+        tcp_shake(t, fd);
+        return;
+    }
+    io_open(&t->io, t->worker, &io_raw_socket, fd, fd, NULL, &tcp_io_events, t);
+    tcp_opened(t);
+}
+
+static void on_connect_failed(void *owner, enum connect_failure why, const char *what)
+{
+    struct be_tcp *t = owner;
+
+    t->connecting = NULL;
+    tcp_failed(t, why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502, what);
 }
 
 static const struct connect_events tcp_connect_events = {on_connected, on_connect_failed};
@@ -194,6 +256,7 @@ static struct backend *open_kind(const struct backend_open *o, const struct back
     t->base = (struct backend){ops, o->events, o->owner};
     t->worker = o->worker;
     t->route = o->route;
+    t->deadline = worker_clock() + spec.timeout;
     ev_timer_init(&t->last, on_last, 0, 0);
     t->last.data = t;
     t->connecting = connect_start(o->worker, &spec, &tcp_connect_events, t);
@@ -209,6 +272,11 @@ static struct backend *open_kind(const struct backend_open *o, const struct back
 static struct backend *tcp_open(const struct backend_open *o)
 {
     return open_kind(o, &backend_tcp);
+}
+
+static struct backend *tls_open(const struct backend_open *o)
+{
+    return open_kind(o, &backend_tls);
 }
 
 static struct backend *unix_open(const struct backend_open *o)
@@ -273,6 +341,9 @@ static void tcp_close(struct backend *b)
     if (t->connecting != NULL)
         connect_cancel(t->connecting);
     t->connecting = NULL;
+    if (t->shaking != NULL)
+        tlsclient_cancel(t->shaking);
+    t->shaking = NULL;
     t->ended = true;
     buf_release(&t->preamble);
     ev_timer_stop(t->worker->loop, &t->last);
@@ -305,6 +376,17 @@ const struct backend_ops backend_tcp = {
     .scheme_help = "tcp://HOST:PORT",
     .parse = tcp_parse,
     .open = tcp_open,
+    .describe = tcp_describe,
+    STREAM_SOCKET_OPS,
+};
+
+const struct backend_ops backend_tls = {
+    .name = "tls",
+    .prefix = "tls://",
+    .scheme_help = "tls://HOST:PORT",
+    .over_tls = true,
+    .parse = tcp_parse,
+    .open = tls_open,
     .describe = tcp_describe,
     STREAM_SOCKET_OPS,
 };

@@ -146,6 +146,10 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
         set_number(e, "REMOTE_PORT", addr_port(&r->client));
     if (r->secure)
         set_text(e, "HTTPS", "on");
+    if (r->client_verify.len > 0)
+        set(e, "SSL_CLIENT_VERIFY", r->client_verify);
+    if (r->client_dn.len > 0)
+        set(e, "SSL_CLIENT_S_DN", r->client_dn);
     set_text(e, "UNIQUE_ID", o->unique);
     set_text(e, "WSLUICE_ROUTE", o->route->path);
     set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);

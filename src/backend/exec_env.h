@@ -9,6 +9,8 @@
  * - CGI (RFC 3875, section 4.1): GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
  *   SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
  *   REMOTE_PORT HTTPS, and UNIQUE_ID;
+ * - SSL_CLIENT_VERIFY (SUCCESS, NONE, FAILED:why) where certificates are asked for; after SUCCESS
+ *   SSL_CLIENT_S_DN;
  * - WSLUICE_ROUTE, WSLUICE_SUBPROTOCOL, and WSLUICE_CAPTURE_NAME for what the path captured;
  * - headers, HTTP_NAME: letters, digits and hyphens only become names; a hyphen becomes an
  *   underscore. When two different names give one variable, both are dropped. Never HTTP_PROXY (it

@@ -192,17 +192,23 @@ static bool is_journal(void)
            fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
+/*
+ * Our own description of standard error can be made nonblocking without asking who shares the other
+ * one. A regular file needs none, never being full, and must not have one: two descriptions have
+ * two positions, and who else writes there (2>&1) would write over our lines.
+ */
 void log_init(struct log *l, enum log_level level, enum log_format format)
 {
-    struct stat st;
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    struct stat st = {0};
+    int fd = -1;
 
-    *l = (struct log){.fd = fd, .fd_owned = true, .level = level, .format = format};
-    if (fd >= 0)
-        return;
-    l->fd = STDERR_FILENO;
-    l->fd_owned = false;
-    l->is_socket = fstat(STDERR_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
+    (void)fstat(STDERR_FILENO, &st);
+    if (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))
+        fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    *l = (struct log){.fd = fd, .fd_owned = fd >= 0, .level = level, .format = format};
+    if (fd < 0)
+        l->fd = STDERR_FILENO;
+    l->is_socket = S_ISSOCK(st.st_mode);
 }
 
 static int open_file(const char *path)

@@ -32,11 +32,11 @@ bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
     return false;
 }
 
-bool build_listener_again(const struct listen_spec *all, size_t n)
+bool build_listener_again(const struct listen_spec *all, size_t n, bool in_file)
 {
     const struct listen_spec *l = &all[n];
 
-    if (l->unix_path == NULL && l->port == 0 && !is_systemd(l->text))
+    if (!in_file && l->unix_path == NULL && l->port == 0 && !is_systemd(l->text))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (all[i].text != NULL && strcmp(all[i].text, l->text) == 0)

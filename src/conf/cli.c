@@ -135,9 +135,11 @@ static bool build_listeners(struct reading *r)
         c->listen[i].text = texts->count > 0 ? texts->items[i] : BUILD_DEFAULT_LISTEN;
         c->listen[i].unix_mode = c->unix_mode;
         c->listen[i].reuse_port = c->reuse_port;
+        c->listen[i].client_ca = c->client_ca;
+        c->listen[i].client_cert = c->client_cert;
         if (!build_listener(&c->listen[i], why))
             return usage(r, "--listen %s", why);
-        if (build_listener_again(c->listen, i))
+        if (build_listener_again(c->listen, i, false))
             return usage(r, "--listen %.200s: given twice", c->listen[i].text);
     }
     return true;

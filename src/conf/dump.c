@@ -79,6 +79,11 @@ static void print_row(FILE *out, const char *indent, const struct option_row *ro
 
 static void print_listener(FILE *out, const struct config *c, const struct listen_spec *l)
 {
+    const struct listen_spec usual = {.unix_mode = c->unix_mode,
+                                      .reuse_port = c->reuse_port,
+                                      .client_ca = c->client_ca,
+                                      .client_cert = c->client_cert};
+
     fprintf(out, "  - address: ");
     print_text(out, l->text);
     fputc('\n', out);
@@ -86,23 +91,22 @@ static void print_listener(FILE *out, const struct config *c, const struct liste
         const struct option_row *row = &file_rows[i];
 
         if (row->place == IN_LISTEN && strcmp(row->name, "address") != 0 &&
-            (row->type != OPTION_MODE || l->unix_mode != c->unix_mode) &&
-            (row->type != OPTION_FLAG || l->reuse_port != c->reuse_port))
+            row->type != OPTION_NODES && !option_equal(row, l, &usual))
             print_row(out, "    ", row, l);
     }
 }
 
-static void print_certs(FILE *out, const struct listen_spec *l)
+static void print_certs(FILE *out, const struct conf_kinds *kinds, const struct listen_spec *l)
 {
-    if (l->cert_count == 0)
-        return;
-    fprintf(out, "    tls:\n");
+    const struct backend_ops *kind;
+    const struct option_row *row;
+
+    if (l->cert_count > 0)
+        fprintf(out, "    tls:\n");
     for (size_t i = 0; i < l->cert_count; i++) {
-        fprintf(out, "      - cert: ");
-        print_text(out, l->certs[i].cert);
-        fprintf(out, "\n        key: ");
-        print_text(out, l->certs[i].key);
-        fputc('\n', out);
+        fprintf(out, "      -\n");
+        for (size_t k = 0; (row = schema_row(kinds, SCHEMA_CERT, k, &kind)) != NULL; k++)
+            print_row(out, "        ", row, &l->certs[i]);
     }
 }
 
@@ -143,7 +147,7 @@ void dump_config(const struct config *c, const struct conf_kinds *kinds, FILE *o
     fputs("listen:\n", out);
     for (size_t i = 0; i < c->listen_count; i++) {
         print_listener(out, c, &c->listen[i]);
-        print_certs(out, &c->listen[i]);
+        print_certs(out, kinds, &c->listen[i]);
     }
     fputs("routes:\n", out);
     for (size_t i = 0; i < c->route_count; i++)

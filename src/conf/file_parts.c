@@ -63,6 +63,10 @@ static void set_certs(struct loader *l, struct listen_spec *spec, const struct y
     struct tlsctx_cert *cert = spec->certs;
     for (const struct yaml_node *v = value->first; is_list && v != NULL; v = v->next)
         set_cert(l, cert++, v);
+    for (size_t i = 0; i < count; i++) {
+        if (spec->certs[i].cert == NULL || spec->certs[i].key == NULL)
+            spec->cert_count = 0; /* told already; --check goes on with what can be looked at */
+    }
 }
 
 static void set_listener(struct loader *l, struct listen_spec *spec, const struct yaml_node *node)
@@ -102,6 +106,8 @@ static void build_one(struct loader *l, struct listen_spec *all, size_t n,
 
     all[n].unix_mode = l->config->unix_mode;
     all[n].reuse_port = l->config->reuse_port;
+    all[n].client_ca = l->config->client_ca;
+    all[n].client_cert = l->config->client_cert;
     set_listener(l, &all[n], node);
     if (all[n].text == NULL || all[n].text[0] == '\0')
         return;
@@ -109,7 +115,7 @@ static void build_one(struct loader *l, struct listen_spec *all, size_t n,
         faults_add(l->faults, at, "%s", why);
         return;
     }
-    if (build_listener_again(all, n))
+    if (build_listener_again(all, n, true))
         faults_add(l->faults, at, "%.200s: listed twice", all[n].text);
 }
 

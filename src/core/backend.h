@@ -65,6 +65,7 @@ struct backend_ops {
                       `open` on is there, and no object */
     bool any_subprotocol; /* without a list of subprotocols the client's first offer is accepted */
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
+    bool over_tls;        /* sessions use the route's tls */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 

@@ -58,6 +58,7 @@ void config_release(struct config *c)
         return;
     for (size_t i = 0; i < c->route_count; i++) {
         route_release(&c->routes[i]);
+        tlsclient_free(c->routes[i].tls);
         if (c->routes[i].static_fd >= 0)
             close(c->routes[i].static_fd);
     }

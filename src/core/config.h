@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/cidr.h"
 #include "base/log.h"
+#include "io/tlsclient.h"
 #include "io/tlsctx.h"
 #include "proto/framing.h"
 
@@ -51,6 +52,7 @@ struct settings {
     const char *cwd;
     struct text_list env;      /* NAME=VALUE for programs */
     struct text_list pass_env; /* names taken from our own environment */
+    struct tlsclient_spec tls; /* towards services, tls:// */
     const char *record;        /* directory of recordings; see config_record_dir */
     int record_what;           /* enum record_what */
     uint64_t record_max;       /* bytes of one file */
@@ -87,6 +89,7 @@ struct route {
     const struct backend_ops *backend; /* NULL: no WebSocket here */
     struct target target;
     const struct framing *framing; /* NULL without a backend */
+    struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
 };
 
@@ -99,7 +102,10 @@ struct listen_spec {
     uint16_t port;
     struct tlsctx_cert *certs; /* TLS: one per server name, the first the default */
     size_t cert_count;         /* 0: plain */
+    const char *client_ca;     /* PEM file of authorities of clients' certificates */
+    int client_cert;           /* enum tlsctx_client */
     struct tlsctx *tls;        /* made of them by prepare_config */
+    bool redirect;             /* plain GET is sent to https:// */
     bool reuse_port;
 };
 
@@ -125,8 +131,9 @@ struct config {
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     bool accept_proxy; /* connections begin with a PROXY header, from trusted networks only */
-    const char *tls_cert,
-        *tls_key; /* of all internet listeners without certificates of their own */
+    struct tlsctx_cert tls; /* of all internet listeners without certificates of their own */
+    const char *client_ca;  /* default of the listeners, as is client_cert */
+    int client_cert;        /* enum tlsctx_client */
     const char *dns_servers;
     const char *admin;        /* address of the admin door; NULL: none */
     struct settings settings; /* defaults of the routes */

@@ -15,6 +15,7 @@ struct front_accepted {
     const union addr *client;
     struct tlsctx *tls; /* NULL: plain */
     bool proxied;       /* a PROXY header comes first */
+    uint16_t redirect;  /* plain GET is sent to https:// at this port; 0: not */
     bool admin;         /* it came by the admin address */
 };
 

@@ -108,5 +108,6 @@ int request_init(struct request *r, const struct http_head *head, const char **w
 void request_release(struct request *r)
 {
     free(r->path);
-    r->path = NULL;
+    free(r->client_text);
+    r->path = r->client_text = NULL;
 }

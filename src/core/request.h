@@ -21,6 +21,10 @@ struct request {
     union addr client, server;
     bool admin;  /* came by the admin address: only handlers of that door answer */
     bool secure; /* TLS */
+    /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
+     * Empty where it is not asked for. */
+    struct slice client_verify, client_dn;
+    char *client_text; /* of both; owned */
     struct route_match match; /* from the dispatch on */
 };
 

@@ -286,6 +286,16 @@ static void h1_refuse(struct h1 *h, int status, const char *why)
     stream_refuse(&h->stream, status, handshake_refusal_fields(status), why);
 }
 
+/* What the client has proved about itself by a certificate. */
+static void h1_name_client(const struct h1 *h, struct request *r)
+{
+    r->client_text = io_tls_client(&h->io);
+    if (r->client_text == NULL)
+        return;
+    r->client_verify = slice_from(r->client_text);
+    r->client_dn = slice_from(r->client_text + r->client_verify.len + 1);
+}
+
 /* A whole head: reading stops until it is answered. */
 static void h1_handle(struct h1 *h)
 {
@@ -308,8 +318,10 @@ static void h1_handle(struct h1 *h)
     }
     if (!h->unnamed) /* else these are the words of anybody, not of the proxy */
         forwarded_apply(&req->request, c->trusted, c->trusted_texts.count);
+    h1_name_client(h, &req->request);
     h->stream.request = &req->request;
-    handler_dispatch(&h->stream);
+    if (!h1_redirect(h))
+        handler_dispatch(&h->stream);
 }
 
 static void h1_on_head_data(void *owner, uint8_t *p, size_t n)
@@ -479,6 +491,7 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->magic = H1_MAGIC;
     h->client = *a->client;
     h->admin = a->admin;
+    h->redirect = a->redirect;
     h->stream.ops = &h1_stream_ops;
     h->stream.worker = w;
     h->conn.drop = h1_conn_drop;

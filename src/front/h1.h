@@ -2,7 +2,7 @@
 #ifndef WSLUICE_FRONT_H1_H
 #define WSLUICE_FRONT_H1_H
 
-/* The inside of an HTTP/1.1 connection, for front_h1.c and h1_proxied.c only. */
+/* The inside of an HTTP/1.1 connection, for front_h1.c and h1_*.c only. */
 #include "core/front.h"
 #include "core/request.h"
 #include "core/stream.h"
@@ -33,6 +33,7 @@ struct h1 {
     bool keep_alive; /* the answer under way leaves the connection open */
     bool chunked;    /* the answer under way is of unknown length */
     bool in_chunks;  /* and its first chunk has left */
+    uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;
     struct buf proxied; /* the part of a PROXY header that has arrived */
@@ -46,5 +47,8 @@ struct h1 {
 /* h1_proxied.c: a PROXY header comes before everything else. False when this peer may not speak for
  * others. */
 bool h1_expect_proxied(struct h1 *h);
+
+/* h1_redirect.c: true when the request was answered with the place of its page. */
+bool h1_redirect(struct h1 *h);
 
 #endif

@@ -4,10 +4,28 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+
+#include "base/addr.h"
 
 #define HANDSHAKES_A_TURN 8
 #define RECORD 16384 /* bytes of the largest TLS record (RFC 8446, section 5.1) */
+
+/* What a peer may ask of TLS itself, in so many seconds: new keys, renegotiation. */
+#define BUSY_WINDOW 60.0
+#define BUSY_MAX 32
+
+struct tls_conn {
+    SSL *ssl;
+    struct tlsctx *ctx; /* of a server; NULL: we are the client */
+    double busy_since;
+    unsigned busy;
+    bool cut;
+};
 
 /* A browser pointed at the wrong scheme should read why. The bytes go out plain, beside OpenSSL. */
 static void answer_plain_http(const struct io *io)
@@ -20,11 +38,37 @@ static void answer_plain_http(const struct io *io)
     (void)send(io->wfd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static void log_peer(const struct io *io, enum log_level level, const char *msg, const char *why)
+{
+    union addr peer = {0};
+    socklen_t len = sizeof peer;
+    char text[ADDR_TEXT_MAX];
+
+    (void)getpeername(io->rfd, &peer.sa, &len);
+    log_line(&io->worker->log, level, msg, LOG_C("client", addr_format(&peer, text)),
+             LOG_C("reason", why));
+}
+
+/* Anybody can make a handshake fail, so these lines are for who looks for them; but not that a
+ * client was kept out for its certificate. */
+static void log_failure(const struct io *io, unsigned long code)
+{
+    const char *reason = ERR_reason_error_string(code);
+    long verdict = SSL_get_verify_result(io->tls->ssl);
+    bool refused = verdict != X509_V_OK ||
+                   ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+
+    if (verdict != X509_V_OK)
+        reason = X509_verify_cert_error_string(verdict);
+    log_peer(io, refused ? LOG_INFO : LOG_DEBUG, "TLS handshake failed",
+             reason != NULL ? reason : "protocol error");
+}
+
 /* What a call that did not get through means to io: -1 with errno, or 0 for the end. */
 static ssize_t translate(struct io *io, int rc)
 {
     int saved = errno;
-    int why = SSL_get_error(io->tls, rc);
+    int why = SSL_get_error(io->tls->ssl, rc);
     unsigned long code = ERR_peek_error();
 
     ERR_clear_error();
@@ -42,38 +86,46 @@ static ssize_t translate(struct io *io, int rc)
         errno = saved != 0 ? saved : ECONNRESET;
         return -1;
     default:
-        if (ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
+        if (io->tls->ctx != NULL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
             answer_plain_http(io);
+        else if (io->tls->ctx != NULL && !SSL_is_init_finished(io->tls->ssl))
+            log_failure(io, code);
         errno = EPROTO;
         return -1;
     }
 }
 
-/*
- * All that is there, record by record. A handshake costs as much as hundreds of messages, so only a
- * few begin in one turn: the others' bytes stay in their sockets, of which epoll tells again.
- */
+bool io_tls_may_shake(struct worker *w)
+{
+    return w->handshakes++ < HANDSHAKES_A_TURN;
+}
+
+/* All that is there, record by record. */
 static ssize_t tls_read(struct io *io, void *p, size_t n)
 {
     uint8_t *at = p;
     size_t done = 0, got;
 
-    if (SSL_in_init(io->tls) && io->worker->handshakes++ >= HANDSHAKES_A_TURN) {
+    if (SSL_in_init(io->tls->ssl) && !io_tls_may_shake(io->worker)) {
         errno = EAGAIN;
         return -1;
     }
     while (done < n) {
         ERR_clear_error();
         errno = 0;
-        int rc = SSL_read_ex(io->tls, at + done, n - done, &got);
+        int rc = SSL_read_ex(io->tls->ssl, at + done, n - done, &got);
 
-        if (rc != 1 && done == 0)
+        if (rc != 1 && done == 0 && !io->tls->cut)
             return translate(io, rc);
-        if (rc != 1)
+        if (rc != 1 || io->tls->cut)
             break; /* what is wrong, if anything is, shows again at the next read */
         done += got;
     }
-    return (ssize_t)done;
+    if (!io->tls->cut)
+        return (ssize_t)done;
+    ERR_clear_error();
+    errno = EPROTO;
+    return -1;
 }
 
 /* As many records as the kernel takes; io queues the rest. */
@@ -87,7 +139,7 @@ static ssize_t tls_write(struct io *io, const void *p, size_t n)
 
         ERR_clear_error();
         errno = 0;
-        int rc = SSL_write_ex(io->tls, at + done, piece, &put);
+        int rc = SSL_write_ex(io->tls->ssl, at + done, piece, &put);
         if (rc != 1) {
             ssize_t result = translate(io, rc);
 
@@ -103,8 +155,8 @@ static ssize_t tls_write(struct io *io, const void *p, size_t n)
 static int tls_shutdown(struct io *io)
 {
     ERR_clear_error();
-    if (!SSL_in_init(io->tls))
-        (void)SSL_shutdown(io->tls); /* our close_notify; the peer's is not waited for */
+    if (!SSL_in_init(io->tls->ssl))
+        (void)SSL_shutdown(io->tls->ssl); /* our close_notify; the peer's is not waited for */
     ERR_clear_error();
     return shutdown(io->wfd, SHUT_WR);
 }
@@ -112,12 +164,14 @@ static int tls_shutdown(struct io *io)
 /* epoll knows nothing of what lies inside OpenSSL. */
 static bool tls_pending(const struct io *io)
 {
-    return SSL_has_pending(io->tls) == 1;
+    return SSL_has_pending(io->tls->ssl) == 1;
 }
 
 static void tls_release(struct io *io)
 {
-    SSL_free(io->tls);
+    SSL_free(io->tls->ssl);
+    tlsctx_release(io->tls->ctx);
+    free(io->tls);
     io->tls = NULL;
 }
 
@@ -131,11 +185,109 @@ const struct io_transport io_tls = {
     .release = tls_release,
 };
 
+/*
+ * Called by OpenSSL for every message of TLS's own. A KeyUpdate costs us a key derivation and an
+ * answer, a renegotiation (TLS 1.2) the alert that refuses it, and either costs the peer nothing.
+ * Shutting the socket down ends OpenSSL's own loop over such messages, too.
+ */
+static void on_message(int sent, int version, int type, const void *message, size_t len, SSL *ssl,
+                       void *arg)
+{
+    const unsigned char *p = message;
+    struct io *io = arg;
+    (void)version;
+    (void)ssl;
+
+    if (!(sent ? type == SSL3_RT_ALERT && len == 2 && p[1] == SSL_AD_NO_RENEGOTIATION
+               : type == SSL3_RT_HANDSHAKE && len > 0 && p[0] == SSL3_MT_KEY_UPDATE))
+        return;
+    if (io->worker->now - io->tls->busy_since >= BUSY_WINDOW) {
+        io->tls->busy_since = io->worker->now;
+        io->tls->busy = 0;
+    }
+    if (++io->tls->busy <= BUSY_MAX || io->tls->cut)
+        return;
+    io->tls->cut = true;
+    log_peer(io, LOG_WARN, "TLS connection cut", "too many key updates or renegotiations");
+    (void)shutdown(io->rfd, SHUT_RDWR); /* the kernel answers what follows by itself */
+}
+
+static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
+{
+    struct tls_conn *c = calloc(1, sizeof *c);
+
+    if (c == NULL || ssl == NULL) {
+        SSL_free(ssl);
+        free(c);
+        return -1;
+    }
+    c->ssl = ssl;
+    c->ctx = t != NULL ? tlsctx_retain(t) : NULL;
+    c->busy_since = io->worker->now;
+    io->tls = c;
+    io->transport = &io_tls;
+    SSL_set_msg_callback(ssl, on_message);
+    SSL_set_msg_callback_arg(ssl, io);
+    return 0;
+}
+
 int io_tls_accept(struct io *io, struct tlsctx *t)
 {
-    io->tls = tlsctx_connection(t);
-    if (io->tls == NULL || SSL_set_fd(io->tls, io->rfd) != 1)
+    if (begin(io, tlsctx_connection(t), t) < 0)
         return -1;
-    io->transport = &io_tls;
-    return 0;
+    return SSL_set_fd(io->tls->ssl, io->rfd) == 1 ? 0 : -1;
+}
+
+int io_tls_adopt(struct io *io, struct ssl_st *ssl)
+{
+    return begin(io, ssl, NULL);
+}
+
+/* ---- who the client is ---- */
+
+/* As of RFC 4514, in UTF-8, control bytes escaped. NULL without memory. */
+static char *subject_of(X509 *cert)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    char *data, *text = NULL;
+    long n;
+
+    if (out != NULL && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0,
+                                          XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >=
+                           0) {
+        n = BIO_get_mem_data(out, &data);
+        text = strndup(n > 0 ? data : "", n > 0 ? (size_t)n : 0);
+    }
+    BIO_free(out);
+    return text;
+}
+
+char *io_tls_client(const struct io *io)
+{
+    SSL *ssl = io->tls != NULL ? io->tls->ssl : NULL;
+    char *subject = NULL, *both = NULL;
+    const char *failure = "";
+    long verdict;
+    X509 *cert;
+    int n;
+
+    errno = 0;
+    if (ssl == NULL || (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0)
+        return NULL;
+    cert = SSL_get0_peer_certificate(ssl);
+    verdict = SSL_get_verify_result(ssl);
+    if (cert != NULL && verdict != X509_V_OK)
+        failure = X509_verify_cert_error_string(verdict);
+    else if (cert != NULL && (subject = subject_of(cert)) == NULL)
+        goto end;
+    n = asprintf(&both, "%s%s%c%s",
+                 cert == NULL           ? "NONE"
+                 : verdict != X509_V_OK ? "FAILED:"
+                                        : "SUCCESS",
+                 failure, '\0', subject != NULL ? subject : "");
+    both = n < 0 ? NULL : both;
+end:
+    free(subject);
+    errno = both == NULL ? ENOMEM : 0;
+    return both;
 }

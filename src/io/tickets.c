@@ -30,8 +30,7 @@ const struct ticket_key *tickets_newest(struct tickets *t, double now)
     tickets_expire(t, now);
     if (t->count > 0 && now - t->made_at < TICKETS_LIFE)
         return first;
-    if (t->count == TICKETS_KEYS)
-        t->count--;
+    /* one place at least is free: the newest has just become old */
     memmove(first + 1, first, t->count * sizeof *first);
     if (RAND_bytes(first->name, sizeof first->name) != 1 ||
         RAND_priv_bytes(first->aes, sizeof first->aes) != 1 ||

@@ -1,63 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/tlsctx.h"
 
-#include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* https://wiki.mozilla.org/Security/Server_Side_TLS, "intermediate", version 5.7 */
-#define CIPHERS                                                                                \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define GROUPS "X25519:prime256v1:secp384r1"
+#include "io/staple.h"
+#include "io/tickets.h"
+#include "io/tlsfile.h"
+#include "io/worker.h"
+
+_Static_assert(TLSCTX_ERROR_MAX == TLSFILE_ERROR_MAX, "the same lines");
 
 struct tlsctx {
     unsigned references;
+    struct tickets tickets;
     size_t count;
-    SSL_CTX *ctx[]; /* the first is the default */
+    struct served {
+        SSL_CTX *ctx;
+        struct staple *staple; /* NULL: none */
+    } served[];                /* the first is the default */
 };
-
-static SSL_CTX *fail(char error[TLSCTX_ERROR_MAX], SSL_CTX *ctx, const char *file, const char *why)
-{
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-
-    snprintf(error, TLSCTX_ERROR_MAX, "%.200s: %s%s%s%s", file, why, reason != NULL ? " (" : "",
-             reason != NULL ? reason : "", reason != NULL ? ")" : "");
-    ERR_clear_error();
-    SSL_CTX_free(ctx);
-    return NULL;
-}
-
-/* NULL, or what is wrong with the file's permissions. */
-static const char *key_fault(const char *file)
-{
-    struct stat st;
-
-    if (stat(file, &st) < 0)
-        return strerror(errno);
-    if (st.st_mode & S_IROTH)
-        return "readable for everybody; run chmod o-r on it";
-    return NULL;
-}
-
-static const char *validity_fault(SSL_CTX *ctx)
-{
-    const X509 *cert = SSL_CTX_get0_certificate(ctx);
-
-    if (cert == NULL)
-        return "no certificate in it";
-    if (X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
-        return "the certificate has expired; renew it";
-    if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
-        return "the certificate is not valid yet; check it and the clock";
-    return NULL;
-}
 
 /* HTTP/1.1 is all there is; a client that offers only others is told so by the handshake (RFC 7301,
  * section 3.2). */
@@ -76,49 +43,98 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-static SSL_CTX *make_ctx(void)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+/* ---- tickets ---- */
 
-    if (ctx == NULL)
-        return NULL;
-    (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                       SSL_OP_IGNORE_UNEXPECTED_EOF);
-    /* Idle connections hold no buffers; what the kernel did not take may be offered again from
-     * another place. */
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(ctx, 1);
-    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
-    SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
-    if (SSL_CTX_set_cipher_list(ctx, CIPHERS) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1) {
-        SSL_CTX_free(ctx);
-        return NULL;
-    }
-    return ctx;
+static int set_up_ticket(const struct ticket_key *key, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                         EVP_MAC_CTX *mac, int enc)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM params[3];
+    unsigned char hmac[sizeof key->hmac];
+    int ok;
+
+    memcpy(hmac, key->hmac, sizeof hmac);
+    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, hmac, sizeof hmac);
+    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+    params[2] = OSSL_PARAM_construct_end();
+    ok = EVP_MAC_CTX_set_params(mac, params) == 1 &&
+         EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->aes, iv, enc) == 1;
+    OPENSSL_cleanse(hmac, sizeof hmac);
+    return ok ? 1 : -1;
 }
 
-static SSL_CTX *load(const struct tlsctx_cert *c, char error[TLSCTX_ERROR_MAX])
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): enc says whether a ticket is closed or opened. */
+static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                      EVP_MAC_CTX *mac, int enc)
 {
-    SSL_CTX *ctx = make_ctx();
-    const char *wrong;
+    struct tlsctx *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct ticket_key *key;
+    bool is_old = false;
 
-    if (ctx == NULL)
-        return fail(error, NULL, c->cert, "cannot set TLS up");
-    if (SSL_CTX_use_certificate_chain_file(ctx, c->cert) != 1)
-        return fail(error, ctx, c->cert, "cannot read a PEM certificate from it");
-    wrong = validity_fault(ctx);
-    if (wrong != NULL)
-        return fail(error, ctx, c->cert, wrong);
-    wrong = key_fault(c->key);
-    if (wrong != NULL)
-        return fail(error, ctx, c->key, wrong);
-    if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-        return fail(error, ctx, c->key, "cannot read a PEM key from it that fits the certificate");
-    if (SSL_CTX_check_private_key(ctx) != 1)
-        return fail(error, ctx, c->key, "the key does not fit the certificate");
-    return ctx;
+    if (enc) {
+        key = tickets_newest(&t->tickets, worker_clock());
+        if (key == NULL || RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1)
+            return -1;
+        memcpy(name, key->name, sizeof key->name);
+        return set_up_ticket(key, iv, cipher, mac, enc);
+    }
+    key = tickets_find(&t->tickets, name, worker_clock(), &is_old);
+    if (key == NULL)
+        return 0; /* a full handshake, then */
+    return set_up_ticket(key, iv, cipher, mac, enc) < 0 ? -1 : is_old ? 2 : 1;
+}
+
+/* ---- certificates of clients ---- */
+
+/* Whatever the certificate is worth, the client comes in, and what it is worth is told. */
+static int verify_anything(int ok, X509_STORE_CTX *store)
+{
+    (void)ok;
+    (void)store;
+    return 1;
+}
+
+static bool ask_clients(SSL_CTX *ctx, const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
+{
+    STACK_OF(X509_NAME) *names;
+
+    if (spec->client_cert == TLSCTX_CLIENT_OFF)
+        return true;
+    if (!tlsfile_load_ca(ctx, spec->client_ca, error))
+        return false;
+    names = SSL_load_client_CA_file(spec->client_ca); /* tells clients which of theirs may do */
+    if (names == NULL)
+        return tlsfile_fail(error, spec->client_ca, "cannot read PEM certificates from it");
+    SSL_CTX_set_client_CA_list(ctx, names);
+    if (spec->client_cert == TLSCTX_CLIENT_REQUIRE)
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    else
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, verify_anything);
+    return true;
+}
+
+/* ---- contexts ---- */
+
+static bool load(struct tlsctx *t, struct served *s, const struct tlsctx_cert *c,
+                 const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
+{
+    /* Tickets are good here only: each tlsctx has keys of its own, so that what was verified by
+     * other rules, before a reload or at another listener, is not resumed. */
+    static const unsigned char id[] = "wsluice";
+
+    s->ctx = tlsfile_context(TLS_server_method());
+    if (s->ctx == NULL)
+        return tlsfile_fail(error, c->cert, "cannot set TLS up");
+    SSL_CTX_set_alpn_select_cb(s->ctx, choose_protocol, NULL);
+    (void)SSL_CTX_set_app_data(s->ctx, t);
+    (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(s->ctx, ticket_key);
+    (void)SSL_CTX_set_session_id_context(s->ctx, id, sizeof id - 1);
+    if (!tlsfile_load_pair(s->ctx, c->cert, c->key, error) || !ask_clients(s->ctx, spec, error))
+        return false;
+    if (c->ocsp == NULL)
+        return true;
+    s->staple = staple_load(s->ctx, c->ocsp, error);
+    return s->staple != NULL;
 }
 
 /* The certificate for the server name the client asks for; the default one when none fits. */
@@ -131,33 +147,33 @@ static int choose_certificate(SSL *ssl, int *alert, void *arg)
     if (name == NULL)
         return SSL_TLSEXT_ERR_NOACK;
     for (size_t i = 0; i < t->count; i++) {
-        if (X509_check_host(SSL_CTX_get0_certificate(t->ctx[i]), name, 0, 0, NULL) == 1) {
-            (void)SSL_set_SSL_CTX(ssl, t->ctx[i]);
+        if (X509_check_host(SSL_CTX_get0_certificate(t->served[i].ctx), name, 0, 0, NULL) == 1) {
+            (void)SSL_set_SSL_CTX(ssl, t->served[i].ctx);
             return SSL_TLSEXT_ERR_OK;
         }
     }
     return SSL_TLSEXT_ERR_NOACK;
 }
 
-struct tlsctx *tlsctx_new(const struct tlsctx_cert *certs, size_t count,
-                          char error[TLSCTX_ERROR_MAX])
+struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
 {
-    struct tlsctx *t = calloc(1, sizeof *t + count * sizeof t->ctx[0]);
+    struct tlsctx *t = calloc(1, sizeof *t + spec->count * sizeof t->served[0]);
 
     if (t == NULL) {
         snprintf(error, TLSCTX_ERROR_MAX, "out of memory");
         return NULL;
     }
     t->references = 1;
-    for (; t->count < count; t->count++) {
-        t->ctx[t->count] = load(&certs[t->count], error);
-        if (t->ctx[t->count] == NULL) {
+    while (t->count < spec->count) {
+        size_t i = t->count++;
+
+        if (!load(t, &t->served[i], &spec->certs[i], spec, error)) {
             tlsctx_release(t);
             return NULL;
         }
     }
-    (void)SSL_CTX_set_tlsext_servername_callback(t->ctx[0], choose_certificate);
-    (void)SSL_CTX_set_tlsext_servername_arg(t->ctx[0], t);
+    (void)SSL_CTX_set_tlsext_servername_callback(t->served[0].ctx, choose_certificate);
+    (void)SSL_CTX_set_tlsext_servername_arg(t->served[0].ctx, t);
     return t;
 }
 
@@ -171,14 +187,17 @@ void tlsctx_release(struct tlsctx *t)
 {
     if (t == NULL || --t->references > 0)
         return;
-    for (size_t i = 0; i < t->count; i++)
-        SSL_CTX_free(t->ctx[i]);
+    for (size_t i = 0; i < t->count; i++) {
+        SSL_CTX_free(t->served[i].ctx);
+        staple_free(t->served[i].staple);
+    }
+    tickets_release(&t->tickets);
     free(t);
 }
 
 struct ssl_st *tlsctx_connection(struct tlsctx *t)
 {
-    SSL *ssl = SSL_new(t->ctx[0]);
+    SSL *ssl = SSL_new(t->served[0].ctx);
 
     if (ssl != NULL)
         SSL_set_accept_state(ssl);

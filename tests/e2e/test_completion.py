@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from lib import proc
 from lib.daemon import command_line
 from lib.setting import SOON
 
@@ -121,7 +122,10 @@ def test_zsh_takes_the_specification(tmp_path):
         zpty -r z out '*READY*READY*'
         zpty -n -w z $'wsluice --pi\\t25s; print -r DONE\\n'
         zpty -r z out '*--ping[= ]*DONE*' && print -r FOUND
+        zpty -d z
     """
     done = subprocess.run(["zsh", "-f", "-c", code], capture_output=True, text=True, timeout=2 * SOON,
                           env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TERM": "dumb"}, cwd=tmp_path)
+    for orphan in proc.orphans():  # zpty leaves its shell behind
+        proc.bury(orphan)
     assert done.stdout.split() == ["_wsluice", "FOUND"], done.stdout + done.stderr

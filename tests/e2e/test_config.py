@@ -300,6 +300,11 @@ def test_schema_refuses_what_we_refuse(validator, tmp_path, text):
     assert command_line("--check", "-c", write(tmp_path / "c.yaml", text)).returncode == 1
 
 
+def test_the_example_is_right():
+    done = command_line("--check", "-c", TOP / "contrib" / "wsluice.yaml")
+    assert done.returncode == 0, done.stderr
+
+
 # What it costs.
 
 def test_thousands_of_routes(wsluice, tmp_path):

@@ -25,9 +25,9 @@ THREADS = 6
 class Pair:
     """Two instances on ports of their own, that come back on the same ones."""
 
-    def __init__(self, wsluice, kind, delay):
+    def __init__(self, wsluice, kind, delay, *options):
         self._start = wsluice
-        self._how = ["--drain-delay", delay, "--trusted-proxies", "127.0.0.1"] + ["--accept-proxy"] * (kind == "haproxy")
+        self._how = [*options, "--drain-delay", delay, "--trusted-proxies", "127.0.0.1"] + ["--accept-proxy"] * (kind == "haproxy")
         self.ports = {name: (peers.free_port(), peers.free_port()) for name in "ab"}
         self.daemons = {}
         for name in "ab":
@@ -37,8 +37,8 @@ class Pair:
         port, admin = self.ports[name]
         before = self.daemons.get(name)
         self.daemons[name] = self._start(
-            "-l", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}", *self._how, "--ping", "1s",
-            "--pong-timeout", "1s", "--route", "/echo=echo:", "--", "/bin/sh", "-c", f"echo {name}; exec cat")
+            "-l", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}", *self._how,
+            "--route", "/echo=echo:", "--", "/bin/sh", "-c", f"echo {name}; exec cat")
         if before:  # under load the harness counts clients, too
             self.daemons[name].baseline = before.baseline
 
@@ -225,7 +225,7 @@ def test_heartbeats_pass_and_keep_a_silent_session(kind, wsluice, tmp_path):
     """With limits of 2 s in the balancer, and a ping each second."""
     limits = ([("timeout tunnel 2m", "timeout tunnel 2s")] if kind == "haproxy" else
               [("proxy_read_timeout 2m", "proxy_read_timeout 2s"), ("proxy_send_timeout 2m", "proxy_send_timeout 2s")])
-    balancer = Balancer(kind, Pair(wsluice, kind, "0"), tmp_path, *limits)
+    balancer = Balancer(kind, Pair(wsluice, kind, "0", "--ping", "1s"), tmp_path, *limits)
     try:
         client, _ = balancer.open()
         for _ in range(4):

@@ -149,6 +149,30 @@ def test_unix_socket_file_survives(wsluice, successors, tmp_path):
     assert not path.exists(), "the last one removes it"
 
 
+def test_the_admin_address_goes_over_too(wsluice, successors, tmp_path):
+    """Whoever asks there, before and after, asks the process that serves."""
+    path = tmp_path / "admin"
+    daemon = wsluice("--admin", f"unix:{path}", "--to", "echo:")
+    before = path.stat().st_ino
+
+    def ready():
+        with daemon.connect(str(path)) as client:
+            client.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.read_response().status
+
+    assert ready() == 200
+    client = daemon.open()
+    successor = successors(daemon)
+    for _ in range(5):  # while the old one drains, too
+        assert ready() == 200
+    assert client.read_close()[0] == 1001
+    client.close()
+    assert daemon.wait() == 0
+    assert ready() == 200 and path.stat().st_ino == before
+    assert successor.stop() == 0
+    assert not path.exists()
+
+
 # ---- a new binary that is no good
 
 @pytest.fixture

@@ -798,6 +798,22 @@ static void standard_error_stays_as_it_is(void **state)
     (void)close(fds[0]);
     (void)close(fds[1]);
 
+    /* a file that somebody else writes to through the same description */
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    log_init(&log, LOG_INFO, LOG_TEXT);
+    log_printf(&log, LOG_INFO, "ours");
+    assert_int_equal(write(STDERR_FILENO, "theirs\n", 7), 7);
+    log_printf(&log, LOG_INFO, "ours again");
+    n = pread(fileno(file), text, sizeof text - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "ours\ntheirs\n"));
+    assert_non_null(strstr(text, "ours again\n"));
+    log_release(&log);
+    (void)fclose(file);
+
     (void)close(STDERR_FILENO);
     log_init(&log, LOG_INFO, LOG_TEXT);
     log_printf(&log, LOG_INFO, "into nothing");

@@ -199,7 +199,7 @@ static const struct fault_case {
      {"1:15: to: tcp://x: the port is missing; write tcp://HOST:PORT"}},
     {"routes: [{to: ftp://x}]\n",
      {"1:15: to: ftp://x: unknown kind of address; write "
-      "exec:PROGRAM ARG..., tcp://HOST:PORT, unix:PATH or echo:"}},
+      "exec:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
      {"1:10: framing: lnes: no such framing; there are: lines stream text"}},
     {"routes: [{exec: [a], framing: x}]\n",
@@ -242,6 +242,7 @@ static const struct fault_case {
     {"listen: [{name: x}]\nroutes: [{static: /}]\n", {"1:10: listen: an address is needed"}},
     {"listen: [{address: 1, path: x}]\nroutes: [{static: /}]\n",
      {"1:23: path belongs to a route, not to an item of listen"}},
+    {"listen: [0, \"127.0.0.1:0\", 0]\nroutes: [{static: /}]\n", {"1:28: 0: listed twice"}},
     {"listen: [1, 2, 1]\nroutes: [{static: /}]\n", {"1:16: 1: listed twice"}},
     {"listen: [0, {address: 1, tls: {cert: x}}]\nroutes: [{static: /}]\n",
      {"1:31: tls: both cert and key are needed"}},
@@ -441,7 +442,7 @@ static void test_include(void **state)
         "include: ../more/*.yaml\n");
     put(b, "[x]/d/ignored.txt", "]");
     put(b, "[x]/main.yaml",
-        "listen: [0]\ninclude: [d/*.yaml, none/*.yaml]\n"
+        "listen: [1]\ninclude: [d/*.yaml, none/*.yaml]\n"
         "routes: [{path: /m, static: /}]\n");
     parse(b, text_of("-c"), b->path);
     show(b);
