@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,10 @@ void prepare_process(struct worker *w)
 {
     tidy_descriptors();
     raise_descriptor_limit(w);
+    /* Messages put together come and go: without this the heap's end would go back to the kernel
+     * and come again, page by page, for each large one. */
+    (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2) */
     (void)signal(SIGCHLD,
@@ -119,8 +124,7 @@ static bool any_tls(const struct config *c)
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct listen_spec *l = &c->listen[i];
 
-        if (l->cert_count > 0 ||
-            (c->tls.cert != NULL && l->unix_path == NULL && !l->redirect))
+        if (l->cert_count > 0 || (c->tls.cert != NULL && l->unix_path == NULL && !l->redirect))
             return true;
     }
     return false;
@@ -164,8 +168,7 @@ static void open_backend_tls(struct route *r, struct faults *f)
     if (r->backend == NULL || !r->backend->over_tls)
         return;
     if ((s->cert == NULL) != (s->key == NULL)) {
-        fault_at(f, r->where, "TLS to", r->target.text,
-                 "backend-cert and backend-key go together");
+        fault_at(f, r->where, "TLS to", r->target.text, "backend-cert and backend-key go together");
         return;
     }
     r->tls = tlsclient_new(s, error);

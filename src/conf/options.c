@@ -8,6 +8,7 @@ static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
 static const char *const stderr_choices[] = {"log", "merge", "discard", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
+static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
 static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
 static const char *const client_choices[] = {"off", "optional", "require", NULL};
 static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
@@ -112,6 +113,8 @@ const struct option_row option_rows[] = {
      "programs cannot gain privileges by set-user-ID files"},
     {"trusted-proxies", 0, OPTION_LIST, CONFIG(trusted_texts), "LIST", NULL, NULL, 0, 0,
      "networks of proxies in front of us that may say who the client is (10.0.0.0/8, ::1, unix), commas between"},
+    {"forwarded-header", 0, OPTION_CHOICE, CONFIG(forwarded_header), "NAME", "x-forwarded", forwarded_choices, 0, 0,
+     "which header trusted proxies write: x-forwarded (-For, -Proto, -Host) or forwarded (RFC 7239); the other is a client's word"},
     {"accept-proxy", 0, OPTION_FLAG, CONFIG(accept_proxy), NULL, "off", NULL, 0, 0,
      "every connection begins with a PROXY header (version 1 or 2), from trusted proxies only"},
     {"proxy-protocol", 0, OPTION_CHOICE, SETTING(send_proxy), "VERSION", "off", proxy_choices, 0, 0,

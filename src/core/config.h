@@ -29,6 +29,7 @@ struct text_list {
 enum frames { FRAMES_OF_FRAMING, FRAMES_TEXT, FRAMES_BINARY };
 enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
 enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD };
+enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
 
@@ -130,6 +131,7 @@ struct config {
     bool no_new_privs;
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
+    int forwarded_header;           /* enum forwarded_header: which one our proxies write */
     bool accept_proxy; /* connections begin with a PROXY header, from trusted networks only */
     struct tlsctx_cert tls; /* of all internet listeners without certificates of their own */
     const char *client_ca;  /* default of the listeners, as is client_cert */

@@ -82,23 +82,20 @@ static struct slice last_of(const struct http_head *head, const char *name)
     return last;
 }
 
-void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count)
+void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count,
+                     enum forwarded_header header)
 {
-    struct hop hops[HOPS_MAX];
-    bool rich = true;
+    bool rich = header == FORWARDED_RFC7239;
+    struct hop hops[HOPS_MAX] = {0};
     union addr addr;
     size_t n;
 
     if (!cidr_any_has(trusted, count, &r->client))
         return;
-    n = collect(r->head, "Forwarded", hops, true);
-    if (n == 0) {
-        rich = false;
-        n = collect(r->head, "X-Forwarded-For", hops, false);
-    }
-    if (rich)
+    n = collect(r->head, rich ? "Forwarded" : "X-Forwarded-For", hops, rich);
+    if (rich && n > 0)
         apply_nearest(r, hops[(n - 1) % HOPS_MAX].proto, hops[(n - 1) % HOPS_MAX].host);
-    else
+    else if (!rich)
         apply_nearest(r, last_of(r->head, "X-Forwarded-Proto"),
                       last_of(r->head, "X-Forwarded-Host"));
     /* From the nearest hop on: each was written by the one before, which must be trusted to tell.

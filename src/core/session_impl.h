@@ -105,7 +105,8 @@ struct session {
     /* for the log */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint32_t stalls_client, stalls_backend;
-    char *origin_text;  /* client address, path, subprotocol: three strings in one allocation */
+    char *origin_text;  /* client address, path, subprotocol, the verdict on its certificate
+                           and that one's subject: strings in one allocation */
     char *reason;       /* of the close, in words; owned */
     char *backend_text; /* pid or server address; owned */
     int exit_how, exit_number;

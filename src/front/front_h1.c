@@ -317,7 +317,8 @@ static void h1_handle(struct h1 *h)
         return;
     }
     if (!h->unnamed) /* else these are the words of anybody, not of the proxy */
-        forwarded_apply(&req->request, c->trusted, c->trusted_texts.count);
+        forwarded_apply(&req->request, c->trusted, c->trusted_texts.count,
+                        (enum forwarded_header)c->forwarded_header);
     h1_name_client(h, &req->request);
     h->stream.request = &req->request;
     if (!h1_redirect(h))

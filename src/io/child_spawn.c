@@ -35,15 +35,16 @@ struct plan {
     unsigned long default_action[8]; /* the kernel's struct sigaction, larger: all zeroes is SIG_DFL
                                         without flags */
     uint64_t no_signals;
-    volatile int error; /* written by the child: the errno it died of */
+    uint64_t unusual_signals; /* bit n: signal n + 1 is ignored or handled by us */
+    volatile int error;       /* written by the child: the errno it died of */
 };
 
-/* All signals to their defaults (ignored ones survive execve, handlers must not run here), then all
- * unblocked. */
+/* Those that are not at their defaults are put there (ignored ones survive execve, handlers must
+ * not run here), then all unblocked. */
 static long reset_signals(const struct plan *p)
 {
     for (int sig = 1; sig <= SIGNALS; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP &&
+        if ((p->unusual_signals >> (sig - 1) & 1) &&
             syscall(SYS_rt_sigaction, sig, p->default_action, NULL, SIGSET_SIZE) != 0)
             return -1;
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &p->no_signals, NULL, SIGSET_SIZE);
@@ -99,7 +100,22 @@ __attribute__((noinline)) static pid_t vfork_plan(struct plan *p)
     return pid;
 }
 
-pid_t child_spawn_run(const struct worker *w, const struct child_spec *spec, const int std[3])
+/* Which signals have another disposition than the default. Found once: we set all of ours before
+ * the first program is started. */
+static uint64_t unusual_signals(struct worker *w)
+{
+    unsigned long action[8] = {
+        0}; /* as in struct plan; libc's sigaction hides two signals of its own */
+
+    for (int sig = 1; sig <= SIGNALS && !w->signals_known; sig++) {
+        if (syscall(SYS_rt_sigaction, sig, NULL, action, SIGSET_SIZE) == 0 && action[0] != 0)
+            w->unusual_signals |= (uint64_t)1 << (sig - 1);
+    }
+    w->signals_known = true;
+    return w->unusual_signals;
+}
+
+pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3])
 {
     struct plan plan = {
         .path = spec->path,
@@ -108,6 +124,7 @@ pid_t child_spawn_run(const struct worker *w, const struct child_spec *spec, con
         .envp = spec->envp,
         .std = {std[0], std[1], std[2]},
         .parent = getpid(),
+        .unusual_signals = unusual_signals(w),
         .nofile = {w->nofile_at_start.rlim_cur, w->nofile_at_start.rlim_max},
         .set_nofile = w->nofile_at_start.rlim_max != 0,
     };

@@ -13,6 +13,6 @@
  * process id when the program is running; -1 with errno when not, and then no process is left.
  * Blocks until execve has happened (some 50 to 100 microseconds).
  */
-pid_t child_spawn_run(const struct worker *w, const struct child_spec *spec, const int std[3]);
+pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3]);
 
 #endif

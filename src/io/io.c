@@ -182,8 +182,7 @@ static void io_on_readable(struct io *io)
         io->received += (uint64_t)n;
         io->last_rx = io->worker->now;
         io->events->data(io->owner, p, (size_t)n);
-        if (n == WORKER_RX_SIZE)
-            io_read_pending(io);
+        io_read_pending(io);
         return;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {

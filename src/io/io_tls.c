@@ -25,6 +25,7 @@ struct tls_conn {
     double busy_since;
     unsigned busy;
     bool cut;
+    bool over; /* the read after the last one has an end or a failure to tell */
 };
 
 /* A browser pointed at the wrong scheme should read why. The bytes go out plain, beside OpenSSL. */
@@ -117,8 +118,10 @@ static ssize_t tls_read(struct io *io, void *p, size_t n)
 
         if (rc != 1 && done == 0 && !io->tls->cut)
             return translate(io, rc);
-        if (rc != 1 || io->tls->cut)
-            break; /* what is wrong, if anything is, shows again at the next read */
+        if (rc != 1 || io->tls->cut) {
+            io->tls->over = SSL_get_error(io->tls->ssl, rc) != SSL_ERROR_WANT_READ;
+            break;
+        }
         done += got;
     }
     if (!io->tls->cut)
@@ -161,10 +164,11 @@ static int tls_shutdown(struct io *io)
     return shutdown(io->wfd, SHUT_WR);
 }
 
-/* epoll knows nothing of what lies inside OpenSSL. */
+/* epoll knows nothing of what lies inside OpenSSL, which may be the end: a close_notify behind which
+ * the peer waits for ours. */
 static bool tls_pending(const struct io *io)
 {
-    return SSL_has_pending(io->tls->ssl) == 1;
+    return io->tls->over || SSL_has_pending(io->tls->ssl) == 1;
 }
 
 static void tls_release(struct io *io)

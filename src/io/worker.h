@@ -68,6 +68,8 @@ struct worker {
     struct resolver *resolver; /* made on first use; see resolve.h */
     const char
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
+    uint64_t unusual_signals;    /* for child_spawn.c: signals not at their defaults, once known */
+    bool signals_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */
     struct child *children;        /* every child not yet reaped; see child.h */

@@ -54,7 +54,9 @@ static const char *outcome(const char *peer, const char *fields, char *out, size
         assert_null(cidr_parse(slice_from(trusted_texts[i]), &trusted[i]));
     fill_head(&head, fields);
     r.client = addr_of(peer);
-    forwarded_apply(&r, trusted, TRUSTED_MAX);
+    /* as if the operator had named the header that the proxy writes */
+    forwarded_apply(&r, trusted, TRUSTED_MAX,
+                    strncmp(fields, "Forwarded:", 10) == 0 ? FORWARDED_RFC7239 : FORWARDED_X);
     snprintf(out, size, "%s %.*s %s", addr_format(&r.client, text), (int)r.host.len, r.host.p,
              r.secure ? "https" : "http");
     return out;
@@ -151,14 +153,15 @@ static void forwarded(void **state)
         {"10.0.0.1", "Forwarded: proto=https", "10.0.0.1:999 own https"},
         {"10.0.0.1", "Forwarded: for", "10.0.0.1:999 own http"},
         {"10.0.0.1", "Forwarded: =;=;;", "10.0.0.1:999 own http"},
-        /* it beats X-Forwarded-*, all of them */
-        {"10.0.0.1", "X-Forwarded-For: 6.6.6.6\nForwarded: for=192.0.2.1", "192.0.2.1:0 own http"},
+        /* the header our proxy does not write is the client's own word */
+        {"10.0.0.1", "X-Forwarded-For: 192.0.2.1\nForwarded: for=6.6.6.6;host=evil;proto=https",
+         "192.0.2.1:0 own http"},
         {"10.0.0.1",
          "Forwarded: for=192.0.2.1\nX-Forwarded-Host: evil\nX-Forwarded-Proto: https\n"
          "X-Forwarded-For: 6.6.6.6",
          "192.0.2.1:0 own http"},
         {"10.0.0.1", "Forwarded: for=unknown\nX-Forwarded-For: 6.6.6.6", "10.0.0.1:999 own http"},
-        {"10.0.0.1", "Forwarded: ,\nX-Forwarded-For: 192.0.2.1", "192.0.2.1:0 own http"},
+        {"10.0.0.1", "Forwarded: ,\nX-Forwarded-For: 6.6.6.6", "10.0.0.1:999 own http"},
     };
     (void)state;
 
@@ -207,7 +210,7 @@ static void an_untrusted_peer_changes_nothing(void **state)
 
     check_rows(rows, COUNT(rows));
     fill_head(&head, all); /* nobody is trusted by default */
-    forwarded_apply(&r, NULL, 0);
+    forwarded_apply(&r, NULL, 0, FORWARDED_X);
     assert_int_equal(addr_port(&r.client), 999);
     assert_true(slice_is(r.host, "own"));
     assert_false(r.secure);
