@@ -33,12 +33,11 @@ static struct config *load_again(void *arg, void (*tell)(void *tell_arg, const c
         tell(tell_arg, "out of memory");
         return NULL;
     }
-    if (cli_parse(a->argc, a->argv, c, &cli, &kinds, &faults) == CLI_OK && cli.file != NULL) {
+    /* Also without a file: what the command line names, certificates above all, may be new. */
+    if (cli_parse(a->argc, a->argv, c, &cli, &kinds, &faults) == CLI_OK) {
         reload_compare(&a->started_with, c, tell, tell_arg);
         return c;
     }
-    if (cli.file == NULL)
-        tell(tell_arg, "there is no configuration file to read again");
     for (size_t i = 0; i < faults.count && i < FAULTS_MAX; i++)
         tell(tell_arg, faults.lines[i] != NULL ? faults.lines[i] : "out of memory");
     faults_release(&faults);

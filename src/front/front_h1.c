@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/config.h"
@@ -100,11 +101,23 @@ static void h1_await_head(struct h1 *h)
 
 /* ---- the stream, as handlers use it ---- */
 
+/* RFC 9110, section 6.6.1: a server with a clock tells the time. */
+static const char *h1_date(char out[64])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (gmtime_r(&now, &tm) == NULL ||
+        strftime(out, 64, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm) == 0)
+        out[0] = '\0';
+    return out;
+}
+
 static void h1_respond(struct stream *s, const struct response *r)
 {
     struct h1 *h = h1_of(s);
     uint64_t length = r->length > 0 ? r->length : r->body.len;
-    char head[2048], extent[64];
+    char head[2048], extent[64], date[64];
 
     h->keep_alive = !r->close && !s->worker->draining && h->req != NULL &&
                     h->req->parser.head.keep_alive &&
@@ -117,9 +130,9 @@ static void h1_respond(struct stream *s, const struct response *r)
         snprintf(extent, sizeof extent, "Content-Length: %llu", (unsigned long long)length);
     int n =
         snprintf(head, sizeof head,
-                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s\r\n"
+                 "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\n%s\r\n"
                  "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
-                 r->status, http_reason(r->status),
+                 r->status, http_reason(r->status), h1_date(date),
                  r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8", extent,
                  r->fields != NULL ? r->fields : "", h->keep_alive ? "" : "Connection: close\r\n");
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
