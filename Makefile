@@ -17,11 +17,10 @@ all: build/plain/wsluice  ## the program: build/plain/wsluice (default)
 MAKEFLAGS += --no-builtin-rules
 
 # ---- sources: every .c below src/; a unit test is one tests/unit/test_*.c, other files there are
-# ---- linked into each of them; tests/pieces/*.c are small programs that the tests run as children
+# ---- linked into each of them
 SRCS    := $(sort $(shell find src -name '*.c'))
 UNITS   := $(sort $(wildcard tests/unit/test_*.c))
 SUPPORT := $(filter-out $(UNITS),$(sort $(wildcard tests/unit/*.c)))
-PIECES  := $(sort $(wildcard tests/pieces/*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 MANS    := $(patsubst docs/%.scd,build/man/%,$(wildcard docs/*.scd))
 
@@ -65,7 +64,6 @@ FLAGS_$(1) = $(CC_$(1)) $(CPP) $(C_$(1)) $(CFLAGS)
 OBJS_$(1) := $(SRCS:src/%.c=build/$(1)/obj/%.o) $(LLHTTP_OBJ:%=build/$(1)/%)
 TEST_OBJS_$(1) := $(SUPPORT:tests/unit/%.c=build/$(1)/unit/%.o)
 UNITS_$(1) := $(UNITS:tests/unit/%.c=build/$(1)/unit/%)
-PIECES_$(1) := $(PIECES:tests/pieces/%.c=build/$(1)/pieces/%)
 
 build/$(1)/wsluice: $$(OBJS_$(1)) build/$(1)/.list
 	$(call SAY,LD,$$@)
@@ -97,11 +95,6 @@ $$(UNITS_$(1)): %: %.o $$(TEST_OBJS_$(1)) build/$(1)/all.a
 	$(call SAY,LD,$$@)
 	$(Q)$(CC_$(1)) $(LD_$(1)) -o $$@ $$(filter %.o %.a,$$^) $(LDFLAGS) -lcmocka $(LIBS)
 
-build/$(1)/pieces/%: tests/pieces/%.c build/$(1)/.flags
-	@mkdir -p $$(@D)
-	$(call SAY,CC,$$@)
-	$(Q)$$(FLAGS_$(1)) $(WARN) $(LD_$(1)) -o $$@ $$< $(LDFLAGS)
-
 # rewritten only when they change, so that other flags rebuild and a removed file relinks
 build/$(1)/.flags: force
 	@mkdir -p $$(@D)
@@ -122,11 +115,10 @@ ifeq ($(LLHTTP_LIBS)$(LLHTTP_OBJ),)
 	@echo 'llhttp is not installed: run "make deps" (or install libllhttp-dev or node-llhttp)' >&2; exit 1
 endif
 
-.PHONY: asan unit unit-asan pieces
+.PHONY: asan unit unit-asan
 asan: build/asan/wsluice  ## the same with AddressSanitizer and UBSan: build/asan/wsluice
 unit: $(UNITS_plain)  ## build the unit tests (unit-asan: with sanitizers)
 unit-asan: $(UNITS_asan)
-pieces: $(PIECES_plain)  ## build the small programs that tests run as children
 
 # ---- checks. `make check` is the whole; the others are its parts, to run one by one
 .PHONY: check test-unit test-e2e warnings
@@ -134,11 +126,11 @@ check: deps-test  ## everything: warnings, lint, unit and end-to-end tests, plai
 	@MAKE='$(MAKE)' PYTHON='$(PYTHON)' $(PYTHON) tests/run-all
 test-unit: $(UNITS_$(MODE))  ## run the unit tests (MODE=asan)
 	@set -e; for t in $^; do $$t; done
-test-e2e: build/$(MODE)/wsluice pieces  ## run the end-to-end tests (MODE=asan T='-k word')
+test-e2e: build/$(MODE)/wsluice  ## run the end-to-end tests (MODE=asan T='-k word')
 	WSLUICE=$(CURDIR)/build/$(MODE)/wsluice $(PYTHON) -m pytest -q tests/e2e $(T)
 
 # Every C file of ours once with gcc and once with clang, any warning an error.
-OURS := $(SRCS) $(UNITS) $(SUPPORT) $(PIECES) $(FUZZERS) $(sort $(wildcard bench/*.c))
+OURS := $(SRCS) $(UNITS) $(SUPPORT) $(FUZZERS) $(sort $(wildcard bench/*.c))
 warnings: warnings-gcc warnings-clang  ## compile all with gcc and with clang, warnings are errors
 .PHONY: warnings-gcc warnings-clang
 warnings-gcc: $(OURS:%.c=build/warnings/gcc/%.o)
@@ -191,7 +183,7 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	  seeds=tests/fuzz/corpus/$$f; mkdir -p build/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; \
 	  echo "== $$f"; build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
-soak: asan pieces  ## mixed load for SOAK_SECONDS=600 against the sanitized build
+soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
 	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s tests/soak
 bench: deps-bench  ## compare speed with peers and bare floors, about twenty minutes
 	@$(MAKE) --no-print-directory all build/bench/micro

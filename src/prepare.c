@@ -58,14 +58,14 @@ void prepare_process(struct worker *w)
 
 /* ---- a configuration ---- */
 
-struct faults {
+struct teller {
     void (*tell)(void *arg, const char *line);
     void *arg;
     size_t count;
 };
 
 /* where: "FILE:LINE:COL", or NULL. */
-static void fault_at(struct faults *f, const char *where, const char *what, const char *name,
+static void fault_at(struct teller *f, const char *where, const char *what, const char *name,
                      const char *why)
 {
     char line[LINE_MAX_LEN];
@@ -76,7 +76,7 @@ static void fault_at(struct faults *f, const char *where, const char *what, cons
     f->tell(f->arg, line);
 }
 
-static void fault(struct faults *f, const char *what, const char *name, const char *why)
+static void fault(struct teller *f, const char *what, const char *name, const char *why)
 {
     fault_at(f, NULL, what, name, why);
 }
@@ -100,7 +100,7 @@ static uint64_t derive_max_sessions(const struct config *c)
     return (limit.rlim_cur - RESERVED_DESCRIPTORS) / each;
 }
 
-static void open_static(struct route *r, struct faults *f)
+static void open_static(struct route *r, struct teller *f)
 {
     if (r->static_dir == NULL)
         return;
@@ -109,7 +109,7 @@ static void open_static(struct route *r, struct faults *f)
         fault_at(f, r->where, "static", r->static_dir, strerror(errno));
 }
 
-static bool client_cert_fits(const struct listen_spec *l, struct faults *f)
+static bool client_cert_fits(const struct listen_spec *l, struct teller *f)
 {
     if (l->client_cert == TLSCTX_CLIENT_OFF || l->client_ca != NULL)
         return true;
@@ -132,7 +132,7 @@ static bool any_tls(const struct config *c)
 
 /* Certificates given for all listeners go to those without their own. Unix sockets stay plain: who
  * can reach them is on this machine. */
-static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
+static void open_tls(struct config *c, struct listen_spec *l, struct teller *f)
 {
     char error[TLSCTX_ERROR_MAX];
 
@@ -146,6 +146,9 @@ static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
         *l->certs = c->tls;
         l->cert_count = 1;
     }
+    if (l->cert_count == 0 && l->client_cert != TLSCTX_CLIENT_OFF)
+        fault(f, "client certificates for", l->text,
+              "there is no TLS; give it a certificate and key");
     if (l->cert_count > 0 && client_cert_fits(l, f)) {
         const struct tlsctx_spec spec = {l->certs, l->cert_count, l->client_cert, l->client_ca};
 
@@ -160,7 +163,7 @@ static void open_tls(struct config *c, struct listen_spec *l, struct faults *f)
 }
 
 /* tls:// services of a route: settings and certificates once for all of its sessions. */
-static void open_backend_tls(struct route *r, struct faults *f)
+static void open_backend_tls(struct route *r, struct teller *f)
 {
     const struct tlsclient_spec *s = &r->settings.tls;
     char error[TLSCLIENT_ERROR_MAX];
@@ -176,7 +179,7 @@ static void open_backend_tls(struct route *r, struct faults *f)
         fault_at(f, r->where, "TLS to", r->target.text, error);
 }
 
-static void parse_trusted(struct config *c, struct faults *f)
+static void parse_trusted(struct config *c, struct teller *f)
 {
     const char *wrong;
 
@@ -193,7 +196,7 @@ static void parse_trusted(struct config *c, struct faults *f)
 }
 
 /* Sessions that start hours later must find the directory usable. */
-static void check_record(const struct route *r, struct faults *f)
+static void check_record(const struct route *r, struct teller *f)
 {
     const char *dir = config_record_dir(&r->settings);
     int fd;
@@ -207,7 +210,7 @@ static void check_record(const struct route *r, struct faults *f)
         close(fd);
 }
 
-static void check_route(struct route *r, struct arena *arena, struct faults *f)
+static void check_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
 
@@ -223,7 +226,7 @@ static void check_route(struct route *r, struct arena *arena, struct faults *f)
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
                         void *arg)
 {
-    struct faults f = {tell, arg, 0};
+    struct teller f = {tell, arg, 0};
 
     for (size_t i = 0; i < c->route_count; i++)
         check_record(&c->routes[i], &f);
@@ -232,7 +235,7 @@ size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const ch
 
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
 {
-    struct faults f = {tell, arg, 0};
+    struct teller f = {tell, arg, 0};
     char error[PRIV_ERROR_MAX];
 
     if (c->user != NULL && priv_check(c->user, error) < 0) {

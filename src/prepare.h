@@ -8,15 +8,18 @@
 #include "core/config.h"
 #include "io/worker.h"
 
-/* Descriptors 0 to 2 exist and none but them is passed on; as many descriptors as the system allows
- * (programs get the old limit back, w->nofile_at_start); no SIGPIPE. Once, before any thread or
- * descriptor of ours. */
+/*
+ * What holds for the whole process, once, before any descriptor of ours: descriptors 0 to 2 exist
+ * and none but them is passed on; as many descriptors as the system allows (programs get the old
+ * limit back, w->nofile_at_start); SIGPIPE and SIGXFSZ ignored, SIGCHLD at its default; a heap that
+ * keeps what large messages needed.
+ */
 void prepare_process(struct worker *w);
 
 /*
  * Looks at the world for a configuration that was read without fault: programs are looked up,
- * directories opened, limits derived. Each fault is one line to tell. Returns how many there were;
- * with none c is ready to be served.
+ * directories opened, certificates and keys loaded, networks parsed, limits derived. Each fault is
+ * one line to tell. Returns how many there were; with none c is ready to be served.
  */
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg);
 

@@ -5,11 +5,11 @@
 /*
  * Giving privileges up, once everything that needs them is open: listeners, keys, the log.
  *
- *   always      no_new_privs (unless told otherwise), not dumpable, inheritable and ambient
- * capabilities empty
- *   --user      groups, group and user of that account; then no capability at all: permitted,
- * effective and bounding sets empty, and securebits locked, so that root cannot be had again by any
- * execve
+ * Always: no_new_privs (unless told otherwise), not dumpable, no inheritable or ambient capability.
+ *
+ * With --user: groups, group and user of that account. Then no capability at all: permitted,
+ * effective and bounding sets are empty, and securebits are locked, so that no execve can have root
+ * again.
  *
  * Started as root without --user nothing can be given up that root could not take back: then we say
  * so in the log.

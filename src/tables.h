@@ -3,7 +3,7 @@
 #define WSLUICE_TABLES_H
 
 /* Every array of kinds. tables.c is the only file that names them; a new kind is its own file and
- * one row there. */
+ * one row there. The array of handlers is declared in core/handler.h, which walks over it. */
 #include "core/backend.h"
 #include "core/front.h"
 #include "core/handler.h"

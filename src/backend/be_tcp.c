@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * tcp, tls and unix: a service on a stream socket. The two directions end apart: the service's FIN ends
- * what it sends (Close 1000), the client's end becomes a FIN to the service, which may still answer
- * until stop-grace is over.
+ * tcp, tls and unix: a service on a stream socket. The two directions end apart: the service's FIN
+ * ends what it sends (Close 1000), the client's end becomes a FIN to the service, which may still
+ * answer until stop-grace is over.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,10 +22,10 @@ struct be_tcp {
     struct backend base;
     struct worker *worker;
     const struct route *route;
-    struct connect *connecting; /* NULL once connected */
+    struct connect *connecting;      /* NULL once connected */
     struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
     double deadline;                 /* of both; worker time */
-    struct buf preamble;        /* what the service gets first: a PROXY header */
+    struct buf preamble;             /* what the service gets first: a PROXY header */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;

@@ -11,7 +11,8 @@
 
 #include "base/slice.h"
 
-/* An internet address, or family AF_UNIX with no name (a client of a Unix socket), or AF_UNSPEC (none). 28 bytes. */
+/* An internet address, or family AF_UNIX with no name (a client of a Unix socket), or AF_UNSPEC
+ * (none). 28 bytes. */
 union addr {
     struct sockaddr sa;
     struct sockaddr_in v4;
@@ -29,7 +30,8 @@ const char *addr_format(const union addr *a, char out[ADDR_TEXT_MAX]);
 /* The same without port and brackets: for REMOTE_ADDR. */
 const char *addr_format_host(const union addr *a, char out[ADDR_TEXT_MAX]);
 
-/* Numeric text, brackets allowed around IPv6, to an address with that port; false for anything else (a name). */
+/* Numeric text, brackets allowed around IPv6, to an address with that port; false for anything else
+ * (a name). */
 bool addr_parse_host(struct slice host, uint16_t port, union addr *out);
 
 /* ::ffff:a.b.c.d becomes a.b.c.d. */
@@ -42,8 +44,8 @@ bool addr_is_loopback(const union addr *a);
 void addr_limit_key(const union addr *a, uint8_t key[16]);
 
 /*
- * Cuts "HOST:PORT", "[V6]:PORT" or "PORT" (then host is empty). Port 0 to 65535. NULL when right, else a constant text
- * that says what is wrong.
+ * Cuts "HOST:PORT", "[V6]:PORT" or "PORT" (then host is empty). Port 0 to 65535. NULL when right,
+ * else a constant text that says what is wrong.
  */
 const char *addr_split(struct slice text, struct slice *host, uint16_t *port);
 

@@ -8,7 +8,8 @@
  *     header | consumed     | the bytes            | free             |
  *            0             off                    end                cap
  *
- * Invariant: off < end <= cap, or the pointer is NULL; only between buf_reserve and buf_added may off == end.
+ * Invariant: off < end <= cap, or the pointer is NULL; only between buf_reserve and buf_added may
+ * off == end.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -35,10 +36,12 @@ static inline uint8_t *buf_data(const struct buf *b)
     return b->block == NULL ? NULL : b->block->bytes + b->block->off;
 }
 
-/* Appends a copy of n bytes. -1 with errno ENOMEM (or EOVERFLOW past 1 GiB) leaves the queue as it was. */
+/* Appends a copy of n bytes. -1 with errno ENOMEM (or EOVERFLOW past 1 GiB) leaves the queue as it
+ * was. */
 MUST_CHECK int buf_append(struct buf *b, const void *p, size_t n);
 
-/* Makes room for n > 0 more bytes and returns where they go, NULL as buf_append; buf_added says how many came. */
+/* Makes room for n > 0 more bytes and returns where they go, NULL as buf_append; buf_added says how
+ * many came. */
 MUST_CHECK uint8_t *buf_reserve(struct buf *b, size_t n);
 
 static inline void buf_added(struct buf *b, size_t n)

@@ -40,10 +40,12 @@ bool slice_starts(struct slice a, const char *prefix);
 /* Without blanks and tabs at both ends (HTTP's optional white space). */
 struct slice slice_trim(struct slice s);
 
-/* Cuts s at the first sep: returns what stands before it, leaves in *rest what stands behind. Without sep *rest is {NULL, 0}. */
+/* Cuts s at the first sep: returns what stands before it, leaves in *rest what stands behind.
+ * Without sep *rest is {NULL, 0}. */
 struct slice slice_cut(struct slice s, char sep, struct slice *rest);
 
-/* The next trimmed, non-empty element of a comma-separated list (RFC 9110, section 5.6.1); false at the end. */
+/* The next trimmed, non-empty element of a comma-separated list (RFC 9110, section 5.6.1); false at
+ * the end. */
 bool slice_next_item(struct slice *list, struct slice *item);
 
 /* The list has the token, letters without case. */

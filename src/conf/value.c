@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Written values to typed fields: the types of conf/options.h. */
+/* Written values to typed fields: the types of core/option.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

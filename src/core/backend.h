@@ -92,13 +92,14 @@ struct backend_ops {
         const struct backend *b); /* bytes taken by the far side, for telling progress */
     uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
     void (*pause)(struct backend *b, bool paused);
-    void (*finish)(struct backend *b); /* end of input: stdin closed, FIN; after what is queued */
-    void (*stop)(
-        struct backend *b); /* the session is over: `ended` comes within the graces of the route */
-    void (*close)(
-        struct backend *b); /* frees; no event follows; a program goes on along its ladder alone */
-    void (*describe)(const struct backend *b, char *out,
-                     size_t size); /* "pid=123", "server=127.0.0.1:80" for the log */
+    /* End of input, after what is queued: stdin closed, FIN. */
+    void (*finish)(struct backend *b);
+    /* The session is over: `ended` comes within the graces of the route. */
+    void (*stop)(struct backend *b);
+    /* Frees; no event follows; a program goes on along its ladder alone. */
+    void (*close)(struct backend *b);
+    /* For the log: "pid 123", "127.0.0.1:80". size is BACKEND_TEXT_MAX. */
+    void (*describe)(const struct backend *b, char *out, size_t size);
 };
 
 #endif

@@ -132,7 +132,7 @@ struct config {
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     int forwarded_header;           /* enum forwarded_header: which one our proxies write */
-    bool accept_proxy; /* connections begin with a PROXY header, from trusted networks only */
+    bool accept_proxy;      /* connections begin with a PROXY header, from trusted networks only */
     struct tlsctx_cert tls; /* of all internet listeners without certificates of their own */
     const char *client_ca;  /* default of the listeners, as is client_cert */
     int client_cert;        /* enum tlsctx_client */

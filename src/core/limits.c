@@ -86,8 +86,3 @@ void limits_leave(struct limits *l, struct limits_ticket *t)
         free(t);
     }
 }
-
-size_t limits_sessions(const struct limits *l)
-{
-    return l->sessions;
-}

@@ -20,6 +20,4 @@ int limits_admit(struct limits *l, const struct config *c, const union addr *cli
                  struct limits_ticket **ticket, const char **why);
 void limits_leave(struct limits *l, struct limits_ticket *ticket);
 
-size_t limits_sessions(const struct limits *l);
-
 #endif

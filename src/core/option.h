@@ -22,7 +22,7 @@ enum option_type {
     OPTION_PAIRS,  /* struct text_list of NAME=VALUE; in a file also a map */
     OPTION_CHOICE, /* int, index into choices */
     OPTION_ARGV,   /* char **, NULL-terminated; a list, in files only */
-    OPTION_NODES,  /* no field: a structure of the file, read by a function of conf/file.c */
+    OPTION_NODES,  /* no field: a structure of the file, read by conf/file*.c */
 };
 
 /* Which struct the offset counts in. */

@@ -24,7 +24,7 @@ struct request {
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
     struct slice client_verify, client_dn;
-    char *client_text; /* of both; owned */
+    char *client_text;        /* of both; owned */
     struct route_match match; /* from the dispatch on */
 };
 

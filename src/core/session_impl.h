@@ -10,6 +10,7 @@
  *   session_out.c    backend to client
  *   session_time.c   heartbeat, idle, stalls: one timer
  *   session_log.c    the line at the end
+ *   session_info.c   what an operator sees of it, while it lives
  *
  * The two sides end apart from each other. `phase` is the client's side:
  *

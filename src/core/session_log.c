@@ -13,11 +13,11 @@ int session_log_start(struct session *s, struct slice subprotocol)
     bool with_query = s->route->config->log_query && r->query.p != NULL;
     struct slice query = with_query ? r->query : slice_of("", 0);
     char client[ADDR_TEXT_MAX];
-    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%.*s%c%.*s",
-                     addr_format(&r->client, client), '\0', r->path, with_query ? "?" : "",
-                     (int)query.len, query.p, '\0', (int)subprotocol.len, subprotocol.p, '\0',
-                     (int)r->client_verify.len, r->client_verify.p, '\0', (int)r->client_dn.len,
-                     r->client_dn.p);
+    int n =
+        asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%.*s%c%.*s", addr_format(&r->client, client),
+                 '\0', r->path, with_query ? "?" : "", (int)query.len, query.p, '\0',
+                 (int)subprotocol.len, subprotocol.p, '\0', (int)r->client_verify.len,
+                 r->client_verify.p, '\0', (int)r->client_dn.len, r->client_dn.p);
 
     if (n < 0)
         s->origin_text = NULL;
@@ -37,7 +37,7 @@ const char *session_log_subprotocol(const struct session *s)
 void session_log_record(struct session *s)
 {
     const struct framing *framing = s->route->framing;
-    bool plays = framing->plays && s->opcode_out == WS_TEXT;
+    bool as_cast = framing->is_terminal_text && s->opcode_out == WS_TEXT;
     const struct record_facts facts = {
         .id = s->id,
         .client = s->origin_text,
@@ -45,7 +45,7 @@ void session_log_record(struct session *s)
         .path = next_text(s->origin_text),
         .framing = framing->name,
         .subprotocol = session_log_subprotocol(s),
-        .format = plays ? RECORD_CAST : RECORD_JSONL,
+        .format = as_cast ? RECORD_CAST : RECORD_JSONL,
         .plain_newlines = true,
     };
 

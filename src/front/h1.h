@@ -28,11 +28,11 @@ struct h1 {
     uint32_t magic;
     uint8_t state; /* enum h1_state */
     bool admin;
-    bool secure;     /* a proxy says that the client came by TLS */
-    bool unnamed;    /* a proxy speaks for somebody it does not name */
-    bool keep_alive; /* the answer under way leaves the connection open */
-    bool chunked;    /* the answer under way is of unknown length */
-    bool in_chunks;  /* and its first chunk has left */
+    bool secure;       /* a proxy says that the client came by TLS */
+    bool unnamed;      /* a proxy speaks for somebody it does not name */
+    bool keep_alive;   /* the answer under way leaves the connection open */
+    bool chunked;      /* the answer under way is of unknown length */
+    bool in_chunks;    /* and its first chunk has left */
     uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;

@@ -195,6 +195,7 @@ WORKER_SAMPLE(programs, put_plain, child_count(w))
 WORKER_SAMPLE(draining, put_plain, w->draining)
 WORKER_SAMPLE(accept_pauses, put_plain, w->accept_pauses)
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
+WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
 WORKER_SAMPLE(lag, put_plain_histogram, &w->stats->lag)
 WORKER_SAMPLE(longest_turn, put_real, stats_longest_turn(w))
 WORKER_SAMPLE(cpu, put_real, s->self.cpu)
@@ -243,6 +244,8 @@ static const struct family families[] = {
     {"wsluice_programs", GAUGE, .sample = programs, .help = "Programs now, those included that are being ended."},
     {"wsluice_accept_pauses", COUNTER, .sample = accept_pauses,
      .help = "How often accepting was paused because descriptors or memory ran out."},
+    {"wsluice_recordings_failed", COUNTER, .sample = recordings_failed,
+     .help = "Recordings that ended before their session, for want of space or by an error."},
     {"wsluice_log_lines_dropped", COUNTER, .sample = log_dropped,
      .help = "Log lines lost because standard error was too slow."},
     {"wsluice_loop_lag_seconds", HISTOGRAM, "seconds", .sample = lag, .scale = &stats_scale_short,

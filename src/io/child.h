@@ -3,12 +3,14 @@
 #define WSLUICE_IO_CHILD_H
 
 /*
- * A program of ours: started by vfork with raw system calls only in the child, watched by a pidfd, ended by a ladder.
- * It is the leader of a session and process group of its own; the ladder speaks to the whole group, so grandchildren that
- * did not leave the group end too. PR_SET_PDEATHSIG (SIGKILL) ends it when we crash.
+ * A program of ours: started by vfork with raw system calls only in the child, watched by a pidfd,
+ * ended by a ladder. It is the leader of a session and process group of its own; the ladder speaks
+ * to the whole group, so grandchildren that did not leave the group end too. PR_SET_PDEATHSIG
+ * (SIGKILL) ends it when we crash.
  *
- * The struct is allocated here and belongs to its owner until child_release; after that it belongs to the worker, goes on
- * along the ladder without its owner, and frees itself when the group is gone.
+ * The struct is allocated here and belongs to its owner until child_release; after that it belongs
+ * to the worker, goes on along the ladder without its owner, and frees itself when the group is
+ * gone.
  */
 #include <ev.h>
 #include <stdbool.h>
@@ -18,14 +20,14 @@
 #include "io/worker.h"
 
 struct child_spec {
-    const char *path;        /* what to execute, already looked up (see child_find) */
-    char *const *argv;       /* NULL-terminated */
-    char *const *envp;       /* NULL-terminated, the whole environment */
-    const char *cwd;         /* NULL: ours */
-    bool stderr_to_stdout;   /* one pipe for both */
-    bool stderr_discard;     /* /dev/null */
-    ev_tstamp stop_grace;    /* seconds from child_stop to SIGTERM */
-    ev_tstamp kill_grace;    /* seconds from SIGTERM to SIGKILL */
+    const char *path;      /* what to execute, already looked up (see child_find) */
+    char *const *argv;     /* NULL-terminated */
+    char *const *envp;     /* NULL-terminated, the whole environment */
+    const char *cwd;       /* NULL: ours */
+    bool stderr_to_stdout; /* one pipe for both */
+    bool stderr_discard;   /* /dev/null */
+    ev_tstamp stop_grace;  /* seconds from child_stop to SIGTERM */
+    ev_tstamp kill_grace;  /* seconds from SIGTERM to SIGKILL */
 };
 
 /* Where starting failed. */
@@ -34,23 +36,24 @@ enum child_failure { CHILD_OK, CHILD_NO_RESOURCES, CHILD_NO_EXEC };
 struct child;
 
 struct child_events {
-    /* The leader ended: wait status as of waitpid. Called once, from the loop, never after child_release. What it wrote may
-     * still lie in the pipes, and a grandchild may hold them. */
+    /* The leader ended: wait status as of waitpid. Called once, from the loop, never after
+     * child_release. What it wrote may still lie in the pipes, and a grandchild may hold them. */
     void (*exited)(void *owner, int status);
 };
 
 struct child {
     struct worker *worker;
     const struct child_events *events;
-    void *owner;                 /* NULL after child_release */
-    struct child *next, **prev;  /* worker->children */
-    pid_t pid;                   /* also the process group */
+    void *owner;                /* NULL after child_release */
+    struct child *next, **prev; /* worker->children */
+    pid_t pid;                  /* also the process group */
     int pidfd;
     ev_io ended;
     ev_timer ladder;
     ev_tstamp stop_grace, kill_grace;
-    ev_tstamp left;              /* seconds this rung still has when the timer has run; no clock time, that may jump */
-    ev_tstamp step;              /* until the next look whether the group is gone */
+    ev_tstamp
+        left; /* seconds this rung still has when the timer has run; no clock time, that may jump */
+    ev_tstamp step; /* until the next look whether the group is gone */
     enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung;
     bool is_reaped;
     int status;
@@ -58,38 +61,42 @@ struct child {
 };
 
 /*
- * Starts the program. On success fds[0] is our end of its stdin (write), fds[1] of its stdout (read), fds[2] of its stderr
- * (read; -1 when merged or discarded): nonblocking, close-on-exec, the caller's. On failure returns NULL with errno set and
- * *why telling whether resources were short (no descriptors, no processes, no memory: worth trying later) or the
- * program could not be executed; nothing is left behind. The child sees descriptors 0-2 only, all signals at their
- * defaults and unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD must not be ignored in us:
- * then the kernel would throw exit statuses away.
+ * Starts the program. On success fds[0] is our end of its stdin (write), fds[1] of its stdout
+ * (read), fds[2] of its stderr (read; -1 when merged or discarded): nonblocking, close-on-exec, the
+ * caller's. On failure returns NULL with errno set and *why telling whether resources were short
+ * (no descriptors, no processes, no memory: worth trying later) or the program could not be
+ * executed; nothing is left behind. The child sees descriptors 0-2 only, all signals at their
+ * defaults and unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD
+ * must not be ignored in us: then the kernel would throw exit statuses away.
  */
-struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3], enum child_failure *why,
-                          const struct child_events *events, void *owner);
+struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
+                          enum child_failure *why, const struct child_events *events, void *owner);
 
 /*
- * Starts the ladder, once: stop_grace from now SIGTERM to the group (SIGCONT with it, so that a stopped one hears it), kill_grace
- * later SIGKILL. The caller has closed, or will close, its stdin. A second call changes nothing.
+ * Starts the ladder, once: stop_grace from now SIGTERM to the group (SIGCONT with it, so that a
+ * stopped one hears it), kill_grace later SIGKILL. The caller has closed, or will close, its stdin.
+ * A second call changes nothing.
  */
 void child_stop(struct child *c);
 
 /* SIGKILL to the group now. */
 void child_kill(struct child *c);
 
-/* The owner lets go: no event follows; descriptors are the owner's business. If the leader still runs, the ladder is started.
- * What is left of the group (grandchildren) after the leader's end gets SIGTERM and, kill_grace later, SIGKILL. */
+/* The owner lets go: no event follows; descriptors are the owner's business. If the leader still
+ * runs, the ladder is started. What is left of the group (grandchildren) after the leader's end
+ * gets SIGTERM and, kill_grace later, SIGKILL. */
 void child_release(struct child *c);
 
-/* Looks a program up the way execvp does, in `path_list` (PATH syntax) unless the name has a slash. Returns a malloc'd path,
- * NULL with errno ENOENT, EACCES or ENOMEM. */
+/* Looks a program up the way execvp does, in `path_list` (PATH syntax) unless the name has a slash.
+ * Returns a malloc'd path, NULL with errno ENOENT, EACCES or ENOMEM. */
 char *child_find(const char *name, const char *path_list);
 
 /* How many of the worker's children are not yet gone (also counts a group still on the ladder). */
 size_t child_count(const struct worker *w);
 
-/* Shutdown: child_kill for every one, and waits at most `seconds` for the leaders (blocking; the loop does not run, and no
- * `exited` follows for those that ended here). Owners still call child_release. */
+/* Shutdown: child_kill for every one, and waits at most `seconds` for the leaders (blocking; the
+ * loop does not run, and no `exited` follows for those that ended here). Owners still call
+ * child_release. */
 void child_kill_all(struct worker *w, double seconds);
 
 #endif

@@ -3,8 +3,9 @@
 #define WSLUICE_IO_CONNECT_H
 
 /*
- * Connecting to a service: a name is resolved, its addresses are raced (RFC 8305: a new attempt every 250 ms, at once after a
- * failure, the first to connect wins), all within one timeout. A Unix socket path is one attempt.
+ * Connecting to a service: a name is resolved, its addresses are raced (RFC 8305: a new attempt
+ * every 250 ms, at once after a failure, the first to connect wins), all within one timeout. A Unix
+ * socket path is one attempt.
  */
 #include <stdbool.h>
 
@@ -14,7 +15,7 @@
 struct connect; /* one race under way; ends with its event or connect_cancel */
 
 struct connect_spec {
-    const char *host;      /* a name or numeric address, for TCP; NULL for a Unix socket */
+    const char *host; /* a name or numeric address, for TCP; NULL for a Unix socket */
     uint16_t port;
     const char *unix_path; /* a leading '@' is the abstract namespace; used when host is NULL */
     ev_tstamp timeout;     /* seconds, for all of it */
@@ -24,16 +25,19 @@ struct connect_spec {
 enum connect_failure { CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_NO_NAME, CONNECT_NO_RESOURCES };
 
 struct connect_events {
-    /* fd is connected, nonblocking, close-on-exec, TCP_NODELAY set; the owner's now. addr is the server's (AF_UNIX: unnamed). */
+    /* fd is connected, nonblocking, close-on-exec, TCP_NODELAY set; the owner's now. addr is the
+     * server's (AF_UNIX: unnamed). */
     void (*connected)(void *owner, int fd, const union addr *addr);
-    /* All attempts failed; `what` says how the last one did in words, e.g. "127.0.0.1:5900: Connection refused",
-     * "nowhere.invalid: Domain name not found", "timed out after 5.0 s". Valid during the call. */
+    /* All attempts failed; `what` says how the last one did in words, e.g. "127.0.0.1:5900:
+     * Connection refused", "nowhere.invalid: Domain name not found", "timed out after 5.0 s". Valid
+     * during the call. */
     void (*failed)(void *owner, enum connect_failure why, const char *what);
 };
 
-/* Events come from the loop only, never from inside this call, exactly one, after which the connect is gone. NULL without memory. */
-struct connect *connect_start(struct worker *w, const struct connect_spec *spec, const struct connect_events *events,
-                              void *owner);
+/* Events come from the loop only, never from inside this call, exactly one, after which the connect
+ * is gone. NULL without memory. */
+struct connect *connect_start(struct worker *w, const struct connect_spec *spec,
+                              const struct connect_events *events, void *owner);
 
 /* Closes everything; no event follows. */
 void connect_cancel(struct connect *c);

@@ -64,7 +64,7 @@ struct io {
     void *owner;
     struct worker *worker;
     struct tls_conn *tls; /* io_tls only */
-    ev_io watcher;      /* reading; for a socket, whose two directions share it, writing too */
+    ev_io watcher;        /* reading; for a socket, whose two directions share it, writing too */
     ev_io *writer;  /* the watcher of wfd when that is another descriptor (a pipe); else &watcher */
     struct buf out; /* not yet taken by the kernel; no memory while empty */
     struct io *next_paused, **prev_paused;

@@ -56,8 +56,8 @@ static void log_failure(const struct io *io, unsigned long code)
 {
     const char *reason = ERR_reason_error_string(code);
     long verdict = SSL_get_verify_result(io->tls->ssl);
-    bool refused = verdict != X509_V_OK ||
-                   ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+    bool refused =
+        verdict != X509_V_OK || ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
 
     if (verdict != X509_V_OK)
         reason = X509_verify_cert_error_string(verdict);
@@ -164,8 +164,8 @@ static int tls_shutdown(struct io *io)
     return shutdown(io->wfd, SHUT_WR);
 }
 
-/* epoll knows nothing of what lies inside OpenSSL, which may be the end: a close_notify behind which
- * the peer waits for ours. */
+/* epoll knows nothing of what lies inside OpenSSL, which may be the end: a close_notify behind
+ * which the peer waits for ours. */
 static bool tls_pending(const struct io *io)
 {
     return io->tls->over || SSL_has_pending(io->tls->ssl) == 1;
@@ -254,13 +254,13 @@ static char *subject_of(X509 *cert)
 {
     BIO *out = BIO_new(BIO_s_mem());
     char *data, *text = NULL;
-    long n;
 
-    if (out != NULL && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0,
-                                          XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >=
-                           0) {
-        n = BIO_get_mem_data(out, &data);
-        text = strndup(n > 0 ? data : "", n > 0 ? (size_t)n : 0);
+    if (out != NULL &&
+        X509_NAME_print_ex(out, X509_get_subject_name(cert), 0,
+                           XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0 &&
+        BIO_write(out, "", 1) == 1) {
+        (void)BIO_get_mem_data(out, &data);
+        text = strdup(data);
     }
     BIO_free(out);
     return text;

@@ -4,8 +4,8 @@
 
 /*
  * Keys of TLS session tickets. They live in memory only and are replaced every hour; two older ones
- * still open what they have closed, so a ticket is good for two to three hours, and what was said in
- * a session cannot be read by who takes the keys later. Keys that go are overwritten.
+ * still open what they have closed, so a ticket is good for two to three hours, and what was said
+ * in a session cannot be read by who takes the keys later. Keys that go are overwritten.
  */
 #include <stdbool.h>
 #include <stddef.h>

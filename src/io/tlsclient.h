@@ -36,8 +36,8 @@ struct tlsclient_events {
 struct tlsclient_shake; /* one handshake under way; ends with its event or the cancelling */
 
 /* Takes the connected socket over. host is the service's name or address; timeout, for all
- * of connecting and told when it is over, and what is left of it, in seconds. Events come from the loop only, exactly one. NULL without memory: fd is closed then. c must live
- * as long. */
+ * of connecting and told when it is over, and what is left of it, in seconds. Events come from the
+ * loop only, exactly one. NULL without memory: fd is closed then. c must live as long. */
 struct tlsclient_shake *tlsclient_start(struct worker *w, struct tlsclient *c, int fd,
                                         const char *host, double timeout, double left,
                                         const struct tlsclient_events *events, void *owner);

@@ -96,7 +96,7 @@ static int verify_anything(int ok, X509_STORE_CTX *store)
 
 static bool ask_clients(SSL_CTX *ctx, const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
 {
-    STACK_OF(X509_NAME) *names;
+    STACK_OF(X509_NAME) * names;
 
     if (spec->client_cert == TLSCTX_CLIENT_OFF)
         return true;

@@ -28,6 +28,7 @@ bool tlsfile_fail(char error[TLSFILE_ERROR_MAX], const char *file, const char *w
 SSL_CTX *tlsfile_context(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
+    char groups[] = GROUPS; /* OpenSSL's macro casts const away */
 
     if (ctx == NULL)
         return NULL;
@@ -42,7 +43,7 @@ SSL_CTX *tlsfile_context(const SSL_METHOD *method)
     (void)SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_read_ahead(ctx, 1);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
-    if (SSL_CTX_set_cipher_list(ctx, CIPHERS) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1) {
+    if (SSL_CTX_set_cipher_list(ctx, CIPHERS) != 1 || SSL_CTX_set1_groups_list(ctx, groups) != 1) {
         SSL_CTX_free(ctx);
         return NULL;
     }

@@ -13,7 +13,8 @@
 bool tlsfile_fail(char error[TLSFILE_ERROR_MAX], const char *file, const char *why);
 
 /* A context with Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy only, no
- * renegotiation, no compression, no buffers for idle connections. NULL when OpenSSL does not work. */
+ * renegotiation, no compression, no buffers for idle connections. NULL when OpenSSL does not work.
+ */
 SSL_CTX *tlsfile_context(const SSL_METHOD *method);
 
 /* A certificate with its chain and key, both PEM: readable, fitting each other, valid today, the

@@ -61,14 +61,14 @@ struct worker {
     ev_prepare prepare; /* the end of each turn: releases, flushes the log */
     ev_io log_ready;    /* active while the log's descriptor is full */
     ev_timer log_again; /* active while the log has something to do later */
-    struct io *paused;  /* ios that do not read now, see io.c */
+    struct io *paused;  /* ios that do not read now, see paused.c */
     ev_timer paused_sweep;
     int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */
     ev_io hangup_ready;
     struct resolver *resolver; /* made on first use; see resolve.h */
     const char
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
-    uint64_t unusual_signals;    /* for child_spawn.c: signals not at their defaults, once known */
+    uint64_t unusual_signals; /* for child_spawn.c: signals not at their defaults, once known */
     bool signals_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */

@@ -19,12 +19,9 @@
 #define FRAMING_SUFFIX_MAX 4
 #define FRAMING_CARRY_MAX 3
 
-/* Where the cutter stands between two chunks: all zeroes at the start. One layout for all kinds. */
+/* Where the cutter stands between two chunks: all zeroes at the start. */
 struct framing_state {
-    uint64_t left;  /* bytes of the current message still to come (length-prefixed kinds) */
-    uint32_t count; /* a kind's own counter, such as digits of a length read so far */
-    uint8_t phase;  /* a kind's own small state */
-    uint8_t last;   /* the last byte of the message so far (lines: to cut \r\n over a border) */
+    uint8_t last; /* the last byte of the message so far (lines: to cut \r\n over a border) */
 };
 
 /* What a cutter found at the front of a chunk: skip to drop, body of the message, drop to drop. */
@@ -38,9 +35,10 @@ struct framing_cut {
 
 struct framing {
     const char *name;
-    bool assembles; /* client messages are handed on whole, max-message holds both ways */
-    bool plays;     /* the backend's bytes are text as a terminal shows it: recorded as asciicast */
-    uint8_t opcode_out; /* WS_TEXT or WS_BINARY to the client, unless `frames` says otherwise */
+    bool assembles;        /* client messages are handed on whole, max-message holds both ways */
+    bool is_terminal_text; /* the backend's bytes are text as a terminal shows it: recorded as
+                              asciicast */
+    uint8_t opcode_out;    /* WS_TEXT or WS_BINARY to the client, unless `frames` says otherwise */
 
     /* Writes what goes before / behind a client message of len bytes. Returns the length. NULL:
      * nothing. Only for kinds with assembles set. */

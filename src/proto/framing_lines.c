@@ -43,7 +43,7 @@ static bool lines_cut(struct framing_state *st, const uint8_t *p, size_t n, stru
 const struct framing framing_lines = {
     .name = "lines",
     .assembles = true,
-    .plays = true,
+    .is_terminal_text = true,
     .opcode_out = WS_TEXT,
     .suffix = lines_suffix,
     .cut = lines_cut,

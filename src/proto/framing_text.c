@@ -5,6 +5,6 @@
 
 const struct framing framing_text = {
     .name = "text",
-    .plays = true,
+    .is_terminal_text = true,
     .opcode_out = WS_TEXT,
 };

@@ -40,6 +40,59 @@ static void compute_accept(struct slice key, char accept[HANDSHAKE_ACCEPT_SIZE])
     EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
 }
 
+/* Walks over the offers of all fields of the request. */
+struct offers {
+    const struct http_head *head;
+    size_t field;
+    struct slice rest;
+};
+
+static bool offers_next(struct offers *o, struct slice *offer)
+{
+    while (!slice_next_item(&o->rest, offer)) {
+        while (o->field < o->head->count && !slice_eq_nocase(o->head->fields[o->field].name,
+                                                             slice_from("Sec-WebSocket-Protocol")))
+            o->field++;
+        if (o->field == o->head->count)
+            return false;
+        o->rest = o->head->fields[o->field++].value;
+    }
+    return true;
+}
+
+#define OFFERS_MAX 64        /* subprotocols a client may offer */
+#define OFFER_LENGTH_MAX 256 /* bytes of one */
+
+static bool is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if (c <= ' ' || c > '~' || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+            return false;
+    }
+    return s.len > 0 && s.len <= OFFER_LENGTH_MAX;
+}
+
+/* All offers are tokens (RFC 9110, section 5.6.2) without repetition. */
+static bool offers_valid(const struct http_head *head)
+{
+    struct offers o = {.head = head};
+    struct slice offer, earlier;
+
+    for (size_t i = 0; offers_next(&o, &offer); i++) {
+        struct offers before = {.head = head};
+
+        if (!is_token(offer) || i >= OFFERS_MAX)
+            return false;
+        for (size_t k = 0; k < i && offers_next(&before, &earlier); k++) {
+            if (slice_eq(offer, earlier))
+                return false;
+        }
+    }
+    return true;
+}
+
 int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_SIZE],
                     const char **why)
 {
@@ -67,7 +120,7 @@ int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_S
         *why = "Sec-WebSocket-Key must be one base64 value of 16 bytes";
         return 400;
     }
-    if (!handshake_offers_valid(head)) {
+    if (!offers_valid(head)) {
         *why = "Sec-WebSocket-Protocol is not a list of distinct tokens";
         return 400;
     }
@@ -82,26 +135,6 @@ const char *handshake_refusal_fields(int status)
     if (status == 405)
         return "Allow: GET, HEAD\r\n";
     return "";
-}
-
-/* Walks over the offers of all fields of the request. */
-struct offers {
-    const struct http_head *head;
-    size_t field;
-    struct slice rest;
-};
-
-static bool offers_next(struct offers *o, struct slice *offer)
-{
-    while (!slice_next_item(&o->rest, offer)) {
-        while (o->field < o->head->count && !slice_eq_nocase(o->head->fields[o->field].name,
-                                                             slice_from("Sec-WebSocket-Protocol")))
-            o->field++;
-        if (o->field == o->head->count)
-            return false;
-        o->rest = o->head->fields[o->field++].value;
-    }
-    return true;
 }
 
 bool handshake_choose(const struct http_head *head, const char *const *wanted, size_t n,
@@ -123,38 +156,6 @@ bool handshake_first_offer(const struct http_head *head, struct slice *first)
     struct offers o = {.head = head};
 
     return offers_next(&o, first);
-}
-
-#define OFFERS_MAX 64        /* subprotocols a client may offer */
-#define OFFER_LENGTH_MAX 256 /* bytes of one */
-
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.p[i];
-
-        if (c <= ' ' || c > '~' || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
-            return false;
-    }
-    return s.len > 0 && s.len <= OFFER_LENGTH_MAX;
-}
-
-bool handshake_offers_valid(const struct http_head *head)
-{
-    struct offers o = {.head = head};
-    struct slice offer, earlier;
-
-    for (size_t i = 0; offers_next(&o, &offer); i++) {
-        struct offers before = {.head = head};
-
-        if (!is_token(offer) || i >= OFFERS_MAX)
-            return false;
-        for (size_t k = 0; k < i && offers_next(&before, &earlier); k++) {
-            if (slice_eq(offer, earlier))
-                return false;
-        }
-    }
-    return true;
 }
 
 bool handshake_same_origin(struct slice origin, struct slice host, bool secure)

@@ -36,9 +36,6 @@ bool handshake_choose(const struct http_head *head, const char *const *wanted, s
 /* The client's first offer; false if there is none. */
 bool handshake_first_offer(const struct http_head *head, struct slice *first);
 
-/* All offers are tokens (RFC 9110, section 5.6.2) without repetition. */
-bool handshake_offers_valid(const struct http_head *head);
-
 /*
  * True when Origin names the same host and port as Host does (RFC 6454): scheme http or https with
  * their default ports, letters without case. `secure` is whether the request came over TLS, which

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// node page.mjs URL: opens the page in Chromium, waits until it has set window.result, prints that as JSON, with what the
-// browser complained about. CHROMIUM names another binary.
+// node page.mjs URL [SWITCH ...]: opens the page in Chromium, waits until it has set window.result, prints that as JSON, with what the
+// browser complained about. CHROMIUM names another binary; switches are the browser's.
 import { chromium } from "playwright-core";
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   headless: true,
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run"],
+    "--no-first-run", ...process.argv.slice(3)],
 });
 try {
   const page = await browser.newPage();
