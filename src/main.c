@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/verify.h"
 #include "completion.h"
 #include "conf/cli.h"
 #include "conf/dump.h"
@@ -130,6 +131,8 @@ static int serve(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], VERIFY_WORD) == 0)
+        return verify_main();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_run(argc - 1, argv + 1);
     return serve(argc, argv);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/auth.h"
 #include "core/backend.h"
 #include "priv.h"
 
@@ -210,6 +211,14 @@ static void check_record(const struct route *r, struct teller *f)
         close(fd);
 }
 
+static void check_auth(struct route *r, struct teller *f)
+{
+    char why[AUTH_ERROR_MAX];
+
+    if (!auth_settings_sound(r->config, r, why) || !auth_prepare(r, why))
+        fault_at(f, r->where, "auth of", r->path, why);
+}
+
 static void check_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
@@ -221,6 +230,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
     if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0)
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
     check_record(r, f);
+    check_auth(r, f);
 }
 
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),

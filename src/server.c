@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "core/auth.h"
 #include "core/control.h"
 #include "core/limits.h"
 #include "core/session.h"
@@ -355,12 +356,13 @@ static int server_open(struct server *s, struct config *c)
     w->connections = &s->connections;
     w->limits = limits_new();
     w->stats = stats_new();
+    w->auth = auth_new(w);
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
     if (open_log(s, c) < 0)
         return -1;
-    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL ||
+    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->auth == NULL ||
         worker_init(w) < 0) {
         complain(NULL, strerror(errno));
         return -1;
@@ -407,6 +409,7 @@ static void server_close(struct server *s)
     }
     stats_free(w);
     limits_free(w->limits);
+    auth_free(w->auth);
     config_release(w->config);
     log_release(&w->log);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "tables.h"
 
+#include "auth/auths.h"
 #include "backend/backends.h"
 #include "front/front_h1.h"
 #include "handler/handlers.h"
 
-const struct backend_ops *const backends[] = {&backend_exec, &backend_tcp,  &backend_tls,
-                                              &backend_unix, &backend_echo, NULL};
+const struct backend_ops *const backends[] = {&backend_exec, &backend_tcp,   &backend_tls, &backend_unix,
+                                              &backend_echo, &backend_token, NULL};
 
 const struct framing *const framings[] = {&framing_lines, &framing_stream, &framing_text, NULL};
 
@@ -14,3 +15,7 @@ const struct front_ops *const fronts[] = {&front_h1, NULL};
 
 const struct handler_ops *const handlers[] = {&handler_admin,   &handler_ws,   &handler_static,
                                               &handler_console, &handler_hint, NULL};
+
+/* In the order of enum auth_kind. */
+const struct auth_ops *const auths[] = {&auth_basic, &auth_bearer, &auth_client_cert, &auth_hook,
+                                        NULL};

@@ -4,6 +4,8 @@
  * tcp, tls and unix: a service on a stream socket. The two directions end apart: the service's FIN
  * ends what it sends (Close 1000), the client's end becomes a FIN to the service, which may still
  * answer until stop-grace is over.
+ *
+ * token: the same, to where a file says for the token that the client brings.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +15,8 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
+#include "backend/token_file.h"
+#include "core/request.h"
 #include "io/connect.h"
 #include "io/io_tls.h"
 #include "io/tlsclient.h"
@@ -30,6 +34,7 @@ struct be_tcp {
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
     union addr addr;
+    struct token_target *target; /* token only; owned */
     struct reap reap;
 };
 
@@ -240,6 +245,35 @@ static int prepare_preamble(struct be_tcp *t, const struct backend_open *o)
                       proxyhdr_write(header, version, &o->request->client, &o->request->server));
 }
 
+static struct be_tcp *new_kind(const struct backend_open *o, const struct backend_ops *ops)
+{
+    struct be_tcp *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    t->base = (struct backend){ops, o->events, o->owner};
+    t->worker = o->worker;
+    t->route = o->route;
+    t->deadline = worker_clock() + o->route->settings.connect_timeout;
+    ev_timer_init(&t->last, on_last, 0, 0);
+    t->last.data = t;
+    return t;
+}
+
+static struct backend *connect_to(struct be_tcp *t, const struct backend_open *o,
+                                  const struct connect_spec *spec)
+{
+    t->connecting = connect_start(o->worker, spec, &tcp_connect_events, t);
+    if (t->connecting == NULL || prepare_preamble(t, o) < 0) {
+        if (t->connecting != NULL)
+            connect_cancel(t->connecting);
+        free(t->target);
+        free(t);
+        return NULL;
+    }
+    return &t->base;
+}
+
 static struct backend *open_kind(const struct backend_open *o, const struct backend_ops *ops)
 {
     const struct target *target = &o->route->target;
@@ -249,24 +283,9 @@ static struct backend *open_kind(const struct backend_open *o, const struct back
         .unix_path = target->unix_path,
         .timeout = o->route->settings.connect_timeout,
     };
-    struct be_tcp *t = calloc(1, sizeof *t);
+    struct be_tcp *t = new_kind(o, ops);
 
-    if (t == NULL)
-        return NULL;
-    t->base = (struct backend){ops, o->events, o->owner};
-    t->worker = o->worker;
-    t->route = o->route;
-    t->deadline = worker_clock() + spec.timeout;
-    ev_timer_init(&t->last, on_last, 0, 0);
-    t->last.data = t;
-    t->connecting = connect_start(o->worker, &spec, &tcp_connect_events, t);
-    if (t->connecting == NULL || prepare_preamble(t, o) < 0) {
-        if (t->connecting != NULL)
-            connect_cancel(t->connecting);
-        free(t);
-        return NULL;
-    }
-    return &t->base;
+    return t != NULL ? connect_to(t, o, &spec) : NULL;
 }
 
 static struct backend *tcp_open(const struct backend_open *o)
@@ -282,6 +301,76 @@ static struct backend *tls_open(const struct backend_open *o)
 static struct backend *unix_open(const struct backend_open *o)
 {
     return open_kind(o, &backend_unix);
+}
+
+/* Told from the loop, like every failure. */
+static void on_no_target(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct be_tcp *t = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (t->target->broken)
+        t->base.events->failed(t->base.owner, 503, "the list of services cannot be read");
+    else
+        t->base.events->failed(t->base.owner, 403, "no service has this token");
+}
+
+/* ?token=, or the path's last segment behind the route's own. */
+static struct slice token_of(const struct request *r)
+{
+    const char *below = r->path + r->match.prefix, *slash = strrchr(below, '/');
+
+    if (r->token != NULL)
+        return slice_from(r->token);
+    return slice_from(slash != NULL ? slash + 1 : below);
+}
+
+static struct backend *token_open(const struct backend_open *o)
+{
+    struct be_tcp *t = new_kind(o, &backend_token);
+    struct token_target *to;
+
+    if (t == NULL)
+        return NULL;
+    t->target = to = calloc(1, sizeof *to);
+    if (to == NULL) {
+        free(t);
+        return NULL;
+    }
+    if (!token_file_find(o->route->target.token_file, token_of(o->request), to)) {
+        if (to->why[0] != '\0')
+            log_line(&o->worker->log, LOG_ERROR, "cannot read the list of services",
+                     LOG_C("route", o->route->path), LOG_C("reason", to->why));
+        ev_timer_init(&t->last, on_no_target, 0, 0);
+        ev_timer_start(o->worker->loop, &t->last);
+        return &t->base;
+    }
+    const struct connect_spec spec = {
+        .host = to->is_unix ? NULL : to->host,
+        .port = to->port,
+        .unix_path = to->is_unix ? to->host : NULL,
+        .timeout = o->route->settings.connect_timeout,
+    };
+    return connect_to(t, o, &spec);
+}
+
+static const char *token_parse(struct target *t, const char *rest, struct arena *arena)
+{
+    (void)arena;
+    t->token_file = rest;
+    return rest[0] == '\0' ? "a file or directory is needed" : NULL;
+}
+
+static const char *token_prepare(struct route *r, struct arena *arena)
+{
+    struct token_target target;
+
+    if (r->target.text == NULL)
+        r->target.text = r->target.token_file;
+    if (token_file_find(r->target.token_file, slice_of("", 0), &target) || !target.broken)
+        return NULL;
+    return arena_dup(arena, slice_from(target.why));
 }
 
 static void tcp_write(struct backend *b, const void *p, size_t n)
@@ -331,7 +420,10 @@ static void tcp_stop(struct backend *b)
 
 static void tcp_release(struct reap *r)
 {
-    free((char *)r - offsetof(struct be_tcp, reap));
+    struct be_tcp *t = (struct be_tcp *)((char *)r - offsetof(struct be_tcp, reap));
+
+    free(t->target);
+    free(t);
 }
 
 static void tcp_close(struct backend *b)
@@ -363,6 +455,16 @@ static void tcp_describe(const struct backend *b, char *out, size_t size)
 static void unix_describe(const struct backend *b, char *out, size_t size)
 {
     snprintf(out, size, "%s", tcp_of_const(b)->route->target.unix_path);
+}
+
+static void token_describe(const struct backend *b, char *out, size_t size)
+{
+    const struct be_tcp *t = tcp_of_const(b);
+
+    if (t->target->is_unix)
+        snprintf(out, size, "%s", t->target->host);
+    else
+        tcp_describe(b, out, size);
 }
 
 #define STREAM_SOCKET_OPS                                                                      \
@@ -398,5 +500,27 @@ const struct backend_ops backend_unix = {
     .parse = unix_parse,
     .open = unix_open,
     .describe = unix_describe,
+    STREAM_SOCKET_OPS,
+};
+
+static const struct option_row token_rows[] = {
+    {"token-file", 0, OPTION_TEXT, IN_TARGET, offsetof(struct target, token_file), RELOAD_NEW,
+     "PATH", NULL, NULL, 0, 0,
+     "a file, or a directory of files, with a service for each token: lines `TOKEN: HOST:PORT` or "
+     "`TOKEN: unix:PATH`; the token is ?token= or the last segment of the path"},
+};
+
+const struct backend_ops backend_token = {
+    .name = "token",
+    .prefix = "token-file:",
+    .scheme_help = "token-file:PATH",
+    .takes_token = true,
+    .rows = token_rows,
+    .rows_count = sizeof token_rows / sizeof token_rows[0],
+    .key = "token-file",
+    .parse = token_parse,
+    .prepare = token_prepare,
+    .open = token_open,
+    .describe = token_describe,
     STREAM_SOCKET_OPS,
 };

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/auth_cache.h"
+
 #define SERVER_SOFTWARE "wsluice/" WSLUICE_VERSION
 
 static bool value_ok(struct slice v)
@@ -137,13 +139,15 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
     set(e, "SERVER_NAME", host_name(r->host));
     set_number(e, "SERVER_PORT", addr_port(&r->server));
     set(e, "REQUEST_METHOD", r->head->method);
-    set(e, "REQUEST_URI", r->head->target);
+    set(e, "REQUEST_URI", r->target);
     set(e, "SCRIPT_NAME", slice_of(r->path, script));
     set(e, "PATH_INFO", slice_from(r->path + script));
     set(e, "QUERY_STRING", r->query);
     set_text(e, "REMOTE_ADDR", addr_format_host(&r->client, text));
     if (addr_port(&r->client) != 0) /* a proxy may know the address only */
         set_number(e, "REMOTE_PORT", addr_port(&r->client));
+    if (request_user(r)[0] != '\0')
+        set_text(e, "REMOTE_USER", request_user(r));
     if (r->secure)
         set_text(e, "HTTPS", "on");
     if (r->client_verify.len > 0)
@@ -246,6 +250,8 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
     put_captures(e, &o->request->match);
     for (size_t i = 0; i < h->count; i++)
         put_header(e, h, i);
+    for (size_t i = 0; o->request->grant != NULL && i < o->request->grant->env_count; i++)
+        put(e, strdup(o->request->grant->env[i]));
     for (size_t i = 0; i < set_->env.count; i++)
         put(e, strdup(set_->env.items[i]));
     if (e->failed) {
@@ -253,6 +259,16 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
         return -1;
     }
     return 0;
+}
+
+int exec_env_add(struct exec_env *e, const char *name, struct slice value)
+{
+    if (value.p != NULL)
+        set(e, name, value);
+    if (!e->failed)
+        return 0;
+    exec_env_release(e);
+    return -1;
 }
 
 void exec_env_release(struct exec_env *e)

@@ -8,7 +8,7 @@
  * - of ours: PATH, LANG, LC_*, TZ, and what `pass-env` names;
  * - CGI (RFC 3875, section 4.1): GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
  *   SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
- *   REMOTE_PORT HTTPS, and UNIQUE_ID;
+ *   REMOTE_PORT REMOTE_USER HTTPS, and UNIQUE_ID;
  * - SSL_CLIENT_VERIFY (SUCCESS, NONE, FAILED:why) where certificates are asked for; after SUCCESS
  *   SSL_CLIENT_S_DN;
  * - WSLUICE_ROUTE, WSLUICE_SUBPROTOCOL, and WSLUICE_CAPTURE_NAME for what the path captured;
@@ -16,6 +16,7 @@
  *   underscore. When two different names give one variable, both are dropped. Never HTTP_PROXY (it
  *   means something to programs), nor the credentials of Authorization and Proxy-Authorization.
  *   Repeated fields are joined by ", ";
+ * - what an auth-hook said;
  * - `env`: NAME=VALUE, last and strongest.
  *
  * A value with a control byte is left out, as is one that begins like a shell function, "() {".
@@ -33,6 +34,8 @@ struct exec_env {
 
 /* -1 without memory. ours is our own environment (environ). */
 int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const *ours);
+/* One more, unless its value has control bytes. -1 without memory, and then e is released. */
+int exec_env_add(struct exec_env *e, const char *name, struct slice value);
 void exec_env_release(struct exec_env *e);
 
 #endif

@@ -76,7 +76,7 @@ static bool step_host(struct building *b)
     return false;
 }
 
-/* "exec:PROGRAM ARG..., tcp://HOST:PORT, unix:PATH or echo:" */
+/* "exec:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or echo:" */
 static void list_schemes(const struct conf_kinds *kinds, char *out, size_t size)
 {
     size_t n = 0;

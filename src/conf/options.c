@@ -10,6 +10,7 @@ static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
 static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
+static const char *const auth_choices[] = {"none", "basic", "bearer", "client-cert", "hook", NULL};
 static const char *const client_choices[] = {"off", "optional", "require", NULL};
 static const char *const level_choices[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
@@ -135,6 +136,16 @@ const struct option_row option_rows[] = {
      "largest file of a recording; then the next is begun"},
     {"record-files", 0, OPTION_COUNT, SETTING(record_files), "N", "8", NULL, 0, 1e9,
      "newest files of one session that are kept; 0: all"},
+    {"auth", 0, OPTION_CHOICE, SETTING(auth), "HOW", "none", auth_choices, 0, 0,
+     "who may use a route: anybody (none), or whoever has a password (basic), a token (bearer), a client-cert, or the word of a hook"},
+    {"auth-file", 0, OPTION_TEXT, SETTING(auth_file), "FILE", NULL, NULL, 0, 0,
+     "for basic: users and hashes as of htpasswd -B; for bearer: tokens, one a line, a name may stand before each"},
+    {"auth-realm", 0, OPTION_TEXT, SETTING(auth_realm), "NAME", "wsluice", NULL, 0, 0,
+     "what a password or token is asked for"},
+    {"auth-hook", 0, OPTION_REPEAT, SETTING(auth_hook), "WORD", NULL, NULL, 0, 0,
+     "who is asked: a program and its arguments, one word each time, or http://HOST:PORT/PATH"},
+    {"auth-cache", 0, OPTION_TIME, SETTING(auth_cache), "TIME", "5m", NULL, 0, DAY,
+     "a password or answer of a hook that was good is not checked again for that long; 0: always"},
     {"log-level", 0, OPTION_CHOICE, CONFIG(log_level), "L", "info", level_choices, 0, 0,
      "error, warn, info or debug"},
     {"log-format", 0, OPTION_CHOICE, CONFIG(log_format), "F", "text", format_choices, 0, 0, "text or json"},

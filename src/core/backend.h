@@ -28,7 +28,7 @@ struct backend_end {
 
 struct backend_events {
     void (*opened)(void *owner);
-    /* Could not be opened: the HTTP status (502, 503, 504) and why, valid during the call. */
+    /* Could not be opened: the HTTP status (403, 502, 503, 504) and why, valid during the call. */
     void (*failed)(void *owner, int status, const char *why);
     void (*data)(void *owner, uint8_t *p, size_t n); /* p as in io_events.data */
     void (*eof)(void *owner);                        /* no data follows; writing may still work */
@@ -61,8 +61,9 @@ struct backend_ops {
     const char *name;
     const char *prefix;            /* of addresses: "tcp://" */
     const struct framing *framing; /* default */
-    bool loopback; /* what the client sends comes back to it: the session does that. Nothing from
-                      `open` on is there, and no object */
+    bool loopback;    /* what the client sends comes back to it: the session does that. Nothing from
+                         `open` on is there, and no object */
+    bool takes_token; /* ?token= is a secret for it: request->token has it */
     bool any_subprotocol; /* without a list of subprotocols the client's first offer is accepted */
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
     bool over_tls;        /* sessions use the route's tls */

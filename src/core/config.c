@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/auth.h"
 #include "core/route.h"
 
 const char *config_record_dir(const struct settings *s)
@@ -57,6 +58,7 @@ void config_release(struct config *c)
     if (--c->references > 0)
         return;
     for (size_t i = 0; i < c->route_count; i++) {
+        auth_release(&c->routes[i]);
         route_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);
         if (c->routes[i].static_fd >= 0)

@@ -20,6 +20,7 @@
 
 struct backend_ops;
 struct handler_ops;
+struct auth_ops;
 
 struct text_list {
     const char **items;
@@ -32,6 +33,8 @@ enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
+/* One more than the index into auths. */
+enum auth_kind { AUTH_NONE, AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_HOOK };
 
 /* What may differ from route to route. Fields are filled by name from the rows of conf/options.c.
  */
@@ -58,6 +61,11 @@ struct settings {
     int record_what;           /* enum record_what */
     uint64_t record_max;       /* bytes of one file */
     uint64_t record_files;     /* of one session to keep; 0: all */
+    int auth;                  /* enum auth_kind */
+    const char *auth_file;     /* passwords or tokens */
+    const char *auth_realm;
+    struct text_list auth_hook; /* words of a program, or one address */
+    double auth_cache;          /* how long a success is remembered; 0: not */
 };
 
 /* Where a backend is. Which fields are set depends on its kind. */
@@ -65,10 +73,11 @@ struct target {
     const char *text; /* as written, for messages */
     const char *host; /* tcp */
     uint16_t port;
-    const char *unix_path; /* unix */
-    char **argv;           /* exec: NULL-terminated; all but the first are templates */
-    const char *program;   /* exec: argv[0] looked up */
-    bool templated;        /* exec: there is something to expand in argv */
+    const char *unix_path;  /* unix */
+    const char *token_file; /* token: file or directory that says where */
+    char **argv;            /* exec: NULL-terminated; all but the first are templates */
+    const char *program;    /* exec: argv[0] looked up */
+    bool templated;         /* exec: there is something to expand in argv */
 };
 
 struct config;
@@ -92,6 +101,8 @@ struct route {
     const struct framing *framing; /* NULL without a backend */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
+    const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
+    void *auth_data;             /* of that kind */
 };
 
 struct listen_spec {

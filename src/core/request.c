@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/auth_cache.h"
+#include "proto/secret.h"
+
 /* Cuts scheme and authority off an absolute target (RFC 9112, section 3.2.2), which must name this
  * Host. */
 static bool cut_authority(struct slice *target, struct slice host)
@@ -88,6 +91,7 @@ int request_init(struct request *r, const struct http_head *head, const char **w
         *why = "a fragment does not belong into a request";
         return 400;
     }
+    r->target = head->target;
     r->raw_path = slice_cut(target, '?', &r->query);
     r->path = malloc(r->raw_path.len + 1);
     if (r->path == NULL) {
@@ -110,4 +114,67 @@ void request_release(struct request *r)
     free(r->path);
     free(r->client_text);
     r->path = r->client_text = NULL;
+    free(r->grant);
+    r->grant = NULL;
+    secret_wipe(slice_from(r->token));
+    free(r->token);
+    r->token = NULL;
+}
+
+const char *request_user(const struct request *r)
+{
+    return r->grant != NULL ? r->grant->user : "";
+}
+
+/* Keeps the first value; all of that name go. */
+static bool keep_token(struct request *r, struct slice value)
+{
+    char *copy;
+    int n;
+
+    if (r->token != NULL)
+        return true;
+    copy = malloc(value.len + 1);
+    if (copy == NULL)
+        return false;
+    n = secret_unescape(value, copy, value.len);
+    if (n < 0) {
+        free(copy);
+        return false;
+    }
+    copy[n] = '\0';
+    r->token = copy;
+    return true;
+}
+
+bool request_take_token(struct request *r)
+{
+    static const char name[] = "token=";
+    struct slice rest = r->query, part, value;
+    char *begin = (char *)(uintptr_t)r->query.p, *out = begin; /* the front's own memory */
+    bool ok = true;
+
+    if (r->query.p == NULL)
+        return true;
+    size_t before = r->query.len;
+    while (rest.p != NULL) {
+        part = slice_cut(rest, '&', &rest);
+        if (slice_starts(part, name)) {
+            value = slice_of(part.p + sizeof name - 1, part.len - (sizeof name - 1));
+            ok = keep_token(r, value) && ok;
+            continue;
+        }
+        if (out != begin)
+            *out++ = '&';
+        memmove(out, part.p, part.len);
+        out += part.len;
+    }
+    r->query.len = (size_t)(out - begin);
+    secret_wipe(slice_of(out, before - r->query.len));
+    r->target.len -= before - r->query.len;
+    if (r->query.len == 0 && before > 0) { /* the '?' alone says nothing */
+        r->target.len--;
+        r->query = slice_of(NULL, 0);
+    }
+    return ok;
 }

@@ -16,7 +16,9 @@ struct request {
     const struct http_head *head;
     char *path;            /* decoded, NUL-terminated, begins with '/', no dot segments; owned */
     struct slice raw_path; /* as sent */
-    struct slice query;    /* behind '?', as sent */
+    struct slice query;    /* behind '?', as sent, without a secret token */
+    struct slice target;   /* as sent, without that */
+    char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
     struct slice host;     /* Host, or what a trusted proxy says it was */
     union addr client, server;
     bool admin;  /* came by the admin address: only handlers of that door answer */
@@ -26,6 +28,7 @@ struct request {
     struct slice client_verify, client_dn;
     char *client_text;        /* of both; owned */
     struct route_match match; /* from the dispatch on */
+    struct auth_grant *grant; /* who it is, once that is known; owned */
 };
 
 /*
@@ -35,5 +38,12 @@ struct request {
  */
 int request_init(struct request *r, const struct http_head *head, const char **why);
 void request_release(struct request *r);
+
+/* Takes ?token=... out of query and target into token, also from where they stand in the head.
+ * False without memory or when it is no text. */
+bool request_take_token(struct request *r);
+
+/* The user's name; "" when nobody was asked. */
+const char *request_user(const struct request *r);
 
 #endif

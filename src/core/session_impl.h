@@ -106,7 +106,7 @@ struct session {
     /* for the log */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint32_t stalls_client, stalls_backend;
-    char *origin_text;  /* client address, path, subprotocol, the verdict on its certificate
+    char *origin_text;  /* client address, path, subprotocol, user, the verdict on its certificate
                            and that one's subject: strings in one allocation */
     char *reason;       /* of the close, in words; owned */
     char *backend_text; /* pid or server address; owned */
@@ -161,6 +161,7 @@ void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 /* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
 int session_log_start(struct session *s, struct slice subprotocol);
 const char *session_log_subprotocol(const struct session *s);
+const char *session_log_user(const struct session *s);
 /* Begins the recording, if the route wants one. */
 void session_log_record(struct session *s);
 /* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */

@@ -19,6 +19,7 @@ void session_inspect(const struct session *s, struct session_info *out)
         .client = s->origin_text,
         .path = path,
         .subprotocol = session_log_subprotocol(s),
+        .user = session_log_user(s),
         .route = s->route->path,
         .backend = s->route->backend->name,
         .age = s->worker->now - s->opened_at,

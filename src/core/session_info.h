@@ -14,6 +14,7 @@ struct session_info {
     const char *client;      /* "127.0.0.1:5000" */
     const char *path;        /* as in the log */
     const char *subprotocol; /* "": none */
+    const char *user;        /* "": nobody was asked */
     const char *route;       /* its path */
     const char *backend;     /* kind */
     char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */

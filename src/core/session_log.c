@@ -13,11 +13,11 @@ int session_log_start(struct session *s, struct slice subprotocol)
     bool with_query = s->route->config->log_query && r->query.p != NULL;
     struct slice query = with_query ? r->query : slice_of("", 0);
     char client[ADDR_TEXT_MAX];
-    int n =
-        asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%.*s%c%.*s", addr_format(&r->client, client),
-                 '\0', r->path, with_query ? "?" : "", (int)query.len, query.p, '\0',
-                 (int)subprotocol.len, subprotocol.p, '\0', (int)r->client_verify.len,
-                 r->client_verify.p, '\0', (int)r->client_dn.len, r->client_dn.p);
+    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%s%c%.*s%c%.*s",
+                     addr_format(&r->client, client), '\0', r->path, with_query ? "?" : "",
+                     (int)query.len, query.p, '\0', (int)subprotocol.len, subprotocol.p, '\0',
+                     request_user(r), '\0', (int)r->client_verify.len, r->client_verify.p, '\0',
+                     (int)r->client_dn.len, r->client_dn.p);
 
     if (n < 0)
         s->origin_text = NULL;
@@ -32,6 +32,11 @@ static const char *next_text(const char *text)
 const char *session_log_subprotocol(const struct session *s)
 {
     return next_text(next_text(s->origin_text));
+}
+
+const char *session_log_user(const struct session *s)
+{
+    return next_text(session_log_subprotocol(s));
 }
 
 void session_log_record(struct session *s)
@@ -86,10 +91,11 @@ void session_log_end(struct session *s)
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
     char exit_text[24];
     double rtt = session_log_rtt(s);
-    const char *verify = next_text(session_log_subprotocol(s));
+    const char *verify = next_text(session_log_user(s));
     const struct log_field f[] = {
         LOG_I("id", s->id),
         LOG_C("client", s->origin_text),
+        LOG_C("user", session_log_user(s)),
         LOG_C("client_verify", verify),
         LOG_C("client_dn", next_text(verify)),
         LOG_C("path", next_text(s->origin_text)),

@@ -28,12 +28,20 @@ static struct h1 *h1_of(struct stream *s)
     return (struct h1 *)((char *)s - offsetof(struct h1, stream));
 }
 
+/* A head may hold passwords. */
+static void h1_forget(struct buf *bytes)
+{
+    if (buf_len(bytes) > 0)
+        explicit_bzero(buf_data(bytes), buf_len(bytes));
+    buf_release(bytes);
+}
+
 static void h1_drop_request(struct h1 *h)
 {
     if (h->req == NULL)
         return;
     request_release(&h->req->request);
-    buf_release(&h->req->bytes);
+    h1_forget(&h->req->bytes);
     free(h->req);
     h->req = NULL;
     h->stream.request = NULL;
@@ -185,7 +193,7 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     io_read_start(&h->io);
     h1_feed_early(h, &req->bytes, req->parser.length);
     request_release(&req->request);
-    buf_release(&req->bytes);
+    h1_forget(&req->bytes);
     free(req);
 }
 

@@ -82,18 +82,18 @@ static json_t *session_json(const struct session *session)
     struct session_info i;
 
     session_inspect(session, &i);
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
-                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
-                     "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "path",
-                     text_of(i.path), "route", text_of(i.route), "backend", i.backend, "address",
-                     text_of(i.address), "subprotocol", text_of(i.subprotocol), "age", i.age,
-                     "idle", i.idle, "messages_in", count_of(i.messages_in), "messages_out",
-                     count_of(i.messages_out), "bytes_in", count_of(i.bytes_in), "bytes_out",
-                     count_of(i.bytes_out), "dropped", count_of(i.dropped), "stalls_client",
-                     count_of(i.stalls_client), "stalls_backend", count_of(i.stalls_backend),
-                     "queued_client", count_of(i.queued_client), "queued_backend",
-                     count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
-                     i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms));
+    return json_pack(
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
+        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
+        "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "user",
+        text_of(i.user), "path", text_of(i.path), "route", text_of(i.route), "backend", i.backend,
+        "address", text_of(i.address), "subprotocol", text_of(i.subprotocol), "age", i.age, "idle",
+        i.idle, "messages_in", count_of(i.messages_in), "messages_out", count_of(i.messages_out),
+        "bytes_in", count_of(i.bytes_in), "bytes_out", count_of(i.bytes_out), "dropped",
+        count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
+        count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
+        count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
+        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms));
 }
 
 struct listing {

@@ -461,4 +461,4 @@ static void static_handle(struct stream *s, const struct config *c, const struct
     }
 }
 
-const struct handler_ops handler_static = {"static", static_wants, static_handle};
+const struct handler_ops handler_static = {"static", true, static_wants, static_handle};

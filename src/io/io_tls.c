@@ -41,12 +41,13 @@ static void answer_plain_http(const struct io *io)
 
 static void log_peer(const struct io *io, enum log_level level, const char *msg, const char *why)
 {
+    const char *who = io->tls->ctx != NULL ? "client" : "backend";
     union addr peer = {0};
     socklen_t len = sizeof peer;
     char text[ADDR_TEXT_MAX];
 
     (void)getpeername(io->rfd, &peer.sa, &len);
-    log_line(&io->worker->log, level, msg, LOG_C("client", addr_format(&peer, text)),
+    log_line(&io->worker->log, level, msg, LOG_C(who, addr_format(&peer, text)),
              LOG_C("reason", why));
 }
 
@@ -91,6 +92,8 @@ static ssize_t translate(struct io *io, int rc)
             answer_plain_http(io);
         else if (io->tls->ctx != NULL && !SSL_is_init_finished(io->tls->ssl))
             log_failure(io, code);
+        else if (io->tls->ctx == NULL && ERR_reason_error_string(code) != NULL)
+            log_peer(io, LOG_WARN, "TLS failed", ERR_reason_error_string(code));
         errno = EPROTO;
         return -1;
     }

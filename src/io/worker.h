@@ -23,6 +23,7 @@ struct connections;
 struct config;
 struct stats;
 struct control;
+struct auth;
 
 /* Every read of every io goes through one shared buffer: an idle connection owns none. */
 #define WORKER_RX_SIZE (64U * 1024U)
@@ -74,6 +75,7 @@ struct worker {
                                       all zero: leave it */
     struct child *children;        /* every child not yet reaped; see child.h */
     struct limits *limits;         /* core's; io never looks inside */
+    struct auth *auth;             /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;     /* core's */
     struct connections *connections; /* core's */
     struct config *config;   /* core's: the current one; sessions hold the one they started with */

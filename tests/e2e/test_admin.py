@@ -378,7 +378,7 @@ def test_the_dashboard_asks_for_what_is_there(admin):
     there = names(admin("--to", "echo:"))
     assert used <= there, used - there
     assert there - used <= {"wsluice_build_info", "wsluice_pings_total", "process_virtual_memory_bytes",
-                            "process_start_time_seconds", "wsluice_config_last_reload_success_timestamp_seconds"}
+                            "process_start_time_seconds", "wsluice_recordings_failed_total", "wsluice_config_last_reload_success_timestamp_seconds"}
     ids = [p["id"] for p in dashboard["panels"]]
     assert len(ids) == len(set(ids))
 
@@ -406,7 +406,7 @@ def test_a_session_as_it_is_listed(admin):
                 "backend_paused": False, "stalls_client": 0, "stalls_backend": 0}
     assert {k: one[k] for k in expected} == expected
     assert 0 <= one["idle"] <= one["age"] < 60 and 0 < one["rtt_ms"] < 5000
-    assert set(one) == set(expected) | {"age", "idle", "rtt_ms"}
+    assert set(one) == set(expected) | {"age", "idle", "rtt_ms", "user"}
     assert {k: v for k, v in door.json("/sessions/1").items() if k in expected} == expected
     client.finish()
 
@@ -614,15 +614,19 @@ def test_log_level(admin):
         assert door.post(f"/log-level{wrong}")[0] == 400
 
 
-def test_reload_that_cannot_be_done(admin):
-    """Everything stands on the command line here, so there is nothing to read: the old stays, and the counter tells."""
-    door = admin("--to", "echo:")
+def test_reload_that_cannot_be_done(admin, tmp_path):
+    """A program has vanished meanwhile: the old configuration stays, and the counter tells."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    door = admin("-r", f"/=exec:{program}", "-r", "/echo=echo:")
+    program.unlink()
     status, answer = door.post("/reload")
-    assert status == 409 and "configuration" in answer["error"]
+    assert status == 409 and str(program) in answer["error"]
     m = door.metrics()
     assert m[labels("wsluice_config_reloads_total", result="failed")] == 1
     assert m[("wsluice_config_last_reload_successful",)] == 0
-    assert door.daemon.open().finish() == ""
+    assert door.daemon.open("/echo").finish() == ""
 
 
 def test_orders_are_logged(admin):

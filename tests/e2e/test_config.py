@@ -91,11 +91,10 @@ def test_all_faults_at_once_and_nothing_else(tmp_path):
     for option in ("--config", "-c"):
         done = command_line(option, path)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.splitlines() == [
-            f"{path}:1:1: unknown key pign; did you mean ping?",
-            f"{path}:3:11: path: x: a path begins with /",
-            f"{path}:4:9: to: what: unknown kind of address; write exec:PROGRAM ARG..., tcp://HOST:PORT, unix:PATH "
-            "or echo:"]
+        *faults, last = done.stderr.splitlines()
+        assert faults == [f"{path}:1:1: unknown key pign; did you mean ping?",
+                          f"{path}:3:11: path: x: a path begins with /"]
+        assert last.startswith(f"{path}:4:9: to: what: unknown kind of address; write exec:PROGRAM ARG..., tcp://")
 
 
 def test_check_says_ok(good):

@@ -261,7 +261,7 @@ def test_while_a_successor_is_starting_all_goes_on(slow, successors):
         daemon.send_signal(signal.SIGUSR2)
         daemon.wait_for_log("a successor is being started already")
         daemon.send_signal(signal.SIGHUP)
-        daemon.wait_for_log("not reloaded")
+        daemon.wait_for_log("info +reloaded")
         swarm.wait(50)
         assert len(daemon.children()) == 1, "one successor only"
         client.text("served")

@@ -466,7 +466,7 @@ def test_system_call_filter_has_all_that_we_use(orphans_reaped, wsluice, server,
     assert get.read_response().status == 200
     get.close()
     daemon.send_signal(signal.SIGHUP)
-    daemon.wait_for_log("not reloaded")
+    daemon.wait_for_log("info +reloaded")
     successor = successors(daemon)
     assert daemon.wait(2 * SOON) == 0
     assert successor.stop() == 0

@@ -171,8 +171,11 @@ def test_our_own_certificate_is_shown(wsluice, server, root, pair):
 def test_a_service_that_wants_a_certificate_and_gets_none(wsluice, server, root, pair):
     """TLS 1.3 tells that after the handshake: the session ends. By TLS 1.2 it is a 502."""
     service = Service(server, pair, client_ca=root)
+    daemon = wsluice(*JSON, "--backend-ca", root.cert, "--to", service.to)
+    client = daemon.open()
+    assert to_the_close(client)[0] == 1011
+    daemon.wait_for_log("TLS failed.*alert certificate required")
     service.context.maximum_version = ssl.TLSVersion.TLSv1_2
-    daemon = wsluice("--backend-ca", root.cert, "--to", service.to)
     assert daemon.connect().upgrade().status == 502
     daemon.wait_for_log("cannot connect to the backend.*handshake failure")
 

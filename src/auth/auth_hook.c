@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * hook: a program, or an HTTP server, says who may pass. Answers that were good are remembered for
+ * auth-cache, by all of the request that it is likely to judge by.
+ *
+ * A program finds the request in its environment, as programs of sessions do, the Authorization
+ * field in WSLUICE_AUTH; exit status 0 lets the request pass. Of what it writes, lines
+ * `user NAME` and `env NAME=VALUE` count.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "auth/auths.h"
+#include "auth/hook_http.h"
+#include "auth/hook_output.h"
+#include "backend/exec_env.h"
+#include "core/auth_job.h"
+#include "core/request.h"
+#include "io/child.h"
+
+#define TIMEOUT 5.0 /* seconds */
+
+/* r->auth_data */
+struct hook {
+    bool is_http;
+    struct hook_url url;
+    char *program; /* looked up */
+    char **argv;
+};
+
+struct asking {
+    struct auth_job *job; /* one of these */
+    struct hook_http *http;
+    struct exec_env env;
+    bool has_credentials;
+    uint8_t mac[SECRET_MAC_SIZE];
+};
+
+/* ---- before the start */
+
+static void hook_release(struct route *r)
+{
+    struct hook *h = r->auth_data;
+
+    free(h->program);
+    free(h->argv);
+    free(h);
+    r->auth_data = NULL;
+}
+
+static const char *prepare_program(struct hook *h, const struct text_list *words)
+{
+    h->program = child_find(words->items[0], getenv("PATH"));
+    if (h->program == NULL)
+        return "no such program";
+    h->argv = calloc(words->count + 1, sizeof *h->argv);
+    if (h->argv == NULL)
+        return "out of memory";
+    for (size_t i = 0; i < words->count; i++)
+        h->argv[i] = (char *)(uintptr_t)words->items[i]; /* char * by its use, never written to */
+    return NULL;
+}
+
+static bool hook_prepare(struct route *r, char why[AUTH_ERROR_MAX])
+{
+    const struct text_list *words = &r->settings.auth_hook;
+    struct hook *h = calloc(1, sizeof *h);
+    const char *wrong;
+
+    if (h == NULL || words->count == 0) {
+        free(h);
+        snprintf(why, AUTH_ERROR_MAX,
+                 "auth: hook needs auth-hook, a program or an http:// address");
+        return false;
+    }
+    h->is_http = strstr(words->items[0], "://") != NULL;
+    if (h->is_http && words->count > 1)
+        wrong = "an address stands alone";
+    else if (h->is_http)
+        wrong = hook_url_parse(&h->url, words->items[0]);
+    else
+        wrong = prepare_program(h, words);
+    r->auth_data = h;
+    if (wrong == NULL)
+        return true;
+    snprintf(why, AUTH_ERROR_MAX, "auth-hook %.200s: %s", words->items[0], wrong);
+    hook_release(r);
+    return false;
+}
+
+/* ---- a request */
+
+static struct slice field(const struct request *r, const char *name)
+{
+    return http_head_get(r->head, name, NULL);
+}
+
+/* What a hook may judge by; the rest of the request does not count. Cookie and the like stand once,
+ * or the answer is not remembered. */
+static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
+{
+    const struct request *r = a->stream->request;
+    const struct text_list *words = &a->route->settings.auth_hook;
+    struct slice texts[64];
+    char client[ADDR_TEXT_MAX];
+    size_t n = 0, count;
+
+    if (words->count > 32)
+        return false;
+    texts[n++] = slice_from("hook");
+    texts[n++] = slice_from(a->route->path);
+    texts[n++] = r->host;
+    texts[n++] = r->head->method;
+    texts[n++] = r->target;
+    texts[n++] = slice_from(addr_format_host(&r->client, client));
+    static const char *const names[] = {"Authorization", "Cookie",     "Sec-WebSocket-Protocol",
+                                        "Origin",        "User-Agent", "Upgrade"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        texts[n++] = http_head_get(r->head, names[i], &count);
+        if (count > 1)
+            return false;
+    }
+    for (size_t i = 0; i < words->count; i++)
+        texts[n++] = slice_from(words->items[i]);
+    return secret_mac(a->stream->worker->auth->key, texts, n, mac);
+}
+
+static void free_asking(struct auth_check *a)
+{
+    struct asking *k = a->job;
+
+    for (size_t i = 0; i < k->env.count; i++)
+        secret_wipe(slice_from(k->env.vars[i]));
+    exec_env_release(&k->env);
+    free(k);
+    a->job = NULL;
+}
+
+static void allow(struct auth_check *a, struct auth_grant *grant)
+{
+    struct asking *k = a->job;
+    struct worker *w = a->stream->worker;
+    double keep = a->route->settings.auth_cache;
+
+    if (grant != NULL && keep > 0 && k->mac[0] != 0)
+        auth_cache_add(&w->auth->cache, k->mac, grant, w->now + keep);
+    free_asking(a);
+    auth_allow(a, grant);
+}
+
+static void deny(struct auth_check *a, int status, const char *why)
+{
+    struct asking *k = a->job;
+    bool is_attempt = status != 503 && k->has_credentials;
+
+    free_asking(a);
+    auth_deny(a, status, why, is_attempt);
+}
+
+static void on_program(void *owner, int status, struct slice out)
+{
+    struct auth_check *a = owner;
+
+    if (status < 0 || !WIFEXITED(status))
+        deny(a, 503, "the auth-hook gave no answer, try again later");
+    else if (WEXITSTATUS(status) != 0)
+        deny(a, 401, "the auth-hook denied it");
+    else
+        allow(a, hook_output_grant(out));
+}
+
+static void on_http(void *owner, int status, struct slice user)
+{
+    struct auth_check *a = owner;
+
+    if (status == 200 || status == 204)
+        allow(a, auth_grant_new(user, NULL, 0));
+    else if (status == 401 || status == 403)
+        deny(a, status, "the auth-hook denied it");
+    else
+        deny(a, 503, "the auth-hook gave no answer, try again later");
+}
+
+/* The Authorization field, which programs of sessions never get. */
+static int make_env(struct auth_check *a, struct asking *k)
+{
+    const struct request *r = a->stream->request;
+    const struct backend_open like = {
+        .worker = a->stream->worker, .route = a->route, .request = r, .unique = ""};
+
+    return exec_env_build(&k->env, &like, environ) < 0 ||
+                   exec_env_add(&k->env, "WSLUICE_AUTH", field(r, "Authorization")) < 0
+               ? -1
+               : 0;
+}
+
+static void ask(struct auth_check *a, struct asking *k)
+{
+    const struct hook *h = a->route->auth_data;
+    struct worker *w = a->stream->worker;
+
+    if (h->is_http) {
+        k->http = hook_http_start(w, &h->url, a->stream->request, TIMEOUT, on_http, a);
+        return;
+    }
+    if (make_env(a, k) < 0)
+        return;
+    const struct auth_job_spec spec = {.path = h->program,
+                                       .argv = h->argv,
+                                       .envp = k->env.vars,
+                                       .timeout = TIMEOUT,
+                                       .done = on_program,
+                                       .owner = a};
+    k->job = auth_job_start(w->auth->hooks, &spec);
+}
+
+static void hook_judge(struct auth_check *a)
+{
+    struct worker *w = a->stream->worker;
+    const struct request *r = a->stream->request;
+    const struct auth_grant *known = NULL;
+    uint8_t mac[SECRET_MAC_SIZE] = {0};
+    struct asking *k;
+
+    if (a->route->settings.auth_cache > 0 && make_mac(a, mac)) {
+        mac[0] |= 1; /* all zeroes: not to be remembered */
+        known = auth_cache_find(&w->auth->cache, mac, w->now);
+    }
+    if (known != NULL) {
+        auth_allow(a, auth_grant_copy(known));
+        return;
+    }
+    if (auth_throttled(a))
+        return;
+    k = calloc(1, sizeof *k);
+    if (k != NULL) {
+        memcpy(k->mac, mac, sizeof k->mac);
+        k->has_credentials = field(r, "Authorization").p != NULL || field(r, "Cookie").p != NULL ||
+                             r->query.p != NULL;
+        a->job = k;
+        ask(a, k);
+        if (k->job != NULL || k->http != NULL)
+            return;
+        free_asking(a);
+    }
+    auth_deny(a, 503, "too many requests are being judged, try again later", false);
+}
+
+static void hook_cancel(struct auth_check *a)
+{
+    struct asking *k = a->job;
+
+    if (k == NULL)
+        return;
+    if (k->job != NULL)
+        auth_job_cancel(k->job);
+    if (k->http != NULL)
+        hook_http_cancel(k->http);
+    free_asking(a);
+}
+
+const struct auth_ops auth_hook = {
+    .name = "hook",
+    .prepare = hook_prepare,
+    .release = hook_release,
+    .judge = hook_judge,
+    .cancel = hook_cancel,
+    .challenge = "Basic",
+    .challenge_more = ", charset=\"UTF-8\"",
+};

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+#include "auth/hook_http.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "io/connect.h"
+#include "io/io.h"
+#include "proto/secret.h"
+
+#define ANSWER_MAX (16U * 1024U) /* bytes of a head */
+
+struct hook_http {
+    struct worker *worker;
+    struct connect *connecting;
+    struct io io;
+    bool has_io;
+    struct buf query, answer;
+    char host[256];
+    ev_timer timer;
+    void (*done)(void *owner, int status, struct slice user);
+    void *owner;
+    struct reap reap;
+};
+
+const char *hook_url_parse(struct hook_url *u, const char *text)
+{
+    static const char scheme[] = "http://";
+    struct slice rest, authority;
+    size_t n;
+
+    if (strncmp(text, scheme, sizeof scheme - 1) != 0)
+        return "an address is http://HOST:PORT/PATH";
+    text += sizeof scheme - 1;
+    n = strcspn(text, "/");
+    authority = slice_of(text, n);
+    rest = slice_from(text + n);
+    u->path = rest.len > 0 ? rest : slice_from("/");
+    if (addr_split(authority, &u->host, &u->port) != NULL || u->host.len == 0 || u->port == 0 ||
+        u->host.len > 253)
+        return "an address is http://HOST:PORT/PATH";
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p <= ' ' || *p > '~')
+            return "an address has no blanks";
+    }
+    return NULL;
+}
+
+static void release(struct reap *r)
+{
+    free((char *)r - offsetof(struct hook_http, reap));
+}
+
+static void forget(struct buf *b)
+{
+    secret_wipe(slice_of((const char *)buf_data(b), buf_len(b)));
+    buf_release(b);
+}
+
+void hook_http_cancel(struct hook_http *h)
+{
+    if (h->connecting != NULL)
+        connect_cancel(h->connecting);
+    h->connecting = NULL;
+    if (h->has_io)
+        io_close(&h->io);
+    h->has_io = false;
+    ev_timer_stop(h->worker->loop, &h->timer);
+    forget(&h->query);
+    buf_release(&h->answer);
+    h->reap.release = release;
+    worker_reap(h->worker, &h->reap);
+}
+
+static void finish(struct hook_http *h, int status, struct slice user)
+{
+    char *name = slice_dup(user);
+    void (*done)(void *, int, struct slice) = h->done;
+    void *owner = h->owner;
+
+    hook_http_cancel(h);
+    done(owner, name != NULL ? status : 0, slice_from(name));
+    free(name);
+}
+
+/* The value of X-User, if there is one. */
+static struct slice find_user(struct slice head)
+{
+    struct slice line, value, name;
+
+    while (head.p != NULL) {
+        line = slice_cut(head, '\n', &head);
+        name = slice_cut(line, ':', &value);
+        if (value.p == NULL || !slice_eq_nocase(name, slice_from("X-User")))
+            continue;
+        if (value.len > 0 && value.p[value.len - 1] == '\r')
+            value.len--;
+        value = slice_trim(value);
+        return value.len <= 255 ? value : slice_of("", 0);
+    }
+    return slice_of("", 0);
+}
+
+static int read_status(struct slice head)
+{
+    const char *p = head.p + 8; /* HTTP/1.x */
+
+    if (head.len < 12 || !slice_starts(head, "HTTP/1.") || p[0] != ' ')
+        return 0;
+    for (int i = 1; i <= 3; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return 0;
+    }
+    return (p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0');
+}
+
+static void look(struct hook_http *h, bool is_all)
+{
+    const char *text = (const char *)buf_data(&h->answer), *end;
+    size_t len = buf_len(&h->answer);
+
+    end = len > 0 ? memmem(text, len, "\r\n\r\n", 4) : NULL;
+    if (end != NULL) {
+        struct slice head = slice_of(text, (size_t)(end - text));
+
+        finish(h, read_status(head), find_user(head));
+    } else if (is_all || len > ANSWER_MAX) {
+        finish(h, 0, slice_of("", 0));
+    }
+}
+
+static void on_data(void *owner, uint8_t *p, size_t n)
+{
+    struct hook_http *h = owner;
+    bool failed = buf_append(&h->answer, p, n) < 0;
+
+    look(h, failed);
+}
+
+static void on_eof(void *owner)
+{
+    look(owner, true);
+}
+
+static void on_drained(void *owner)
+{
+    (void)owner;
+}
+
+static void on_broken(void *owner, int err)
+{
+    (void)owner;
+    (void)err;
+}
+
+static void on_closed(void *owner, int err)
+{
+    (void)err;
+    look(owner, true);
+}
+
+static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed};
+
+static void on_connected(void *owner, int fd, const union addr *addr)
+{
+    struct hook_http *h = owner;
+    (void)addr;
+
+    h->connecting = NULL;
+    h->has_io = true;
+    io_open(&h->io, h->worker, &io_raw_socket, fd, fd, NULL, &events, h);
+    io_write(&h->io, buf_data(&h->query), buf_len(&h->query));
+    forget(&h->query);
+    io_read_start(&h->io);
+}
+
+static void on_failed(void *owner, enum connect_failure why, const char *what)
+{
+    struct hook_http *h = owner;
+    (void)why;
+
+    h->connecting = NULL;
+    log_line(&h->worker->log, LOG_WARN, "cannot reach the auth-hook", LOG_C("reason", what));
+    finish(h, 0, slice_of("", 0));
+}
+
+static const struct connect_events connect_events = {on_connected, on_failed};
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+
+    finish(timer->data, 0, slice_of("", 0));
+}
+
+/* ---- the question */
+
+static bool add(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static bool add(struct buf *b, const char *fmt, ...)
+{
+    char *line;
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vasprintf(&line, fmt, args);
+    va_end(args);
+    if (n < 0)
+        return false;
+    bool ok = buf_append(b, line, (size_t)n) == 0;
+    secret_wipe(slice_of(line, (size_t)n));
+    free(line);
+    return ok;
+}
+
+static bool add_field(struct buf *b, const char *name, struct slice value)
+{
+    return value.p == NULL ||
+           (add(b, "%s: ", name) && buf_append(b, value.p, value.len) == 0 && add(b, "\r\n"));
+}
+
+static bool make_query(struct buf *b, const struct hook_url *u, const struct request *r)
+{
+    static const char *const passed[] = {"Authorization", "Cookie", "Origin", "User-Agent"};
+    const struct http_head *h = r->head;
+    char client[ADDR_TEXT_MAX];
+    bool ok = add(b, "GET %.*s HTTP/1.1\r\nHost: %.*s:%u\r\nConnection: close\r\n",
+                  (int)u->path.len, u->path.p, (int)u->host.len, u->host.p, u->port) &&
+              add_field(b, "X-Original-Method", h->method) &&
+              add_field(b, "X-Original-URI", r->target) &&
+              add_field(b, "X-Forwarded-Host", r->host) &&
+              add(b, "X-Forwarded-Proto: %s\r\nX-Forwarded-For: %s\r\n",
+                  r->secure ? "https" : "http", addr_format_host(&r->client, client));
+
+    for (size_t i = 0; ok && i < h->count; i++) {
+        for (size_t k = 0; ok && k < sizeof passed / sizeof passed[0]; k++) {
+            if (slice_eq_nocase(h->fields[i].name, slice_from(passed[k])))
+                ok = add_field(b, passed[k], h->fields[i].value);
+        }
+    }
+    return ok && add(b, "\r\n");
+}
+
+struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
+                                  const struct request *r, double timeout,
+                                  void (*done)(void *owner, int status, struct slice user),
+                                  void *owner)
+{
+    struct hook_http *h = calloc(1, sizeof *h);
+    struct slice host = url->host;
+
+    if (h == NULL)
+        return NULL;
+    h->worker = w;
+    h->done = done;
+    h->owner = owner;
+    if (host.p[0] == '[')
+        host = slice_of(host.p + 1, host.len - 2);
+    memcpy(h->host, host.p, host.len);
+    const struct connect_spec spec = {.host = h->host, .port = url->port, .timeout = timeout};
+    if (make_query(&h->query, url, r))
+        h->connecting = connect_start(w, &spec, &connect_events, h);
+    if (h->connecting == NULL) {
+        forget(&h->query);
+        free(h);
+        return NULL;
+    }
+    ev_timer_init(&h->timer, on_timer, timeout, 0);
+    h->timer.data = h;
+    ev_timer_start(w->loop, &h->timer);
+    return h;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_AUTH_HOOK_HTTP_H
+#define WSLUICE_AUTH_HOOK_HTTP_H
+
+/* Asking an HTTP server whether a request may pass: one GET on a connection of its own. */
+#include <stdbool.h>
+
+#include "core/request.h"
+#include "io/worker.h"
+
+struct hook_http;
+
+/* "http://HOST:PORT/PATH" in pieces, into the text. */
+struct hook_url {
+    struct slice host, path;
+    uint16_t port;
+};
+
+/* NULL, or what is wrong. */
+const char *hook_url_parse(struct hook_url *u, const char *text);
+
+/* status: of the answer; 0: there was none in time, or nothing that can be understood. user: X-User
+ * of a 200. From the loop, once. NULL without memory. */
+struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
+                                  const struct request *r, double timeout,
+                                  void (*done)(void *owner, int status, struct slice user),
+                                  void *owner);
+void hook_http_cancel(struct hook_http *h);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "auth/tokens.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static const char *judge(struct slice token)
+{
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.p[i] <= ' ' || token.p[i] > '~')
+            return "a token is of printable ASCII without blanks";
+    }
+    if (token.len < TOKENS_MIN)
+        return "a token has at least 8 characters; openssl rand -hex 32 makes a good one";
+    return token.len > TOKENS_MAX ? "the token is longer than 4096 bytes" : NULL;
+}
+
+/* NULL when right. */
+static const char *read_line(struct tokens *t, char *line)
+{
+    static const char blanks[] = " \t\r";
+    char *name = line + strspn(line, blanks);
+    char *token = name + strcspn(name, blanks), *end;
+    const char *wrong;
+
+    if (*name == '\0' || *name == '#')
+        return NULL;
+    if (*token != '\0')
+        *token++ = '\0';
+    token += strspn(token, blanks);
+    end = token + strcspn(token, blanks);
+    if (end[strspn(end, blanks)] != '\0')
+        return "write TOKEN or NAME TOKEN";
+    *end = '\0';
+    if (*token == '\0') {
+        token = name;
+        name = end;
+    }
+    wrong = judge(slice_from(token));
+    if (wrong != NULL)
+        return wrong;
+    const struct slice text = slice_from(token);
+    struct token *next = &t->all[t->count];
+    next->name = strdup(name);
+    if (next->name == NULL || !secret_mac(t->key, &text, 1, next->mac)) {
+        free(next->name);
+        return "out of memory";
+    }
+    t->count++;
+    return NULL;
+}
+
+bool tokens_parse(struct tokens *t, char *text, char why[TOKENS_ERROR_MAX])
+{
+    size_t lines = 1;
+
+    for (const char *p = text; *p != '\0'; p++)
+        lines += *p == '\n';
+    *t = (struct tokens){.all = calloc(lines, sizeof *t->all)};
+    if (t->all == NULL || getrandom(t->key, sizeof t->key, 0) != (ssize_t)sizeof t->key) {
+        snprintf(why, TOKENS_ERROR_MAX, "1: out of memory or random bytes");
+        tokens_release(t);
+        return false;
+    }
+    lines = 0;
+    for (char *line = text, *next; line != NULL; line = next) {
+        const char *wrong;
+
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        lines++;
+        wrong = read_line(t, line);
+        if (wrong != NULL) {
+            snprintf(why, TOKENS_ERROR_MAX, "%zu: %s", lines, wrong);
+            tokens_release(t);
+            return false;
+        }
+    }
+    return true;
+}
+
+void tokens_release(struct tokens *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        free(t->all[i].name);
+    free(t->all);
+    explicit_bzero(t, sizeof *t);
+}
+
+bool tokens_have(const struct tokens *t, struct slice token, const char **name)
+{
+    uint8_t mac[SECRET_MAC_SIZE];
+    const char *found = NULL;
+
+    if (token.len == 0 || token.len > TOKENS_MAX || !secret_mac(t->key, &token, 1, mac))
+        return false;
+    for (size_t i = 0; i < t->count; i++) {
+        if (secret_equal(mac, t->all[i].mac, sizeof mac))
+            found = t->all[i].name;
+    }
+    if (found != NULL)
+        *name = found;
+    return found != NULL;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_AUTH_H
+#define WSLUICE_CORE_AUTH_H
+
+/*
+ * Who may use a route. Every request of a route with `auth` passes here before any handler sees it.
+ * A kind is one file src/auth/auth_NAME.c that ends in one const struct auth_ops, plus one row in
+ * src/tables.c.
+ *
+ * A kind judges one request and says so once, by auth_allow or auth_deny, as its last act: from
+ * inside `judge`, or later from the loop. Until then it may be told to `cancel`, when the client
+ * leaves.
+ */
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "core/auth_cache.h"
+#include "core/config.h"
+#include "core/stream.h"
+#include "proto/secret.h"
+
+struct auth_jobs;
+struct auth_delays;
+struct request;
+
+#define AUTH_ERROR_MAX 512
+#define AUTH_ENV_MAX 64 /* variables a hook may set */
+
+/* What a worker remembers; made by auth_new. */
+struct auth {
+    uint8_t key[SECRET_KEY_SIZE]; /* random, of this process */
+    struct auth_cache cache;      /* successes */
+    struct auth_delays *delays;   /* failures, by address */
+    struct auth_jobs *verify;     /* processes that check passwords */
+    struct auth_jobs *hooks;      /* hook programs */
+};
+
+/* A request that is being judged. */
+struct auth_check {
+    struct stream *stream;
+    const struct route *route; /* whose `auth` it is; stays as long as this */
+    void *job;                 /* the kind's; NULL: none */
+    /* core/auth.c only */
+    struct config *config;
+    void (*then)(struct stream *s, const struct config *c);
+    bool judging, counted;
+    int status;
+    const char *why, *fields;
+};
+
+struct auth_ops {
+    const char *name; /* as in `auth: NAME` */
+    bool takes_token; /* ?token= is a secret for it: r->token has it */
+    /* Before the route is served: judges its settings, reads its file, sets r->auth_data. False
+     * with what is wrong. */
+    bool (*prepare)(struct route *r, char why[AUTH_ERROR_MAX]);
+    void (*release)(struct route *r); /* of r->auth_data; NULL function: nothing to release */
+    void (*judge)(struct auth_check *a);
+    void (*cancel)(struct auth_check *a); /* NULL function: it never waits */
+    /* The scheme of WWW-Authenticate with what belongs to it but the realm; NULL: none. */
+    const char *challenge, *challenge_more;
+    /* Takes what only this kind should see out of the request. NULL function: nothing. */
+    void (*forget)(struct request *r);
+};
+
+/* All kinds, NULL-terminated: in src/tables.c. */
+extern const struct auth_ops *const auths[];
+
+/* NULL without memory or random bytes. */
+struct auth *auth_new(struct worker *w);
+void auth_free(struct auth *a);
+
+/* Completes r->auth from the settings and looks at files. False with what is wrong. */
+bool auth_prepare(struct route *r, char why[AUTH_ERROR_MAX]);
+void auth_release(struct route *r);
+/* Settings that say nothing for want of `auth`. False with what is wrong. */
+bool auth_settings_sound(const struct config *c, const struct route *r, char why[AUTH_ERROR_MAX]);
+
+/* Who passes the one passes the other. */
+bool auth_same(const struct route *a, const struct route *b);
+
+/* Calls `then` when the request may pass, at once or later; else answers it. c is the config the
+ * route stands in. */
+void auth_request(struct stream *s, const struct route *route, const struct config *c,
+                  void (*then)(struct stream *s, const struct config *c));
+/* Takes credentials out of the request, before it goes to anybody else. */
+void auth_forget(struct request *r, const struct route *route);
+
+/* ---- for kinds */
+
+/* The request may pass. Takes the grant over; NULL: out of memory. */
+void auth_allow(struct auth_check *a, struct auth_grant *grant);
+/* The request may not pass: 401 without good credentials, 403, or 503. is_attempt: credentials were
+ * tried, and the answer to the next failure of this address will take longer. why is constant. */
+void auth_deny(struct auth_check *a, int status, const char *why, bool is_attempt);
+/* Too many attempts of this client are under way: denied. Else this one is counted until its
+ * answer. */
+bool auth_throttled(struct auth_check *a);
+
+#endif

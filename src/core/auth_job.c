@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/auth_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "io/child.h"
+#include "io/io.h"
+#include "proto/secret.h"
+
+struct auth_job {
+    struct auth_jobs *all;
+    struct auth_job_spec spec;
+    struct auth_job *next, **prev; /* the queue; prev NULL: not in it */
+    char *input;
+    struct child *child; /* NULL: waits, or has ended */
+    struct io io;
+    ev_io writer;
+    ev_timer timer;
+    struct buf out;
+    bool has_io, eof, exited, failed;
+    int status;
+    struct reap reap;
+};
+
+struct auth_jobs {
+    struct worker *worker;
+    unsigned running, running_max, waiting, waiting_max;
+    struct auth_job *first, **last;
+};
+
+struct auth_jobs *auth_jobs_new(struct worker *w, unsigned running, unsigned waiting)
+{
+    struct auth_jobs *all = calloc(1, sizeof *all);
+
+    if (all == NULL)
+        return NULL;
+    all->worker = w;
+    all->running_max = running;
+    all->waiting_max = waiting;
+    all->last = &all->first;
+    return all;
+}
+
+void auth_jobs_free(struct auth_jobs *all)
+{
+    free(all);
+}
+
+static void enqueue(struct auth_jobs *all, struct auth_job *j)
+{
+    j->next = NULL;
+    j->prev = all->last;
+    *all->last = j;
+    all->last = &j->next;
+    all->waiting++;
+}
+
+static void dequeue(struct auth_job *j)
+{
+    *j->prev = j->next;
+    if (j->next != NULL)
+        j->next->prev = j->prev;
+    else
+        j->all->last = j->prev;
+    j->prev = NULL;
+    j->all->waiting--;
+}
+
+static void forget_input(struct auth_job *j)
+{
+    if (j->input == NULL)
+        return;
+    secret_wipe(slice_of(j->input, j->spec.input.len));
+    free(j->input);
+    j->input = NULL;
+}
+
+static void release(struct reap *r)
+{
+    free((char *)r - offsetof(struct auth_job, reap));
+}
+
+static void start_next(struct auth_jobs *all);
+
+/* Everything of it ends but its memory, which stays to the end of the turn. */
+static void let_go(struct auth_job *j)
+{
+    struct auth_jobs *all = j->all;
+    bool ran = j->has_io;
+
+    ev_timer_stop(all->worker->loop, &j->timer);
+    if (j->prev != NULL)
+        dequeue(j);
+    forget_input(j);
+    if (j->has_io)
+        io_close(&j->io);
+    j->has_io = false;
+    if (j->child != NULL)
+        child_release(j->child);
+    j->child = NULL;
+    buf_release(&j->out);
+    j->reap.release = release;
+    worker_reap(all->worker, &j->reap);
+    if (ran) {
+        all->running--;
+        start_next(all);
+    }
+}
+
+static void finish(struct auth_job *j, int status)
+{
+    void (*done)(void *, int, struct slice) = j->spec.done;
+    void *owner = j->spec.owner;
+    struct buf out = j->out;
+
+    j->out = (struct buf){0};
+    let_go(j);
+    done(owner, status, slice_of((const char *)buf_data(&out), buf_len(&out)));
+    buf_release(&out);
+}
+
+static void check_done(struct auth_job *j)
+{
+    if (j->exited && j->eof)
+        finish(j, j->failed ? -1 : j->status);
+}
+
+static void on_data(void *owner, uint8_t *p, size_t n)
+{
+    struct auth_job *j = owner;
+
+    if (buf_len(&j->out) + n > AUTH_JOB_OUTPUT_MAX || buf_append(&j->out, p, n) < 0) {
+        if (j->child != NULL)
+            child_kill(j->child);
+        finish(j, -1);
+    }
+}
+
+static void on_eof(void *owner)
+{
+    struct auth_job *j = owner;
+
+    j->eof = true;
+    check_done(j);
+}
+
+static void on_drained(void *owner)
+{
+    (void)owner;
+}
+
+static void on_broken(void *owner, int err)
+{
+    (void)owner;
+    (void)err;
+}
+
+static void on_closed(void *owner, int err)
+{
+    (void)err;
+    on_eof(owner);
+}
+
+static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed};
+
+static void on_exited(void *owner, int status)
+{
+    struct auth_job *j = owner;
+
+    j->exited = true;
+    j->status = status;
+    check_done(j);
+}
+
+static const struct child_events child_events = {on_exited};
+
+/* Also when it cannot be started: told from the loop, where the timer brings it. */
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct auth_job *j = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (j->child != NULL && !j->exited)
+        child_kill(j->child);
+    finish(j, -1);
+}
+
+static void run(struct auth_job *j)
+{
+    struct worker *w = j->all->worker;
+    const struct child_spec spec = {.path = j->spec.path,
+                                    .argv = j->spec.argv,
+                                    .envp = j->spec.envp,
+                                    .stderr_discard = true,
+                                    .kill_grace = 1};
+    enum child_failure why;
+    int fds[3];
+
+    j->child = child_start(w, &spec, fds, &why, &child_events, j);
+    if (j->child == NULL) {
+        forget_input(j);
+        ev_timer_stop(w->loop, &j->timer);
+        ev_timer_set(&j->timer, 0, 0);
+        ev_timer_start(w->loop, &j->timer);
+        return;
+    }
+    j->has_io = true;
+    j->all->running++;
+    io_open(&j->io, w, &io_raw_pipe, fds[1], fds[0], &j->writer, &events, j);
+    io_read_start(&j->io);
+    if (j->spec.input.len > 0) /* a pipe takes that much at once */
+        io_write(&j->io, j->input, j->spec.input.len);
+    io_finish(&j->io);
+    forget_input(j);
+}
+
+static void start_next(struct auth_jobs *all)
+{
+    while (all->first != NULL && all->running < all->running_max) {
+        struct auth_job *j = all->first;
+
+        dequeue(j);
+        run(j);
+    }
+}
+
+struct auth_job *auth_job_start(struct auth_jobs *all, const struct auth_job_spec *spec)
+{
+    struct auth_job *j;
+
+    if (all->running >= all->running_max && all->waiting >= all->waiting_max)
+        return NULL;
+    j = calloc(1, sizeof *j);
+    if (j == NULL)
+        return NULL;
+    j->all = all;
+    j->spec = *spec;
+    j->input = malloc(spec->input.len + 1);
+    if (j->input == NULL) {
+        free(j);
+        return NULL;
+    }
+    if (spec->input.len > 0)
+        memcpy(j->input, spec->input.p, spec->input.len);
+    ev_timer_init(&j->timer, on_timer, spec->timeout, 0);
+    j->timer.data = j;
+    ev_timer_start(all->worker->loop, &j->timer);
+    enqueue(all, j);
+    start_next(all);
+    return j;
+}
+
+void auth_job_cancel(struct auth_job *j)
+{
+    if (j->child != NULL && !j->exited)
+        child_kill(j->child);
+    let_go(j);
+}
