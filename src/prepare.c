@@ -125,7 +125,7 @@ static bool any_tls(const struct config *c)
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct listen_spec *l = &c->listen[i];
 
-        if (l->cert_count > 0 || (c->tls.cert != NULL && l->unix_path == NULL && !l->redirect))
+        if (l->unix_path == NULL && (l->cert_count > 0 || (c->tls.cert != NULL && !l->redirect)))
             return true;
     }
     return false;

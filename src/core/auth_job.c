@@ -10,6 +10,8 @@
 #include "io/io.h"
 #include "proto/secret.h"
 
+#define HELD_OPEN 0.25 /* seconds that the pipe may outlive the program */
+
 struct auth_job {
     struct auth_jobs *all;
     struct auth_job_spec spec;
@@ -20,7 +22,7 @@ struct auth_job {
     ev_io writer;
     ev_timer timer;
     struct buf out;
-    bool has_io, eof, exited, failed;
+    bool has_io, eof, exited;
     int status;
     struct reap reap;
 };
@@ -125,7 +127,7 @@ static void finish(struct auth_job *j, int status)
 static void check_done(struct auth_job *j)
 {
     if (j->exited && j->eof)
-        finish(j, j->failed ? -1 : j->status);
+        finish(j, j->status);
 }
 
 static void on_data(void *owner, uint8_t *p, size_t n)
@@ -172,6 +174,11 @@ static void on_exited(void *owner, int status)
 
     j->exited = true;
     j->status = status;
+    if (!j->eof) { /* what it wrote may still lie in the pipe; or a child of its own holds that */
+        ev_timer_stop(j->all->worker->loop, &j->timer);
+        ev_timer_set(&j->timer, HELD_OPEN, 0);
+        ev_timer_start(j->all->worker->loop, &j->timer);
+    }
     check_done(j);
 }
 
@@ -186,7 +193,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
     if (j->child != NULL && !j->exited)
         child_kill(j->child);
-    finish(j, -1);
+    finish(j, j->exited ? j->status : -1);
 }
 
 static void run(struct auth_job *j)
