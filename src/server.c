@@ -179,10 +179,14 @@ static bool swap(struct server *s, struct config *c)
     char error[LISTENER_ERROR_MAX];
     struct config *old = s->worker.config;
 
-    if (follow_admin(s, c, error) < 0 ||
-        listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
         log_fault(s, error);
-        (void)follow_admin(s, old, error);
+        return false;
+    }
+    if (follow_admin(s, c, error) < 0) {
+        log_fault(s, error);
+        if (listeners_follow(&s->listeners, old, &s->passed, error) < 0)
+            log_fault(s, error);
         return false;
     }
     s->worker.config = c;

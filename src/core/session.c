@@ -123,13 +123,31 @@ static void session_refuse(struct session *s, int status, const char *why)
     s->phase = SESSION_OVER;
 }
 
+/* The 101. Early frames come from inside stream_upgrade, so the session is ready before. */
+static void session_begin(struct session *s)
+{
+    struct session_opening *opening = s->opening;
+
+    s->opening = NULL;
+    s->phase = SESSION_OPEN;
+    s->was_open = true;
+    if (config_record_dir(&s->route->settings) != NULL)
+        session_log_record(s);
+    stats_opened(s->stats);
+    session_time_start(s);
+    stream_upgrade(s->stream, opening->accept, opening->subprotocol);
+    free(opening);
+}
+
 void session_close(struct session *s, uint16_t code, const char *reason, enum session_closer who)
 {
     if (s->phase == SESSION_OPENING) {
-        session_refuse(s, 503, reason);
         session_drop_backend(s);
+        if (s->route->settings.errors == ERRORS_CLOSE)
+            session_begin(s); /* page script cannot see a status, but it sees a close code */
+        else
+            session_refuse(s, 503, reason);
         session_check_over(s);
-        return;
     }
     if (s->phase != SESSION_OPEN)
         return;
@@ -247,22 +265,6 @@ static const struct stream_events client_events = {on_client_data, on_client_dra
                                                    on_client_closed};
 
 /* ---- what the backend tells ---- */
-
-/* The 101. Early frames come from inside stream_upgrade, so the session is ready before. */
-static void session_begin(struct session *s)
-{
-    struct session_opening *opening = s->opening;
-
-    s->opening = NULL;
-    s->phase = SESSION_OPEN;
-    s->was_open = true;
-    if (config_record_dir(&s->route->settings) != NULL)
-        session_log_record(s);
-    stats_opened(s->stats);
-    session_time_start(s);
-    stream_upgrade(s->stream, opening->accept, opening->subprotocol);
-    free(opening);
-}
 
 static void on_backend_opened(void *owner)
 {

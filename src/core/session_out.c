@@ -112,7 +112,7 @@ static bool fits(struct output *o, size_t n)
 
 /* More of an unfinished message: kept with place for the frame header in front. False when the
  * session was closed for it. */
-static bool keep(struct output *o, const uint8_t *p, size_t n)
+static bool keep(struct output *o, const uint8_t *p, size_t n, size_t spare)
 {
     struct session *s = o->s;
     struct buf *m = &s->out_message;
@@ -121,7 +121,7 @@ static bool keep(struct output *o, const uint8_t *p, size_t n)
 
     if (n == 0)
         return true;
-    if (!fits(o, have + n))
+    if (!fits(o, have + n - spare))
         return false;
     if ((buf_len(m) == 0 && buf_append(m, place, sizeof place) < 0) || buf_append(m, p, n) < 0) {
         flush_gathered(o);
@@ -158,7 +158,10 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
         uint8_t *body = p + cut.skip;
 
         if (!cut.end || buf_len(&s->out_message) > 0) {
-            if (!keep(o, body, cut.body))
+            /* a \r at the end may turn out to belong to the border */
+            bool maybe = !cut.end && cut.body > 0 && body[cut.body - 1] == '\r';
+
+            if (!keep(o, body, cut.body, cut.end ? cut.chop : maybe))
                 return false;
             if (cut.end && buf_len(&s->out_message) > 0)
                 send_kept(o, cut.chop);
@@ -246,7 +249,7 @@ void session_output_partial(struct session *s)
     s->out_state = (struct framing_state){0};
     if (s->phase == SESSION_OPEN)
         flush_gathered(&o);
-    (void)keep(&o, rest, kept);
+    (void)keep(&o, rest, kept, 0);
 }
 
 void session_output_end(struct session *s)

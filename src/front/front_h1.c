@@ -83,18 +83,32 @@ static void h1_set_deadline(struct h1 *h, double seconds)
     ev_timer_start(loop, &h->stream.timer);
 }
 
+/* What is queued may take as long as it moves. An answer also gets stall-timeout for a pause of its
+ * reader; a WebSocket's end has had its time before. */
+static void h1_be_patient(struct h1 *h, bool answered)
+{
+    const struct config *c = h->stream.worker->config;
+
+    h->patience = (float)(answered && c->settings.stall_timeout > LINGER ? c->settings.stall_timeout
+                                                                         : LINGER);
+    h->quiet = 0;
+    h->marked = h->io.sent;
+    h1_set_deadline(h, LINGER);
+}
+
 /* Flush, FIN, and read on until the client's FIN: closing with unread input would send RST, which
  * destroys what it has not read yet (RFC 9112, section 9.6). */
 static void h1_linger(struct h1 *h)
 {
+    bool answered = h->state == H1_HANDLING;
+
     h1_drop_request(h);
     h->state = H1_ENDING;
     h->io.events = &io_events_ending;
     h->stream.events = NULL;
-    h->marked = h->io.sent;
+    h1_be_patient(h, answered);
     io_finish(&h->io);
     io_read_start(&h->io);
-    h1_set_deadline(h, LINGER);
 }
 
 static void h1_await_head(struct h1 *h)
@@ -260,6 +274,18 @@ static bool h1_peer_finished(const struct stream *s)
     return io_peer_finished(&h1_of((struct stream *)(uintptr_t)s)->io);
 }
 
+static void h1_answered(struct h1 *h)
+{
+    if (io_queued(&h->io) == 0) {
+        h1_await_head(h);
+        return;
+    }
+    h1_drop_request(h);
+    h->state = H1_ANSWERED;
+    h->stream.events = NULL;
+    h1_be_patient(h, true);
+}
+
 static void h1_end(struct stream *s)
 {
     struct h1 *h = h1_of(s);
@@ -268,7 +294,7 @@ static void h1_end(struct stream *s)
         h1_begin_chunk(h, 0);
     h->chunked = false;
     if (h->state == H1_HANDLING && h->keep_alive && !io_finished(&h->io))
-        h1_await_head(h);
+        h1_answered(h);
     else if (h->state != H1_CLOSED)
         h1_linger(h);
 }
@@ -395,7 +421,9 @@ static void h1_on_drained(void *owner)
 {
     struct h1 *h = owner;
 
-    if (h->stream.events != NULL && h->stream.events->drained != NULL)
+    if (h->state == H1_ANSWERED)
+        h1_await_head(h);
+    else if (h->stream.events != NULL && h->stream.events->drained != NULL)
         h->stream.events->drained(h->stream.owner);
 }
 
@@ -464,6 +492,14 @@ static void h1_on_ending_drained(void *owner)
 static const struct io_events io_events_ending = {h1_on_discard, h1_on_ending_eof,
                                                   h1_on_ending_drained, h1_on_ended, h1_on_ended};
 
+/* The queue moved, or has stood still for less than is granted. */
+static bool h1_may_go_on(struct h1 *h)
+{
+    h->quiet = h->io.sent != h->marked ? 0 : h->quiet + (float)LINGER;
+    h->marked = h->io.sent;
+    return h->quiet < h->patience;
+}
+
 static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct h1 *h = timer->data;
@@ -473,8 +509,7 @@ static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     if (h->state == H1_HEAD && h->req != NULL) {
         h->state = H1_HANDLING;
         h1_refuse(h, 408, "the request did not arrive in time");
-    } else if (h->state == H1_ENDING && io_queued(&h->io) > 0 && h->io.sent != h->marked) {
-        h->marked = h->io.sent;
+    } else if (io_queued(&h->io) > 0 && h1_may_go_on(h)) {
         h1_set_deadline(h, LINGER);
     } else {
         h1_close(h);
@@ -520,6 +555,7 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->conn.go_away = h1_conn_go_away;
     connections_add(w->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
+    h->io.watch_hangup = true;
     if ((a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0) ||
         (a->proxied && !h1_expect_proxied(h)))
         h1_close(h);

@@ -12,9 +12,12 @@
 /*
  *   HEAD ---> HANDLING ---> UPGRADED ---> ENDING ---> CLOSED
  *    ^            |                          ^
- *    +-- (keep) --+----------- (close) ------+
+ *    +- ANSWERED -+----------- (close) ------+
+ *
+ * ANSWERED waits until the answer has left before the next head is read: a client that asks and
+ * does not read must not fill the queue.
  */
-enum h1_state { H1_HEAD, H1_HANDLING, H1_UPGRADED, H1_ENDING, H1_CLOSED };
+enum h1_state { H1_HEAD, H1_HANDLING, H1_ANSWERED, H1_UPGRADED, H1_ENDING, H1_CLOSED };
 
 /* What is needed only while a request is read and answered. */
 struct h1_request {
@@ -38,6 +41,8 @@ struct h1 {
     struct io io;
     struct buf proxied; /* the part of a PROXY header that has arrived */
     struct h1_request *req;
+    float patience;     /* ANSWERED, ENDING: seconds without progress that are granted */
+    float quiet;        /* how many have passed */
     uint64_t marked;    /* ENDING: delivered when the deadline was set */
     uint32_t discarded; /* ENDING: input thrown away */
     struct reap reap;

@@ -40,7 +40,7 @@ static void io_update(struct io *io)
         io_watch(loop, &io->watcher, reading);
         io_watch(loop, io->writer, writing);
     }
-    if (io->is_open && !io->want_read && !io->read_ended && io->transport->is_socket)
+    if (io->is_open && !io->want_read && !io->read_ended && io->watch_hangup)
         paused_add(io);
     else
         paused_remove(io);
@@ -217,10 +217,13 @@ static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
 
 void io_report_hangup(struct io *io)
 {
-    int err = 0;
+    int err = 0, unread = 0;
     socklen_t len = sizeof err;
 
     (void)getsockopt(io->rfd, SOL_SOCKET, SO_ERROR, &err, &len);
+    /* Both sides ended in peace, but what was sent before still counts: see io_peer_finished. */
+    if (err == 0 && ioctl(io->rfd, FIONREAD, &unread) == 0 && unread > 0)
+        return;
     io_end_reading(io);
     io->events->closed(io->owner, err != 0 ? err : ECONNRESET);
 }

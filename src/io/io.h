@@ -82,6 +82,7 @@ struct io {
     bool write_ended;     /* shut down, or failed */
     bool was_queued;      /* drained is owed */
     bool tls_wants_write; /* io_tls: reading goes on when the socket takes bytes */
+    bool watch_hangup;    /* the user wants to know of a peer that vanishes while it is not read */
     bool hangup_armed;    /* in the worker's hang-up epoll */
 };
 
@@ -98,8 +99,10 @@ void io_close(struct io *io);
 
 void io_read_start(struct io *io);
 
-/* While stopped, a vanished peer (RST, or FIN with nothing left to read) is still noticed on
- * sockets, within a second: RST is `closed`; FIN is not reported, see io_peer_finished. */
+/* With watch_hangup a peer that vanishes while stopped is noticed within a second: RST is `closed`,
+ * and so is an orderly end with nothing left to read. Unread data before the end still counts: then
+ * nothing is reported, see io_peer_finished. Without watch_hangup all waits until reading goes on.
+ */
 void io_read_stop(struct io *io);
 
 /* Writes now what the kernel takes and queues the rest. Never calls back; errors come as `broken`

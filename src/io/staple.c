@@ -17,7 +17,7 @@ struct staple {
 /* The whole file, at most FILE_MAX bytes; NULL with an error. */
 static struct staple *read_file(const char *file, char error[TLSFILE_ERROR_MAX])
 {
-    BIO *in = BIO_new_file(file, "rb");
+    BIO *in = tlsfile_fault(file) == NULL ? BIO_new_file(file, "rb") : NULL;
     struct staple *s = malloc(sizeof *s + FILE_MAX), *fitting;
     int n = in != NULL && s != NULL ? BIO_read(in, s->der, FILE_MAX) : -1;
 

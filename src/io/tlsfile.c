@@ -50,13 +50,23 @@ SSL_CTX *tlsfile_context(const SSL_METHOD *method)
     return ctx;
 }
 
-/* NULL, or what is wrong with the file's permissions. */
-static const char *key_fault(const char *file)
+const char *tlsfile_fault(const char *file)
 {
     struct stat st;
 
     if (stat(file, &st) < 0)
         return strerror(errno);
+    return S_ISREG(st.st_mode) ? NULL : "not a regular file";
+}
+
+/* NULL, or what is wrong with the file or its permissions. */
+static const char *key_fault(const char *file)
+{
+    const char *wrong = tlsfile_fault(file);
+    struct stat st;
+
+    if (wrong != NULL || stat(file, &st) < 0)
+        return wrong != NULL ? wrong : strerror(errno);
     if (st.st_mode & S_IROTH)
         return "readable for everybody; run chmod o-r on it";
     return NULL;
@@ -81,6 +91,9 @@ bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
     const char *wrong;
 
     ERR_clear_error();
+    wrong = tlsfile_fault(cert);
+    if (wrong != NULL)
+        return tlsfile_fail(error, cert, wrong);
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
         return tlsfile_fail(error, cert, "cannot read a PEM certificate from it");
     wrong = validity_fault(ctx);
@@ -98,8 +111,11 @@ bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
 
 bool tlsfile_load_ca(SSL_CTX *ctx, const char *file, char error[TLSFILE_ERROR_MAX])
 {
+    const char *wrong = tlsfile_fault(file);
+
     ERR_clear_error();
-    if (SSL_CTX_load_verify_file(ctx, file) == 1)
+    if (wrong == NULL && SSL_CTX_load_verify_file(ctx, file) == 1)
         return true;
-    return tlsfile_fail(error, file, "cannot read PEM certificates of authorities from it");
+    return tlsfile_fail(
+        error, file, wrong != NULL ? wrong : "cannot read PEM certificates of authorities from it");
 }

@@ -12,6 +12,9 @@
 /* "FILE: why (what OpenSSL says)" in error; false. Empties OpenSSL's queue of errors. */
 bool tlsfile_fail(char error[TLSFILE_ERROR_MAX], const char *file, const char *why);
 
+/* NULL, or what keeps the file from being read without waiting: a FIFO would stop the loop. */
+const char *tlsfile_fault(const char *file);
+
 /* A context with Mozilla's intermediate profile: TLS 1.2 and 1.3, forward secrecy only, no
  * renegotiation, no compression, no buffers for idle connections. NULL when OpenSSL does not work.
  */
