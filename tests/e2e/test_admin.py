@@ -564,7 +564,7 @@ def test_two_thousand_sessions_are_listed(admin):
 
 def test_a_reader_that_stops_reading_the_list(admin):
     """It takes no memory for what it does not read, and is dropped by stall-timeout, or with the daemon."""
-    door = admin("--max-per-address", "0", "--stall-timeout", "700ms", "--to", "echo:")
+    door = admin("--max-per-address", "0", "--stall-timeout", "700ms", "--handshake-timeout", "3s", "--to", "echo:")
     for _ in range(800):
         door.daemon.open()
     slow = Raw.connect((door.address[0], int(door.address[1])), rcvbuf=2048)

@@ -160,7 +160,7 @@ def test_each_listener_of_a_file_by_itself_and_reload(configured, root, pair, al
 @pytest.mark.parametrize("args, says", [
     (["--tls-client-cert", "require"], "say whose: client-ca FILE"),
     (["--tls-client-ca", "CA"], "say --tls-client-cert require, or optional"),
-    (["--tls-client-cert", "require", "--tls-client-ca", "/nonexistent"], "/nonexistent: cannot read PEM"),
+    (["--tls-client-cert", "require", "--tls-client-ca", "/nonexistent"], "/nonexistent: No such file"),
     (["--tls-client-cert", "require", "--tls-client-ca", "KEY"], "cannot read PEM"),
 ])
 def test_what_cannot_hold_stops_the_start(root, pair, args, says):
