@@ -216,7 +216,7 @@ def refused(daemon, status, words):
     daemon.close_clients()
     daemon.settle()
     assert len(daemon.fds()) <= len(before)
-    assert daemon.find_log(words), "the log does not say why"
+    daemon.wait_for_log(words)
 
 
 def break_noent(path):

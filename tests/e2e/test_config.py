@@ -228,7 +228,7 @@ def test_a_listener_has_a_name(wsluice, tmp_path):
     path = write(tmp_path / "c.yaml", "listen: [{address: '127.0.0.1:0', name: inside}]\nroutes: [{to: 'echo:'}]\n")
     daemon = wsluice("-c", path)
     # the harness listens on one more address, and the command line is stronger
-    assert daemon.find_log(r"listening on ws://127\.0\.0\.1:\d+/$")
+    daemon.wait_for_log(r"listening on ws://127\.0\.0\.1:\d+/$")
     launched = subprocess.Popen([BINARY, "-c", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert re.search(r"listening on ws://127\.0\.0\.1:\d+/ as inside$", launched.stderr.readline())

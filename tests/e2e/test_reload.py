@@ -336,7 +336,7 @@ def test_an_upgrade_with_a_bad_file_leaves_the_old_one(configured):
     write(daemon.config, "listen: [\n")
     daemon.send_signal(signal.SIGUSR2)
     daemon.wait_for_log("the successor did not start")
-    assert daemon.find_log(r"wsluice\.yaml:\d+:\d+")
+    daemon.wait_for_log(r"wsluice\.yaml:\d+:\d+")
     echoes(daemon.address)
 
 

@@ -206,7 +206,7 @@ def test_refused(wsluice):
         for _ in range(20):
             response = daemon.connect().upgrade()
             assert response.status == 502 and response.body
-        assert daemon.find_log("refused")
+        daemon.wait_for_log("refused")
 
 
 def test_black_hole_is_504_within_connect_timeout(wsluice):

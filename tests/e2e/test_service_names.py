@@ -47,7 +47,7 @@ def test_name_that_does_not_exist_is_502(wsluice):
         daemon = asking(wsluice, names, "nowhere.example", 1)
         response = daemon.connect().upgrade()
         assert response.status == 502 and "nowhere.example" not in response.body.decode()
-        assert daemon.find_log("nowhere.example")
+        daemon.wait_for_log("nowhere.example")
         assert names.asked
 
 

@@ -116,7 +116,7 @@ def test_the_deadline_holds_behind_a_delay(orphans_reaped, wsluice):
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert 0.95 < time.monotonic() - start < 1 + 3 * SCALE
-    assert daemon.find_log("drain-timeout is over")
+    daemon.wait_for_log("drain-timeout is over")
     assert not daemon.children()
     for client in clients:
         assert client.read_close()[0] == 1001
