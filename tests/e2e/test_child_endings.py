@@ -82,11 +82,11 @@ def test_client_gone_starts_the_ladder(wsluice, how):
     start = time.monotonic()
     if how == "close frame":
         client.finish()
-        assert time.monotonic() - start < 0.6 * SCALE, "the client must not wait for the program"
+        assert time.monotonic() - start < 0.25 * SCALE, "the client must not wait for the program"
     else:
         {"fin": client.half_close, "rst": client.rst}[how]()
     record = ended(daemon)
-    assert 0.65 < time.monotonic() - start < 0.7 + 5 * SCALE
+    assert 0.65 < time.monotonic() - start < 0.7 + 1 * SCALE
     assert record["exit"] == "signal 9"
 
 
@@ -99,7 +99,7 @@ def test_a_program_that_heeds_term_is_not_killed(wsluice):
 
 def test_stop_grace_0_is_sigterm_at_once(wsluice):
     daemon = wsluice(*JSON, "--stop-grace", "0", "--", "sleep", "1000")
-    assert lasts(lambda: (daemon.open().finish(), ended(daemon))) < 5 * SCALE
+    assert lasts(lambda: (daemon.open().finish(), ended(daemon))) < 1 * SCALE
     assert ended(daemon)["exit"] == "signal 15"
 
 
@@ -443,8 +443,8 @@ def test_ping_is_answered_while_the_program_does_nothing(wsluice):
 def test_idle_timeout_is_1001(wsluice):
     """Heartbeats do not count as data."""
     daemon = wsluice(*JSON, *QUICK, "--ping", "200ms", "--idle-timeout", "900ms", *NO_READER)
+    start = time.monotonic()  # before the 101, from which the daemon counts
     client = daemon.open()
-    start = time.monotonic()
     assert to_the_close(client)[:2] == (1001, "idle")
-    assert 0.1 < time.monotonic() - start and client.pings  # it counts from the 101, we from when we read it
+    assert 0.85 < time.monotonic() - start < 0.9 + SCALE and client.pings
     assert ended(daemon)["code"] == 1001
