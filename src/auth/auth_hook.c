@@ -23,6 +23,7 @@
 #include "io/child.h"
 
 #define TIMEOUT 5.0 /* seconds */
+#define WORDS_MAX 32 /* of a hook whose answers are remembered */
 
 /* r->auth_data */
 struct hook {
@@ -99,30 +100,34 @@ static struct slice field(const struct request *r, const char *name)
     return http_head_get(r->head, name, NULL);
 }
 
-/* What a hook may judge by; the rest of the request does not count. Cookie and the like stand once,
- * or the answer is not remembered. */
+/* Everything that a hook is told and may judge by, but for what differs each time without meaning
+ * anything. All header fields count: who knows which of them holds a key. */
 static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
 {
     const struct request *r = a->stream->request;
+    const struct http_head *h = r->head;
     const struct text_list *words = &a->route->settings.auth_hook;
-    struct slice texts[64];
-    char client[ADDR_TEXT_MAX];
-    size_t n = 0, count;
+    struct slice texts[2 * HTTP1_FIELDS_MAX + WORDS_MAX + 16];
+    char client[ADDR_TEXT_MAX], server[ADDR_TEXT_MAX];
+    size_t n = 0;
 
-    if (words->count > 32)
+    if (words->count > WORDS_MAX)
         return false;
     texts[n++] = slice_from("hook");
     texts[n++] = slice_from(a->route->path);
     texts[n++] = r->host;
-    texts[n++] = r->head->method;
+    texts[n++] = h->method;
     texts[n++] = r->target;
     texts[n++] = slice_from(addr_format_host(&r->client, client));
-    static const char *const names[] = {"Authorization", "Cookie",     "Sec-WebSocket-Protocol",
-                                        "Origin",        "User-Agent", "Upgrade"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        texts[n++] = http_head_get(r->head, names[i], &count);
-        if (count > 1)
-            return false;
+    texts[n++] = slice_from(addr_format(&r->server, server));
+    texts[n++] = slice_from(r->secure ? "secure" : "");
+    texts[n++] = r->client_verify;
+    texts[n++] = r->client_dn;
+    for (size_t i = 0; i < h->count; i++) {
+        if (slice_eq_nocase(h->fields[i].name, slice_from("Sec-WebSocket-Key")))
+            continue;
+        texts[n++] = h->fields[i].name;
+        texts[n++] = h->fields[i].value;
     }
     for (size_t i = 0; i < words->count; i++)
         texts[n++] = slice_from(words->items[i]);

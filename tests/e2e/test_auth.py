@@ -566,6 +566,16 @@ exit 1
         assert ask(daemon, "/files/hook", headers).status == 401
 
 
+def test_hook_answer_is_remembered_for_all_that_it_saw(wsluice, tmp_path):
+    """A hook may judge by any header: an answer given for one value is not good for another, or for none."""
+    hook = script(tmp_path / "hook", 'test "$HTTP_X_API_KEY" = good\n')
+    daemon = hooked(wsluice, tmp_path, hook, "auth-cache: 1m")
+    for _ in range(2):
+        assert ask(daemon, "/files/hook", [("X-Api-Key", "good")]).status == 200
+        assert ask(daemon, "/files/hook", [("X-Api-Key", "bad")]).status == 401
+        assert ask(daemon, "/files/hook").status == 401
+
+
 def test_hook_answer_is_remembered(wsluice, tmp_path):
     hook = script(tmp_path / "hook", f'echo x >>{tmp_path}/count; case $WSLUICE_AUTH in *good) exit 0 ;; esac; exit 1\n')
     daemon = hooked(wsluice, tmp_path, hook, "auth-cache: 2s")
