@@ -22,7 +22,7 @@
 #include "core/request.h"
 #include "io/child.h"
 
-#define TIMEOUT 5.0 /* seconds */
+#define TIMEOUT 5.0  /* seconds */
 #define WORDS_MAX 32 /* of a hook whose answers are remembered */
 
 /* r->auth_data */

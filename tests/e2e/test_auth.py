@@ -571,9 +571,9 @@ def test_hook_answer_is_remembered_for_all_that_it_saw(wsluice, tmp_path):
     hook = script(tmp_path / "hook", 'test "$HTTP_X_API_KEY" = good\n')
     daemon = hooked(wsluice, tmp_path, hook, "auth-cache: 1m")
     for _ in range(2):
-        assert ask(daemon, "/files/hook", [("X-Api-Key", "good")]).status == 200
-        assert ask(daemon, "/files/hook", [("X-Api-Key", "bad")]).status == 401
-        assert ask(daemon, "/files/hook").status == 401
+        assert ask(daemon, "/files/hook", [("X-Api-Key", "good")], "127.9.9.9").status == 200
+        assert ask(daemon, "/files/hook", [("X-Api-Key", "bad")], "127.9.9.9").status == 401
+        assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 401
 
 
 def test_hook_answer_is_remembered(wsluice, tmp_path):
