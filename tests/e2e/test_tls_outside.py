@@ -36,17 +36,18 @@ def secure(wsluice, cert):
 # What is offered.
 
 
-@pytest.mark.skipif(not (shutil.which("testssl") or shutil.which("testssl.sh")), reason="testssl.sh is not installed")
+@pytest.mark.skipif(SANITIZED, reason="testssl starts thousands of processes; the offer is the plain build's too")
+@pytest.mark.limit(300)
 def test_testssl_finds_nothing(secure, tmp_path):
     daemon = secure("--to", "echo:")
     found = tmp_path / "findings.json"
     process = subprocess.Popen(
-        [shutil.which("testssl") or shutil.which("testssl.sh"), "--quiet", "--color", "0", "--warnings", "off", "--nodns",
+        [shutil.which("testssl") or "testssl.sh", "--quiet", "--color", "0", "--warnings", "off", "--nodns",
          "min", "-p", "-s", "-f", "-R", "-C", "--jsonfile", str(found), f"127.0.0.1:{daemon.port}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
         preexec_fn=proc.die_with_parent)
     try:
-        said = process.communicate(timeout=6 * SOON)[0]
+        said = process.communicate(timeout=280)[0]  # about 40 s on an idle machine
     finally:
         process.kill()
     findings = {f["id"]: (f["severity"], f["finding"]) for f in json.loads(found.read_text())}
