@@ -282,13 +282,13 @@ def test_good_password_is_remembered_a_bad_one_not(wsluice, tmp_path):
 def test_unknown_names_take_as_long(wsluice, tmp_path):
     write(tmp_path / "pw", f"u:{hashed('p', SLOW)}\n")
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
-    times = {}
-    for user in ("u", "nobody") * 3:
-        began = time.monotonic()
+    times = {}  # of the processor, for the processes that check; the clock says nothing on a busy machine
+    for user in ("u", "nobody") * 2:
+        before = proc.cpu_seconds_of_children(daemon.pid)
         assert ask(daemon, "/", [basic(user, "wrong")]).status == 401
-        times.setdefault(user, []).append(time.monotonic() - began - 1)
+        times.setdefault(user, []).append(proc.cpu_seconds_of_children(daemon.pid) - before)
     known, unknown = min(times["u"]), min(times["nobody"])
-    assert 0.4 < unknown / known < 2.5, times
+    assert 0.5 < unknown / known < 2, times
 
 
 @pytest.mark.limit(180)

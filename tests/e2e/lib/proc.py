@@ -130,6 +130,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_seconds_of_children(pid):
+    """User and system time of the children it had, those that have ended and been waited for."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def listening_inodes():
     """Socket inodes of all TCP listeners by port: {port: {inode, ...}}."""
     result = {}
