@@ -139,12 +139,24 @@ static void on_exited(void *owner, int status)
 
 static const struct child_events exec_child_events = {on_exited};
 
+static void exec_pause(struct backend *b, bool paused)
+{
+    struct be_exec *x = exec_of(b);
+
+    if (paused)
+        io_read_stop(&x->io);
+    else
+        io_read_start(&x->io);
+    if (x->err != NULL)
+        exec_stderr_pause(x->err, paused);
+}
+
 static void tell_start(struct be_exec *x)
 {
     char why[128];
 
     if (x->child != NULL) {
-        io_read_start(&x->io);
+        exec_pause(&x->base, false);
         x->base.events->opened(x->base.owner);
         return;
     }
@@ -233,7 +245,8 @@ static void exec_start_child(struct be_exec *x, const struct backend_open *o)
         return;
     io_open(&x->io, o->worker, &io_raw_pipe, fds[1], fds[0], &x->writer, &exec_io_events, x);
     if (fds[2] >= 0)
-        x->err = exec_stderr_open(o->worker, fds[2], o->id, x->child->pid);
+        x->err = exec_stderr_open(o->worker, fds[2], o->id, x->child->pid,
+                                  set->stderr_mode == STDERR_MESSAGE ? &x->base : NULL);
 }
 
 static struct backend *exec_open(const struct backend_open *o)
@@ -272,14 +285,6 @@ static uint64_t exec_lost(const struct backend *b)
     const struct be_exec *x = exec_of_const(b);
 
     return x->io.lost + io_queued(&x->io);
-}
-
-static void exec_pause(struct backend *b, bool paused)
-{
-    if (paused)
-        io_read_stop(&exec_of(b)->io);
-    else
-        io_read_start(&exec_of(b)->io);
 }
 
 static void exec_finish(struct backend *b)
@@ -333,6 +338,7 @@ const struct backend_ops backend_exec = {
     .scheme_help = "exec:PROGRAM ARG...",
     .framing = &framing_lines,
     .reports_exit = true,
+    .has_stderr = true,
     .descriptors = 4,
     .rows = exec_rows,
     .rows_count = sizeof exec_rows / sizeof exec_rows[0],

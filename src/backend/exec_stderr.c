@@ -2,14 +2,15 @@
 #include "backend/exec_stderr.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-
-#define DRAIN_READS 16 /* of the worker's buffer: more than any pipe holds */
+#include "base/utf8.h"
 
 struct exec_stderr {
     struct worker *worker;
+    const struct backend *to; /* NULL: the log */
     ev_io readable;
     int fd;
     pid_t pid;
@@ -17,57 +18,102 @@ struct exec_stderr {
     struct buf line; /* unfinished */
 };
 
-static void put_piece(struct exec_stderr *e, const uint8_t *p, size_t n)
+/* Lines of one read that go up together; not used for the log. */
+struct batch {
+    size_t count;
+    struct slice lines[BACKEND_LINES];
+};
+
+static void tell(struct exec_stderr *e, struct batch *b)
 {
-    log_line(&e->worker->log, LOG_INFO, "stderr", LOG_I("id", e->session), LOG_I("pid", e->pid),
-             LOG_S("text", slice_of((const char *)p, n)));
+    if (b->count > 0)
+        e->to->events->lines(e->to->owner, b->lines, b->count);
+    b->count = 0;
 }
 
-static void flush_line(struct exec_stderr *e)
+static void put_piece(struct exec_stderr *e, struct batch *b, const uint8_t *p, size_t n)
 {
-    if (buf_len(&e->line) > 0)
-        put_piece(e, buf_data(&e->line), buf_len(&e->line));
-    buf_release(&e->line);
+    struct slice piece = slice_of((const char *)p, n);
+
+    if (e->to == NULL) {
+        log_line(&e->worker->log, LOG_INFO, "stderr", LOG_I("id", e->session), LOG_I("pid", e->pid),
+                 LOG_S("text", piece));
+        return;
+    }
+    if (b->count == BACKEND_LINES)
+        tell(e, b);
+    b->lines[b->count++] = piece;
+}
+
+/* All of e->line but its last `rest` bytes. */
+static void flush_line(struct exec_stderr *e, struct batch *b, size_t rest)
+{
+    size_t n = buf_len(&e->line) - rest;
+
+    if (n == 0)
+        return;
+    put_piece(e, b, buf_data(&e->line), n);
+    tell(e, b); /* while the bytes are there */
+    buf_consume(&e->line, n);
 }
 
 static void take(struct exec_stderr *e, const uint8_t *p, size_t n)
 {
+    struct batch b;
+
+    b.count = 0;
     while (n > 0) {
         const uint8_t *newline = memchr(p, '\n', n);
         size_t have = buf_len(&e->line);
         size_t len = newline != NULL ? (size_t)(newline - p) : n;
         bool whole = newline != NULL;
 
-        if (have + len > EXEC_STDERR_PIECE) {
-            len = EXEC_STDERR_PIECE - have;
+        if (have + len > BACKEND_STDERR_PIECE) {
+            len = BACKEND_STDERR_PIECE - have;
             whole = false;
         }
-        if (have == 0 && (whole || len == EXEC_STDERR_PIECE))
-            put_piece(e, p, len);
-        else if (buf_append(&e->line, p, len) < 0 || whole || have + len == EXEC_STDERR_PIECE)
-            flush_line(e);
+        bool full = !whole && have + len == BACKEND_STDERR_PIECE; /* cut between characters */
+
+        if (have == 0 && (whole || full)) {
+            len -= full ? utf8_tail(p, len) : 0;
+            put_piece(e, &b, p, len);
+        } else if (buf_append(&e->line, p, len) < 0 || whole) {
+            flush_line(e, &b, 0);
+        } else if (full) {
+            flush_line(e, &b, utf8_tail(buf_data(&e->line), buf_len(&e->line)));
+        }
         p += len + whole;
         n -= len + whole;
     }
+    tell(e, &b);
 }
 
-/* False when there is nothing more now, or ever. */
-static bool read_once(struct exec_stderr *e)
+/* The unterminated rest. */
+static void take_tail(struct exec_stderr *e)
+{
+    struct batch b;
+
+    b.count = 0;
+    flush_line(e, &b, 0);
+}
+
+/* Returns how many bytes came; 0 when there is nothing more now, or ever. */
+static size_t read_once(struct exec_stderr *e)
 {
     uint8_t *p = e->worker->rx + WORKER_HEADROOM;
     ssize_t n = e->fd < 0 ? 0 : read(e->fd, p, WORKER_RX_SIZE);
 
     if (n > 0) {
         take(e, p, (size_t)n);
-        return true;
+        return (size_t)n;
     }
     if (n == 0 && e->fd >= 0) {
-        flush_line(e);
+        take_tail(e);
         ev_io_stop(e->worker->loop, &e->readable);
         close(e->fd);
         e->fd = -1;
     }
-    return false;
+    return 0;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
@@ -78,7 +124,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
     (void)read_once(watcher->data);
 }
 
-struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session, pid_t pid)
+struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session, pid_t pid,
+                                     const struct backend *to)
 {
     struct exec_stderr *e = calloc(1, sizeof *e);
 
@@ -87,25 +134,44 @@ struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session,
         return NULL;
     }
     e->worker = w;
+    e->to = to;
     e->fd = fd;
     e->pid = pid;
     e->session = session;
     ev_io_init(&e->readable, on_readable, fd, EV_READ);
     e->readable.data = e;
-    ev_io_start(w->loop, &e->readable);
+    if (to == NULL)
+        ev_io_start(w->loop, &e->readable);
     return e;
+}
+
+void exec_stderr_pause(struct exec_stderr *e, bool paused)
+{
+    if (e->to == NULL || e->fd < 0)
+        return;
+    if (paused)
+        ev_io_stop(e->worker->loop, &e->readable);
+    else
+        ev_io_start(e->worker->loop, &e->readable);
 }
 
 void exec_stderr_drain(struct exec_stderr *e)
 {
-    for (int i = 0; i < DRAIN_READS && read_once(e); i++)
+    int left = 0;
+    size_t n;
+
+    if (e->fd >= 0)
+        (void)ioctl(e->fd, FIONREAD, &left);
+    for (; left > 0 && (n = read_once(e)) > 0; left -= (int)n)
         ;
-    flush_line(e);
+    take_tail(e);
 }
 
 void exec_stderr_close(struct exec_stderr *e)
 {
-    flush_line(e);
+    if (e->to == NULL)
+        take_tail(e);
+    buf_release(&e->line);
     if (e->fd >= 0) {
         ev_io_stop(e->worker->loop, &e->readable);
         close(e->fd);

@@ -137,6 +137,29 @@ static bool step_prepare(struct building *b)
     return wrong == NULL;
 }
 
+/* What a framing rules out. */
+static bool suits_framing(struct building *b)
+{
+    const struct route *r = b->route;
+    const struct framing *f = r->framing;
+
+    if (f->typed && r->settings.frames != FRAMES_OF_FRAMING) {
+        snprintf(b->why, sizeof b->why,
+                 "%s: each message says its own type there, so frames cannot be text or binary",
+                 f->name);
+        return false;
+    }
+    if (f->cut != NULL && !f->by_mark && r->backend->has_stderr &&
+        r->settings.stderr_mode == STDERR_MERGE) {
+        snprintf(b->why, sizeof b->why,
+                 "%s: what a program says on stderr would break its messages there, so stderr "
+                 "cannot be merge; there are: log, discard, message",
+                 f->name);
+        return false;
+    }
+    return true;
+}
+
 static bool step_framing(struct building *b)
 {
     struct route *r = b->route;
@@ -150,9 +173,10 @@ static bool step_framing(struct building *b)
     while (all[i] != NULL && strcmp(all[i]->name, name) != 0)
         i++;
     if (all[i] != NULL) {
-        if (r->backend != NULL && !r->backend->loopback)
-            r->framing = all[i];
-        return true;
+        if (r->backend == NULL || r->backend->loopback)
+            return true;
+        r->framing = all[i];
+        return suits_framing(b);
     }
     int n = snprintf(b->why, sizeof b->why, "%.60s: no such framing; there are:", name);
     for (i = 0; all[i] != NULL && n > 0 && n < BUILD_ERROR_MAX; i++)

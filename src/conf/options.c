@@ -5,7 +5,7 @@
 
 static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
 static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
-static const char *const stderr_choices[] = {"log", "merge", "discard", NULL};
+static const char *const stderr_choices[] = {"log", "merge", "discard", "message", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
@@ -36,7 +36,7 @@ const struct option_row option_rows[] = {
     {"route", 'r', OPTION_REPEAT, CLI(routes), "PATH=ADDR", NULL, NULL, 0, 0,
      "what is behind one path; ADDR as for --to, or exec:PROGRAM ARG...; repeat for several"},
     {"framing", 'f', OPTION_TEXT, SETTING(framing_name), "NAME", NULL, NULL, 0, 0,
-     "how messages become bytes and back: lines, stream or text (lines for programs, stream for services)"},
+     "how messages become bytes and back: lines, stream, text, nul, len32, len32le, netstring, lsp or tagged (lines for programs, stream for services)"},
     {"frames", 0, OPTION_CHOICE, SETTING(frames), "TYPE", "framing", frames_choices, 0, 0,
      "type of the frames to the client: text, binary, or as the framing has it"},
     {"partial-lines", 0, OPTION_TIME, SETTING(partial_lines), "TIME", "0", NULL, 0, DAY,
@@ -56,7 +56,7 @@ const struct option_row option_rows[] = {
     {"errors", 0, OPTION_CHOICE, SETTING(errors), "HOW", "http", errors_choices, 0, 0,
      "how a client learns that the backend cannot be opened: an http status, or a close code (which page script sees)"},
     {"stderr", 0, OPTION_CHOICE, SETTING(stderr_mode), "TO", "log", stderr_choices, 0, 0,
-     "where a program's stderr goes: log, merge (with its stdout) or discard"},
+     "where a program's stderr goes: log, merge (with its stdout), discard, or message (to the client, each message then begins with a byte that tells them apart)"},
     {"cwd", 0, OPTION_TEXT, SETTING(cwd), "DIR", NULL, NULL, 0, 0, "where programs run"},
     {"env", 0, OPTION_PAIRS, SETTING(env), "NAME=VALUE", NULL, NULL, 0, 0, "a variable for programs; repeat for several"},
     {"pass-env", 0, OPTION_LIST, SETTING(pass_env), "LIST", NULL, NULL, 0, 0,
@@ -87,7 +87,7 @@ const struct option_row option_rows[] = {
     {"max-per-address", 0, OPTION_COUNT, CONFIG(max_per_address), "N", "256", NULL, 0, 1e9,
      "sessions at once from one address (IPv6: one /64); 0: no limit"},
     {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,
-     "largest message, where messages are put together (lines, echo)"},
+     "largest message, where messages are put together (all framings but stream and text; echo)"},
     {"tls-cert", 0, OPTION_TEXT, CONFIG(tls.cert), "FILE", NULL, NULL, 0, 0,
      "PEM certificate and chain: serve wss:// and https:// instead of ws:// and http://"},
     {"tls-key", 0, OPTION_TEXT, CONFIG(tls.key), "FILE", NULL, NULL, 0, 0,

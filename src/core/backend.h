@@ -6,9 +6,9 @@
  * The far side of a session. A kind is one file src/backend/be_NAME.c that ends in one const struct
  * backend_ops, plus one row in src/tables.c. Everything specific to a kind hides behind this.
  *
- * Events, always from the loop: first `opened` or `failed`; then any number of data and drained, at
- * most one eof; last `ended`. After failed or ended nothing comes; the owner calls close in every
- * case, once, whenever it is done with the backend.
+ * Events, always from the loop: first `opened` or `failed`; then any number of data, lines and
+ * drained, at most one eof; last `ended`. After failed or ended nothing comes; the owner calls
+ * close in every case, once, whenever it is done with the backend.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,13 +26,19 @@ struct backend_end {
     const char *why; /* BROKE: in words; valid during the call */
 };
 
+#define BACKEND_STDERR_PIECE 4096U /* longer lines are cut */
+#define BACKEND_LINES 64U
+
 struct backend_events {
     void (*opened)(void *owner);
     /* Could not be opened: the HTTP status (403, 502, 503, 504) and why, valid during the call. */
     void (*failed)(void *owner, int status, const char *why);
     void (*data)(void *owner, uint8_t *p, size_t n); /* p as in io_events.data */
-    void (*eof)(void *owner);                        /* no data follows; writing may still work */
-    void (*drained)(void *owner);                    /* what was queued has left */
+    /* Up to BACKEND_LINES lines of its stderr, each at most BACKEND_STDERR_PIECE bytes, without
+     * newline; only where the route's stderr_mode is STDERR_MESSAGE. */
+    void (*lines)(void *owner, const struct slice *lines, size_t count);
+    void (*eof)(void *owner);     /* no data follows; writing may still work */
+    void (*drained)(void *owner); /* what was queued has left */
     void (*ended)(void *owner, const struct backend_end *end);
 };
 
@@ -66,6 +72,7 @@ struct backend_ops {
     bool takes_token; /* ?token= is a secret for it: request->token has it */
     bool any_subprotocol; /* without a list of subprotocols the client's first offer is accepted */
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
+    bool has_stderr;      /* beside its output: `lines` may come */
     bool over_tls;        /* sessions use the route's tls */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */

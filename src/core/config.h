@@ -29,7 +29,7 @@ struct text_list {
 
 enum frames { FRAMES_OF_FRAMING, FRAMES_TEXT, FRAMES_BINARY };
 enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
-enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD };
+enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD, STDERR_MESSAGE };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };

@@ -181,6 +181,7 @@ void session_client_close(struct session *s, uint16_t code, const uint8_t *reaso
     if (s->phase == SESSION_OPEN) {
         session_note_end(s, code, (const char *)reason, len, CLOSED_BY_CLIENT);
         session_send_close(s, code, "");
+        session_input_farewell(s);
     }
     if (s->phase == SESSION_OPEN || s->phase == SESSION_CLOSING)
         session_leave_stream(s, stream_end);
@@ -313,21 +314,41 @@ static void on_backend_data(void *owner, uint8_t *p, size_t n)
 
 static void on_backend_eof(void *owner)
 {
+    session_backend_silent(owner);
+}
+
+static void on_backend_stderr(void *owner, const struct slice *lines, size_t count)
+{
     struct session *s = owner;
 
-    if (s->backend->ops->reports_exit) {
-        s->exit_awaited = true;
-        s->waiting_since = s->worker->now;
-        session_time_hurry(s, SESSION_EXIT_WAIT);
+    session_output_stderr(s, lines, count);
+    session_balance(s);
+}
+
+void session_backend_silent(struct session *s)
+{
+    if (!s->backend->ops->reports_exit) {
+        session_backend_done(s);
         return;
     }
-    session_backend_done(s);
+    if (s->exit_awaited) /* it has said so itself, and now its output is closed */
+        return;
+    s->exit_awaited = true;
+    s->waiting_since = s->worker->now;
+    session_time_hurry(s, SESSION_EXIT_WAIT);
+}
+
+/* What the client is told of a backend that has ended well, but not between two messages. */
+static void close_torn(struct session *s)
+{
+    session_close(s, WS_CODE_INTERNAL, "the backend ended inside a message", CLOSED_BY_BACKEND);
 }
 
 void session_backend_done(struct session *s)
 {
     s->exit_awaited = false;
-    session_output_end(s);
+    if (!session_output_end(s))
+        close_torn(s);
     session_close(s, WS_CODE_NORMAL, "", CLOSED_BY_BACKEND);
 }
 
@@ -370,7 +391,9 @@ static void on_backend_ended(void *owner, const struct backend_end *end)
     s->exit_awaited = false;
     s->exit_how = (int)end->how;
     s->exit_number = end->number;
-    session_output_end(s);
+    if (!session_output_end(s) &&
+        (end->how == BACKEND_CLEAN || (end->how == BACKEND_EXITED && end->number == 0)))
+        close_torn(s);
     close_by_end(s, end);
     s->input_open = false;
     session_drop_backend(s);
@@ -382,6 +405,7 @@ static const struct backend_events backend_events = {
     .opened = on_backend_opened,
     .failed = on_backend_failed,
     .data = on_backend_data,
+    .lines = on_backend_stderr,
     .eof = on_backend_eof,
     .drained = on_backend_drained,
     .ended = on_backend_ended,
@@ -418,6 +442,8 @@ static struct session *session_new(const struct session_open *o)
     s->opcode_out = route->settings.frames == FRAMES_TEXT     ? WS_TEXT
                     : route->settings.frames == FRAMES_BINARY ? WS_BINARY
                                                               : s->route->framing->opcode_out;
+    s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->loopback &&
+                  (route->backend->has_stderr || route->framing->typed);
     ws_reader_init(&s->reader, s->route->framing->assembles ? route->settings.max_message : 0, 0);
     return s;
 }

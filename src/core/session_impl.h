@@ -37,6 +37,9 @@
  * Seconds. */
 #define SESSION_EXIT_WAIT 1.0
 #define SESSION_RTTS 5 /* round trips kept for the median */
+/* The byte that messages to the client begin with under `stderr: message`, as Kubernetes has it. */
+#define SESSION_STDOUT 0x01
+#define SESSION_STDERR 0x02
 
 enum session_phase { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_OVER };
 enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
@@ -62,6 +65,7 @@ struct session {
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
     uint8_t opcode_out;
+    bool channels; /* each message to the client begins with SESSION_STDOUT or _STDERR */
     uint16_t code; /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
     struct worker *worker;
     union {
@@ -132,16 +136,25 @@ void session_stalled(struct session *s, uint16_t code, const char *why);
 void session_balance(struct session *s);
 /* The backend has sent all: its tail goes out, then Close 1000. */
 void session_backend_done(struct session *s);
+/* The same, but its exit status may follow and is worth a short wait. Nothing it sends counts any
+ * more. */
+void session_backend_silent(struct session *s);
 
 /* session_in.c */
 void session_input(struct session *s, uint8_t *p, size_t n);
+/* The client has ended in order: the backend is told, where the framing has a word for it. Before
+ * its input is closed. */
+void session_input_farewell(struct session *s);
 void session_input_release(struct session *s);
 void session_flush_pong(struct session *s);
 
 /* session_out.c */
 void session_output(struct session *s, uint8_t *p, size_t n);
-void session_output_end(
-    struct session *s); /* the backend's last bytes: the unterminated tail goes out */
+/* The backend has sent its last byte: what is unterminated goes out. False when that is a torn
+ * message, which counts as dropped. */
+bool session_output_end(struct session *s);
+/* Lines of the program's stderr, for the client (`stderr: message`). */
+void session_output_stderr(struct session *s, const struct slice *lines, size_t count);
 void session_output_partial(struct session *s); /* `partial-lines` ran out */
 void session_output_release(struct session *s);
 void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n);
@@ -158,6 +171,8 @@ void session_time_hurry(struct session *s, double seconds);
 void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 
 /* session_log.c */
+/* Lines that a backend put into its output as stderr, for our log. */
+void session_log_stderr(const struct session *s, const uint8_t *p, size_t n);
 /* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
 int session_log_start(struct session *s, struct slice subprotocol);
 const char *session_log_subprotocol(const struct session *s);

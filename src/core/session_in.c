@@ -208,12 +208,13 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
     s->bytes_in += f->len;
     s->stats->bytes_in += f->len;
     s->last_data = s->worker->now;
-    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty &&
+    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty && s->input_open &&
         s->backend != NULL) {
         flush_region(in);
         s->messages_in++;
         s->stats->messages_in++;
         note(s, f, f->payload);
+        session_input_farewell(s);
         s->input_open = false;
         s->backend->ops->finish(s->backend);
         return;
@@ -323,6 +324,15 @@ void session_input(struct session *s, uint8_t *p, size_t n)
     flush_region(&in);
     if (!in.failed)
         flush_pongs(&in);
+}
+
+void session_input_farewell(struct session *s)
+{
+    uint8_t word[FRAMING_PREFIX_MAX];
+    const struct framing *framing = s->route->framing;
+
+    if (framing->farewell != NULL && s->input_open && s->backend != NULL)
+        s->backend->ops->write(s->backend, word, framing->farewell(word));
 }
 
 void session_flush_pong(struct session *s)

@@ -7,6 +7,20 @@
 
 #include "core/session_impl.h"
 
+void session_log_stderr(const struct session *s, const uint8_t *p, size_t n)
+{
+    struct slice rest = slice_of((const char *)p, n), line;
+
+    while (rest.p != NULL && rest.len > 0) {
+        line = slice_cut(rest, '\n', &rest);
+        for (size_t len; line.len > 0; line.p += len, line.len -= len) {
+            len = line.len < BACKEND_STDERR_PIECE ? line.len : BACKEND_STDERR_PIECE;
+            log_line(&s->worker->log, LOG_INFO, "stderr", LOG_I("id", s->id),
+                     LOG_S("text", slice_of(line.p, len)));
+        }
+    }
+}
+
 int session_log_start(struct session *s, struct slice subprotocol)
 {
     const struct request *r = s->stream->request;

@@ -6,12 +6,16 @@
  * receive buffer, whose head room and already consumed front give the place, or in out_message,
  * which keeps place for it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/session_impl.h"
 
 #define SMALL_MESSAGE 4096U /* bytes that are cheaper to copy than to write apart */
+/* Writable bytes that each message needs in front: a frame header, the byte of `stderr: message`.
+ */
+#define PLACE (WS_SERVER_HEADER_MAX + 1)
 
 /* One pass over a chunk: how much of worker->tx is filled. */
 struct output {
@@ -79,21 +83,62 @@ static void send_invalid(struct output *o, const uint8_t *p, size_t n)
     free(copy);
 }
 
-/* A message to the client; p as in send_frame. is_only: nothing else of this chunk will follow. */
-static void send_message(struct output *o, uint8_t *p, size_t n, bool is_only)
+/* A message to the client, with PLACE writable bytes in front that nobody needs any more. channel:
+ * SESSION_STDOUT or _STDERR. is_only: nothing else of this chunk will follow. */
+static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint8_t *p, size_t n,
+                         bool is_only)
 {
     struct session *s = o->s;
 
+    if (s->channels) {
+        *--p = channel;
+        n++;
+    }
     s->messages_out++;
     s->bytes_out += n;
     s->stats->messages_out++;
     s->stats->bytes_out += n;
     if (s->record != NULL)
-        record_message(s->record, RECORD_OUT, s->opcode_out == WS_TEXT, true, p, n);
-    if (s->opcode_out == WS_TEXT && !utf8_valid(p, n))
+        record_message(s->record, RECORD_OUT, opcode == WS_TEXT, true, p, n);
+    if (opcode == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else
-        send_frame(o, s->opcode_out, p, n, is_only && o->gathered == 0);
+        send_frame(o, opcode, p, n, is_only && o->gathered == 0);
+}
+
+/* A record that says it is stderr: where the program's own would go. */
+static void take_stderr(struct output *o, uint8_t *p, size_t n, bool is_only)
+{
+    struct session *s = o->s;
+    int mode = s->route->settings.stderr_mode;
+
+    if (mode == STDERR_MESSAGE)
+        send_message(o, s->opcode_out, SESSION_STDERR, p, n, is_only);
+    else if (mode == STDERR_MERGE)
+        send_message(o, s->opcode_out, SESSION_STDOUT, p, n, is_only);
+    else if (mode == STDERR_LOG)
+        session_log_stderr(s, p, n);
+}
+
+/* A whole message of the backend; p as in send_message. */
+static void take_message(struct output *o, const struct framing_cut *cut, uint8_t *p, size_t n,
+                         bool is_only)
+{
+    struct session *s = o->s;
+
+    switch ((enum framing_what)cut->what) {
+    case FRAMING_MESSAGE:
+        send_message(o, cut->opcode != 0 ? cut->opcode : s->opcode_out, SESSION_STDOUT, p, n,
+                     is_only);
+        break;
+    case FRAMING_STDERR:
+        take_stderr(o, p, n, is_only);
+        break;
+    case FRAMING_END:
+        flush_gathered(o);
+        session_backend_silent(s);
+        break;
+    }
 }
 
 /* Both directions obey max-message where messages are assembled. False when the session was closed
@@ -110,20 +155,35 @@ static bool fits(struct output *o, size_t n)
     return false;
 }
 
-/* More of an unfinished message: kept with place for the frame header in front. False when the
- * session was closed for it. */
-static bool keep(struct output *o, const uint8_t *p, size_t n, size_t spare)
+/* Makes an empty out_message ready for n bytes behind PLACE, all at once. */
+static bool begin_kept(struct buf *m, size_t n)
+{
+    uint8_t *place = buf_reserve(m, PLACE + n);
+
+    if (place == NULL)
+        return false;
+    memset(place, 0, PLACE);
+    buf_added(m, PLACE);
+    return true;
+}
+
+static size_t kept_len(const struct buf *m)
+{
+    return buf_len(m) > 0 ? buf_len(m) - PLACE : 0;
+}
+
+/* More of an unfinished message: kept with PLACE in front. size: n and what is announced behind it;
+ * spare: bytes of it that may not count. False when the session was closed for it. */
+static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size_t spare)
 {
     struct session *s = o->s;
     struct buf *m = &s->out_message;
-    const uint8_t place[WS_SERVER_HEADER_MAX] = {0};
-    size_t have = buf_len(m) > 0 ? buf_len(m) - WS_SERVER_HEADER_MAX : 0;
 
+    if (!fits(o, kept_len(m) + size - spare))
+        return false;
     if (n == 0)
         return true;
-    if (!fits(o, have + n - spare))
-        return false;
-    if ((buf_len(m) == 0 && buf_append(m, place, sizeof place) < 0) || buf_append(m, p, n) < 0) {
+    if ((buf_len(m) == 0 && !begin_kept(m, size)) || buf_append(m, p, n) < 0) {
         flush_gathered(o);
         session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
         return false;
@@ -131,13 +191,41 @@ static bool keep(struct output *o, const uint8_t *p, size_t n, size_t spare)
     return true;
 }
 
-static void send_kept(struct output *o, size_t chop)
+static void take_kept(struct output *o, const struct framing_cut *cut)
 {
     struct buf *m = &o->s->out_message;
-    size_t n = buf_len(m) - WS_SERVER_HEADER_MAX;
+    size_t n = kept_len(m);
 
-    send_message(o, buf_data(m) + WS_SERVER_HEADER_MAX, n > chop ? n - chop : 0, false);
+    take_message(o, cut, buf_data(m) + PLACE, n > cut->chop ? n - cut->chop : 0, false);
     buf_release(m);
+}
+
+static void broken_framing(struct output *o, const char *why)
+{
+    char reason[WS_REASON_MAX + 1];
+
+    flush_gathered(o);
+    snprintf(reason, sizeof reason, "the backend broke its framing: %s", why);
+    session_close(o->s, WS_CODE_INTERNAL, reason, CLOSED_BY_SERVER);
+}
+
+/* One cut of a message; body is where its bytes lie. False when the session was closed for it. */
+static bool take_cut(struct output *o, const struct framing_cut *cut, uint8_t *body, bool is_only)
+{
+    struct buf *m = &o->s->out_message;
+    size_t size = cut->size > cut->body ? cut->size : cut->body;
+
+    if (cut->end && buf_len(m) == 0) {
+        if (!fits(o, cut->body))
+            return false;
+        take_message(o, cut, body, cut->body - cut->chop, is_only);
+        return true;
+    }
+    if (!keep(o, body, cut->body, size, cut->chop))
+        return false;
+    if (cut->end)
+        take_kept(o, cut);
+    return true;
 }
 
 /* Framings with a cutter. False when the session was closed on the way. */
@@ -148,28 +236,18 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
     bool first = true;
 
     while (n > 0) {
-        memset(&cut, 0, sizeof cut);
         if (!s->route->framing->cut(&s->out_state, p, n, &cut)) {
-            flush_gathered(o);
-            session_close(s, WS_CODE_INTERNAL, "the backend broke its framing", CLOSED_BY_SERVER);
+            broken_framing(o, cut.why);
             return false;
         }
         size_t used = cut.skip + cut.body + cut.drop;
-        uint8_t *body = p + cut.skip;
 
-        if (!cut.end || buf_len(&s->out_message) > 0) {
-            /* a \r at the end may turn out to belong to the border */
-            bool maybe = !cut.end && cut.body > 0 && body[cut.body - 1] == '\r';
-
-            if (!keep(o, body, cut.body, cut.end ? cut.chop : maybe))
-                return false;
-            if (cut.end && buf_len(&s->out_message) > 0)
-                send_kept(o, cut.chop);
-        } else if (fits(o, cut.body)) {
-            send_message(o, body, cut.body - cut.chop, first && used == n);
-        }
-        if (s->phase != SESSION_OPEN)
+        if (!take_cut(o, &cut, p + cut.skip, first && used == n) || s->phase != SESSION_OPEN)
             return false;
+        if (s->exit_awaited) {
+            s->dropped += n - used;
+            return true;
+        }
         first = false;
         p += used;
         n -= used;
@@ -194,7 +272,7 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(s->carry, p + n, s->carry_len);
     }
     if (n > 0)
-        send_message(o, p, n, true);
+        send_message(o, s->opcode_out, SESSION_STDOUT, p, n, true);
 }
 
 /* `partial-lines` counts from the last byte of the unfinished message. */
@@ -203,7 +281,7 @@ static void note_partial(struct session *s)
     double wait = s->route->settings.partial_lines;
 
     s->partial_since = 0;
-    if (wait <= 0 || buf_len(&s->out_message) == 0)
+    if (wait <= 0 || buf_len(&s->out_message) == 0 || !s->route->framing->by_mark)
         return;
     s->partial_since = s->worker->now;
     session_time_hurry(s, wait);
@@ -214,7 +292,7 @@ void session_output(struct session *s, uint8_t *p, size_t n)
     struct output o = {.s = s};
 
     s->last_data = s->worker->now;
-    if (s->phase != SESSION_OPEN) {
+    if (s->phase != SESSION_OPEN || s->exit_awaited) {
         s->dropped += n;
         return;
     }
@@ -241,30 +319,63 @@ void session_output_partial(struct session *s)
     if (s->phase != SESSION_OPEN || buf_len(m) == 0)
         return;
     if (s->opcode_out == WS_TEXT)
-        kept = utf8_tail(buf_data(m) + WS_SERVER_HEADER_MAX, buf_len(m) - WS_SERVER_HEADER_MAX);
-    if (buf_len(m) == WS_SERVER_HEADER_MAX + kept)
+        kept = utf8_tail(buf_data(m) + PLACE, kept_len(m));
+    if (kept_len(m) == kept)
         return; /* nothing but the beginning of a character */
     memcpy(rest, buf_data(m) + buf_len(m) - kept, kept);
-    send_kept(&o, kept);
+    take_kept(&o, &(struct framing_cut){.chop = kept});
     s->out_state = (struct framing_state){0};
     if (s->phase == SESSION_OPEN)
         flush_gathered(&o);
-    (void)keep(&o, rest, kept, 0);
+    (void)keep(&o, rest, kept, kept, 0);
 }
 
-void session_output_end(struct session *s)
+static bool is_torn(const struct session *s)
+{
+    const struct framing *framing = s->route->framing;
+    const struct framing_state between = {0};
+
+    return framing->cut != NULL && !framing->by_mark &&
+           memcmp(&s->out_state, &between, sizeof between) != 0;
+}
+
+bool session_output_end(struct session *s)
 {
     struct output o = {.s = s};
-    uint8_t tail[WS_SERVER_HEADER_MAX + FRAMING_CARRY_MAX];
+    uint8_t tail[PLACE + FRAMING_CARRY_MAX];
 
     if (s->phase != SESSION_OPEN)
-        return;
+        return true;
+    if (is_torn(s)) {
+        s->dropped += kept_len(&s->out_message);
+        buf_release(&s->out_message);
+        return false;
+    }
     if (buf_len(&s->out_message) > 0)
-        send_kept(&o, 0);
+        take_kept(&o, &(struct framing_cut){0});
     if (s->carry_len > 0) {
-        memcpy(tail + WS_SERVER_HEADER_MAX, s->carry, s->carry_len);
-        send_message(&o, tail + WS_SERVER_HEADER_MAX, s->carry_len, false);
+        memcpy(tail + PLACE, s->carry, s->carry_len);
+        send_message(&o, s->opcode_out, SESSION_STDOUT, tail + PLACE, s->carry_len, false);
         s->carry_len = 0;
+    }
+    if (s->phase == SESSION_OPEN)
+        flush_gathered(&o);
+    return true;
+}
+
+void session_output_stderr(struct session *s, const struct slice *lines, size_t count)
+{
+    struct output o = {.s = s};
+    uint8_t copy[PLACE + BACKEND_STDERR_PIECE];
+
+    s->last_data = s->worker->now;
+    for (size_t i = 0; i < count; i++) {
+        if (s->phase != SESSION_OPEN) {
+            s->dropped += lines[i].len;
+            continue;
+        }
+        memcpy(copy + PLACE, lines[i].p, lines[i].len);
+        send_message(&o, s->opcode_out, SESSION_STDERR, copy + PLACE, lines[i].len, false);
     }
     if (s->phase == SESSION_OPEN)
         flush_gathered(&o);

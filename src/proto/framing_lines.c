@@ -25,6 +25,7 @@ static bool lines_cut(struct framing_state *st, const uint8_t *p, size_t n, stru
     if (!nl) {
         cut->body = n;
         st->last = p[n - 1];
+        cut->chop = st->last == '\r';
         return true;
     }
     cut->end = true;
@@ -44,6 +45,7 @@ const struct framing framing_lines = {
     .name = "lines",
     .assembles = true,
     .is_terminal_text = true,
+    .by_mark = true,
     .opcode_out = WS_TEXT,
     .suffix = lines_suffix,
     .cut = lines_cut,

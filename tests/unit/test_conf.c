@@ -202,9 +202,11 @@ static const struct fault_case {
       "exec:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, token-file:PATH or "
       "echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
-     {"1:10: framing: lnes: no such framing; there are: lines stream text"}},
+     {"1:10: framing: lnes: no such framing; there are: lines stream text nul len32 len32le "
+      "netstring lsp tagged"}},
     {"routes: [{exec: [a], framing: x}]\n",
-     {"1:31: framing: x: no such framing; there are: lines stream text"}},
+     {"1:31: framing: x: no such framing; there are: lines stream text nul len32 len32le netstring "
+      "lsp tagged"}},
     {"routes: [{static: /, path: x}]\n", {"1:28: path: x: a path begins with /"}},
     {"routes: [{static: /, path: /a//b}]\n", {"1:28: path: /a//b: two slashes side by side"}},
     {"routes: [{static: /, path: /a?b}]\n",
@@ -526,7 +528,9 @@ static void test_usage(void **state)
          "--route two backends for the path /a; give each its own path with --route PATH=ADDR"},
         {{"-r/a=exec:cat {b}"},
          "--route {b} names no capture of the path; for the text itself write {{b}}"},
-        {{"--framing=x", "cat"}, "--framing x: no such framing; there are: lines stream text"},
+        {{"--framing=x", "cat"},
+         "--framing x: no such framing; there are: lines stream text nul len32 len32le netstring "
+         "lsp tagged"},
     };
     struct box *b = *state;
 
