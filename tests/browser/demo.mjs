@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Drives pages of ours in Chromium; prints what it saw as JSON.
 //   node demo.mjs demo URL PNG [light|dark]   the demo's page; its picture goes to PNG
+//   node demo.mjs editor URL PNG              the demo's editor with its language server
 //   node demo.mjs console URL                 the console's page on an echo route
 import { chromium } from "playwright-core";
 
@@ -90,6 +91,26 @@ async function demo(context) {
   return seen;
 }
 
+async function editor(context) {
+  const seen = {};
+  const page = await open(context);
+  seen.first = await text(page, "#editor .faults", /retrun/);
+  await page.screenshot({ path: png });
+  await page.click("#editor .faults li:has-text('retrun') button");
+  seen.selected = await page.$eval("#editor textarea", (area) => area.value.slice(area.selectionStart, area.selectionEnd));
+  await page.keyboard.type("return");
+  await page.waitForFunction(() => !document.querySelector("#editor .faults").textContent.includes("retrun"));
+  seen.second = await text(page, "#editor .faults", /./);
+  await page.fill("#editor textarea", "// größer 漢字 😀\nint main(void) { return 0; }\n");
+  seen.clean = await text(page, "#editor .note", /^no complaints$/);
+  await page.fill("#editor textarea", "/* 😀 */ int x = <img src=x>;\n");
+  seen.third = await text(page, "#editor .faults", /Expected expression/);
+  seen.markup = await page.evaluate(() => document.querySelectorAll("#editor img").length);
+  await page.click("#editor .faults button");
+  seen.offset = await page.$eval("#editor textarea", (area) => area.value.slice(area.selectionStart)[0]);
+  return seen;
+}
+
 async function consolePage(context) {
   const seen = {};
   const page = await open(context);
@@ -119,7 +140,7 @@ async function consolePage(context) {
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
 try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: scheme });
-  const seen = await (scene === "demo" ? demo(context) : consolePage(context));
+  const seen = await ({ demo, editor, console: consolePage }[scene](context));
   console.log(JSON.stringify({ ...seen, faults }));
 } catch (error) {
   console.error(String(error), JSON.stringify(faults));

@@ -90,6 +90,18 @@ def test_every_card_in_a_browser(demo, tmp_path):
     proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")
 
 
+def test_editor_with_a_language_server_in_a_browser(demo, tmp_path):
+    running = demo("0")
+    seen = json.loads(peers.node("demo.mjs", "editor", running.url + "editor.html", tmp_path / "editor.png", timeout=6 * SOON))
+    assert seen["faults"] == []
+    assert "undeclared identifier 'retrun'" in seen["first"] and seen["selected"] == "retrun"
+    assert re.match(r"5:9 .*'int'", seen["second"]) and seen["clean"] == "no complaints"
+    assert seen["markup"] == 0 and seen["offset"] == "<"  # positions are right behind characters outside the BMP
+    status, err = running.finish()
+    assert (status, err) == (0, [])
+    proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, None])
 def test_end_leaves_nothing_behind(demo, number):
     running = demo("0")
