@@ -375,6 +375,10 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
             continue;
         }
         memcpy(copy + PLACE, lines[i].p, lines[i].len);
+        if (s->record != NULL) {
+            record_bytes(s->record, RECORD_OUT, copy + PLACE, lines[i].len);
+            record_bytes(s->record, RECORD_OUT, (const uint8_t *)"\n", 1);
+        }
         send_message(&o, s->opcode_out, SESSION_STDERR, copy + PLACE, lines[i].len, false);
     }
     if (s->phase == SESSION_OPEN)

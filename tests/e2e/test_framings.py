@@ -380,3 +380,8 @@ def test_stderr_message_is_recorded(wsluice, tmp_path):
     daemon.wait_for_log("session closed")
     (file,) = tmp_path.glob("*.jsonl")
     assert "AmJhZA==" in file.read_text()  # \2bad
+    daemon = wsluice("--stderr", "message", "--record", tmp_path, *sh("echo bad >&2; exit 0"))
+    to_the_close(daemon.open())
+    daemon.wait_for_log("session closed")
+    (file,) = tmp_path.glob("*.cast")
+    assert '"bad\\r\\n"' in file.read_text()
