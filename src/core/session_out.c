@@ -366,7 +366,7 @@ bool session_output_end(struct session *s)
 void session_output_stderr(struct session *s, const struct slice *lines, size_t count)
 {
     struct output o = {.s = s};
-    uint8_t copy[PLACE + BACKEND_STDERR_PIECE];
+    uint8_t copy[PLACE + BACKEND_STDERR_PIECE + 1];
 
     s->last_data = s->worker->now;
     for (size_t i = 0; i < count; i++) {
@@ -375,10 +375,9 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
             continue;
         }
         memcpy(copy + PLACE, lines[i].p, lines[i].len);
-        if (s->record != NULL) {
-            record_bytes(s->record, RECORD_OUT, copy + PLACE, lines[i].len);
-            record_bytes(s->record, RECORD_OUT, (const uint8_t *)"\n", 1);
-        }
+        copy[PLACE + lines[i].len] = '\n'; /* for the recording, whose bytes have no messages */
+        if (s->record != NULL)
+            record_bytes(s->record, RECORD_OUT, copy + PLACE, lines[i].len + 1);
         send_message(&o, s->opcode_out, SESSION_STDERR, copy + PLACE, lines[i].len, false);
     }
     if (s->phase == SESSION_OPEN)
