@@ -66,20 +66,17 @@ static void take(struct exec_stderr *e, const uint8_t *p, size_t n)
         const uint8_t *newline = memchr(p, '\n', n);
         size_t have = buf_len(&e->line);
         size_t len = newline != NULL ? (size_t)(newline - p) : n;
-        bool whole = newline != NULL;
+        bool too_long = have + len > BACKEND_STDERR_PIECE;
+        bool whole = newline != NULL && !too_long;
 
-        if (have + len > BACKEND_STDERR_PIECE) {
+        if (too_long)
             len = BACKEND_STDERR_PIECE - have;
-            whole = false;
-        }
-        bool full = !whole && have + len == BACKEND_STDERR_PIECE; /* cut between characters */
-
-        if (have == 0 && (whole || full)) {
-            len -= full ? utf8_tail(p, len) : 0;
+        if (have == 0 && (whole || too_long)) {
+            len -= too_long ? utf8_tail(p, len) : 0;
             put_piece(e, &b, p, len);
         } else if (buf_append(&e->line, p, len) < 0 || whole) {
             flush_line(e, &b, 0);
-        } else if (full) {
+        } else if (too_long) { /* cut between characters */
             flush_line(e, &b, utf8_tail(buf_data(&e->line), buf_len(&e->line)));
         }
         p += len + whole;

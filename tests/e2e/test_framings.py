@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Framings that keep borders: what goes through them and back, byte by byte; limits; what breaks them; `tagged`."""
 
+import re
 import socket
 import struct
 import subprocess
@@ -11,6 +12,7 @@ from lib import peers
 from lib.admin import Admin
 from lib.daemon import command_line
 from lib.proc import wait_until
+from lib.setting import REPO
 from lib.tools import JSON, Peak, ended, py, records, sh, to_the_close
 from lib.wire import BINARY, TEXT, fragments, frame
 
@@ -119,12 +121,12 @@ def test_an_announced_length_is_judged_at_once(wsluice, framing, size):
 
 
 def test_an_announced_length_costs_no_memory(wsluice):
-    """Twenty programs announce 256 MiB each, and send a little of it."""
-    daemon = wsluice("--max-message", "512M", *writes(struct.pack(">I", 256 << 20) + b"x" * 1000, "len32",
+    """Eight programs announce 64 MiB each, and send a little of it."""
+    daemon = wsluice("--max-message", "100M", *writes(struct.pack(">I", 64 << 20) + b"x" * 1000, "len32",
                                                       then="sys.stderr.write('written\\n'); sys.stderr.flush(); sys.stdin.read()"))
     with Peak(daemon) as peak:
-        clients = [daemon.open() for _ in range(20)]
-        wait_until(lambda: len(daemon.find_log("written")) == 20, "all to have written")
+        clients = [daemon.open() for _ in range(8)]
+        wait_until(lambda: len(daemon.find_log("written")) == 8, "all to have written")
         for client in clients:
             client.finish()
     peak.check(16 << 10)
@@ -212,6 +214,15 @@ def test_partial_lines_do_not_cut_records(wsluice):
 def test_what_cannot_go_together(args, why):
     done = command_line(*args, "--", "cat")
     assert done.returncode == 2 and why in done.stderr, done
+
+
+@pytest.mark.parametrize("where", ["--help", "--help-config", "docs/wsluice.8.scd", "docs/wsluice.yaml.5.scd"])
+def test_every_framing_is_named_where_one_chooses(where):
+    names = command_line("-f", "?", "--", "cat").stderr.partition("there are: ")[2].split()
+    assert len(names) > 8
+    text = command_line(where).stdout if where[0] == "-" else (REPO / where).read_text()
+    words = re.split(r"[^a-z0-9]+", text[text.index("become bytes and back") :][:250])
+    assert set(names) <= set(words)
 
 
 def test_merge_goes_with_lines_and_services():
@@ -318,6 +329,18 @@ os.write(2, {('x' + word * 5000).encode()!r})"""))
     assert "".join(m[1:] for m in messages if m[0] == "\1") == word
     lines = [m[1:] for m in messages if m[0] == "\2"]
     assert "".join(lines) == "x" + word * 5000 and max(len(line.encode()) for line in lines) <= 4096
+
+
+def test_stderr_message_lines_around_the_longest(wsluice):
+    """Cut by the reads at any place: no line too many, none too few."""
+    daemon = wsluice("--stderr", "message", *py("""
+import os, time
+for n in (4095, 4096, 4097, 8192, 8193):
+    for cut in (1, 4095, 4096, n):
+        os.write(2, b'x' * cut if cut < n else b''); time.sleep(.005); os.write(2, b'x' * (n - cut if cut < n else n) + b'\\n')"""))
+    want = [w for n in (4095, 4096, 4097, 8192, 8193) for _ in range(4)
+            for w in [4096] * ((n - 1) // 4096) + [(n - 1) % 4096 + 1]]
+    assert [len(m.data) - 1 for m in to_the_close(daemon.open())[2]] == want
 
 
 def test_stderr_message_all_of_it_before_the_close(wsluice):
