@@ -6,8 +6,9 @@
 #include "front/front_h1.h"
 #include "handler/handlers.h"
 
-const struct backend_ops *const backends[] = {
-    &backend_exec, &backend_tcp, &backend_tls, &backend_unix, &backend_token, &backend_echo, NULL};
+const struct backend_ops *const backends[] = {&backend_exec, &backend_pty,  &backend_tcp,
+                                              &backend_tls,  &backend_unix, &backend_token,
+                                              &backend_echo, NULL};
 
 const struct framing *const framings[] = {
     &framing_lines,   &framing_stream,    &framing_text, &framing_nul,    &framing_len32,

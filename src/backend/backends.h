@@ -6,6 +6,7 @@
 #include "core/backend.h"
 
 extern const struct backend_ops backend_exec;
+extern const struct backend_ops backend_pty;
 extern const struct backend_ops backend_tcp;
 extern const struct backend_ops backend_tls;
 extern const struct backend_ops backend_unix;

@@ -271,6 +271,13 @@ int exec_env_add(struct exec_env *e, const char *name, struct slice value)
     return -1;
 }
 
+int exec_env_default(struct exec_env *e, const char *name, const char *value)
+{
+    if (find(e, name, strlen(name)) < e->count)
+        return 0;
+    return exec_env_add(e, name, slice_from(value));
+}
+
 void exec_env_release(struct exec_env *e)
 {
     for (size_t i = 0; i < e->count; i++)

@@ -76,7 +76,8 @@ static bool step_host(struct building *b)
     return false;
 }
 
-/* "exec:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or echo:" */
+/* "exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or echo:"
+ */
 static void list_schemes(const struct conf_kinds *kinds, char *out, size_t size)
 {
     size_t n = 0;
@@ -104,7 +105,7 @@ static bool step_target(struct building *b)
 {
     struct route *r = b->route;
     const char *address = r->target.text, *wrong;
-    char schemes[200];
+    char schemes[300];
 
     if (r->backend != NULL || address == NULL)
         return true;

@@ -194,7 +194,7 @@ static bool set_command(struct reading *r, struct route *route)
     for (size_t i = 0; r->kinds->backends[i] != NULL; i++) {
         const char *key = r->kinds->backends[i]->key;
 
-        if (key != NULL && strcmp(key, "exec") == 0)
+        if (key != NULL && strcmp(key, r->cli->pty ? "pty" : "exec") == 0)
             route->backend = r->kinds->backends[i];
     }
     route->target.text = words[0];
@@ -207,6 +207,8 @@ static bool build_root(struct reading *r)
     const struct command_line *cli = r->cli;
     struct route *route;
 
+    if (cli->pty && cli->command == NULL)
+        return usage(r, "--pty: a COMMAND is needed; in --route write PATH=pty:PROGRAM ARG...");
     if (cli->command == NULL && cli->root.target.text == NULL)
         return true;
     if (cli->command != NULL && cli->root.target.text != NULL)
@@ -303,7 +305,8 @@ static bool judge_file(struct reading *r)
     for (size_t i = 0; i < option_rows_count; i++) {
         const struct option_row *row = &option_rows[i];
 
-        if (cli->given[i] && (row->place == IN_ROUTE || strcmp(row->name, "route") == 0))
+        if (cli->given[i] && (row->place == IN_ROUTE || strcmp(row->name, "route") == 0 ||
+                              strcmp(row->name, "pty") == 0))
             return usage(r, "--%s and --config: routes stand in the file", row->name);
     }
     return true;

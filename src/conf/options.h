@@ -22,6 +22,7 @@ struct command_line {
     const char *file;  /* NULL: no --config */
     bool check, dump_config, help_config, dump_schema;
     bool help, version;
+    bool pty;                    /* COMMAND runs on a terminal */
     int completion;              /* enum completion_shell */
     char **command;              /* COMMAND ARG...; NULL: none */
     bool given[OPTION_ROWS_MAX]; /* which of option_rows stand there */

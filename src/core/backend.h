@@ -50,6 +50,7 @@ struct backend_open {
     const struct request *request;
     struct slice subprotocol; /* chosen; empty: none */
     uint64_t id;              /* of the session */
+    bool size_follows;        /* of a terminal: the client will tell it in its first message */
     const char *unique;       /* random, for UNIQUE_ID */
     const struct backend_events *events;
     void *owner;
@@ -74,6 +75,8 @@ struct backend_ops {
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
     bool has_stderr;      /* beside its output: `lines` may come */
     bool over_tls;        /* sessions use the route's tls */
+    bool is_terminal;     /* has a size; its bytes are what a terminal shows; clients may speak the
+                             terminal protocol, `tty` */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 
@@ -100,6 +103,9 @@ struct backend_ops {
         const struct backend *b); /* bytes taken by the far side, for telling progress */
     uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
     void (*pause)(struct backend *b, bool paused);
+    /* Of a terminal; 0: that one stays. The first call starts what `size_follows` holds back. NULL
+     * where is_terminal is false. */
+    void (*resize)(struct backend *b, uint16_t columns, uint16_t rows);
     /* End of input, after what is queued: stdin closed, FIN. */
     void (*finish)(struct backend *b);
     /* The session is over: `ended` comes within the graces of the route. */

@@ -47,8 +47,11 @@ struct settings {
     int send_proxy;           /* PROXY header to services: version, 0: none */
     double partial_lines;     /* 0: never */
     bool eof_on_empty;
-    bool console;             /* a page to try a route by hand */
-    struct text_list origins; /* empty: same origin; "any" */
+    bool read_only;              /* what clients send is dropped */
+    bool unbuffer;               /* programs write to a terminal, on pipes they would hold back */
+    const char *tty_preferences; /* JSON for clients of the terminal protocol; NULL: none */
+    bool console;                /* a page to try a route by hand */
+    struct text_list origins;    /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
     double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;

@@ -18,7 +18,7 @@
 #define CAST_LINE_MAX (6U * (CAST_PIECE + UTF8_MAX) + 64U)
 #define JSONL_LINE_MAX ((JSONL_PIECE + 2U) / 3U * 4U + 128U)
 #define HEADER_MAX (RECORD_BUFFER - 64U)
-#define CAST_WIDTH 80 /* of a pipe; a player needs to be told some size */
+#define CAST_WIDTH 80 /* until somebody says one; a player needs to be told */
 #define CAST_HEIGHT 24
 
 struct direction {
@@ -42,6 +42,7 @@ struct record {
     char *waiting;   /* RECORD_BUFFER bytes; NULL: nothing waits */
     size_t waits;
     ev_timer timer; /* runs while something waits */
+    unsigned columns, rows;
     struct direction dir[2];
 };
 
@@ -163,14 +164,14 @@ static size_t cast_header(const struct record *r, char *out, const struct timesp
 {
     const struct record_facts *f = &r->facts;
     char title[RECORD_JSON_MOST];
-    size_t n = (size_t)sprintf(out, "{\"version\":2,\"width\":%d,\"height\":%d,\"timestamp\":%lld",
-                               CAST_WIDTH, CAST_HEIGHT, (long long)now->tv_sec);
+    size_t n = (size_t)sprintf(out, "{\"version\":2,\"width\":%u,\"height\":%u,\"timestamp\":%lld",
+                               r->columns, r->rows, (long long)now->tv_sec);
 
     snprintf(title, sizeof title, "session %llu of %s on %s", (unsigned long long)f->id, f->client,
              f->path);
     n += put_text_field(out + n, "title", title, sizeof title);
-    n +=
-        (size_t)sprintf(out + n, ",\"env\":{\"TERM\":\"%s\"", f->plain_newlines ? "dumb" : "xterm");
+    n += (size_t)sprintf(out + n, ",\"env\":{\"TERM\":\"%s\"",
+                         f->plain_newlines ? "dumb" : "xterm-256color");
     n += put_text_field(out + n, "WSLUICE_ROUTE", f->route, 256);
     n += put_text_field(out + n, "WSLUICE_SUBPROTOCOL", f->subprotocol, 128);
     return n + (size_t)sprintf(out + n, "}}\n");
@@ -308,6 +309,22 @@ void record_bytes(struct record *r, enum record_direction dir, const uint8_t *p,
     }
 }
 
+void record_resize(struct record *r, unsigned columns, unsigned rows)
+{
+    char line[48];
+    bool before_all = r->part == 0;
+
+    columns = columns > 0 ? columns : r->columns;
+    rows = rows > 0 ? rows : r->rows;
+    if (r->facts.format != RECORD_CAST || r->failed || (columns == r->columns && rows == r->rows))
+        return;
+    r->columns = columns;
+    r->rows = rows;
+    if (before_all) /* the header will say it */
+        return;
+    put_event(r, line, (size_t)snprintf(line, sizeof line, "\"r\",\"%ux%u\"]\n", columns, rows));
+}
+
 static void jsonl_event(struct record *r, enum record_direction dir, bool text, bool end,
                         const uint8_t *p, size_t n)
 {
@@ -361,7 +378,12 @@ struct record *record_new(struct worker *w, const struct settings *set,
         return NULL;
     r = calloc(1, sizeof *r);
     if (r != NULL) {
-        *r = (struct record){.worker = w, .set = set, .facts = *facts, .fd = -1};
+        *r = (struct record){.worker = w,
+                             .set = set,
+                             .facts = *facts,
+                             .fd = -1,
+                             .columns = CAST_WIDTH,
+                             .rows = CAST_HEIGHT};
         r->path = make_path(r, config_record_dir(set));
     }
     if (r == NULL || r->path == NULL) {

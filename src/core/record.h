@@ -47,6 +47,9 @@ struct record *record_new(struct worker *w, const struct settings *set,
  * formats nothing becomes of it. */
 void record_bytes(struct record *r, enum record_direction dir, const uint8_t *p, size_t n);
 
+/* RECORD_CAST: the terminal has another size; 0: as it was. */
+void record_resize(struct record *r, unsigned columns, unsigned rows);
+
 /* RECORD_JSONL: a message, or a piece of one; end: its last. Of other formats nothing becomes of
  * it. */
 void record_message(struct record *r, enum record_direction dir, bool text, bool end,

@@ -12,6 +12,7 @@
 #include "core/limits.h"
 #include "core/session_impl.h"
 #include "core/session_info.h"
+#include "proto/tty.h"
 
 static void session_release(struct reap *r)
 {
@@ -220,14 +221,14 @@ void session_balance(struct session *s)
     struct backend *b = s->backend;
     bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
     bool backend_full = b != NULL && b->ops->queued(b) > 0;
-    bool hold_backend = client_full && s->phase == SESSION_OPEN;
+    bool hold_backend = (client_full || s->tty_held) && s->phase == SESSION_OPEN;
     /* Also while CLOSING: a service that has said all may still be told more than it reads. */
     bool hold_client = (backend_full && s->input_open) || (s->loopback && client_full);
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
-        s->stalls_client += hold_backend;
-        s->stats->stalls[STATS_CLIENT] += hold_backend;
+        s->stalls_client += client_full;
+        s->stats->stalls[STATS_CLIENT] += client_full;
         b->ops->pause(b, hold_backend);
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
@@ -439,12 +440,15 @@ static struct session *session_new(const struct session_open *o)
     s->input_open = true;
     s->loopback = route->backend->loopback;
     s->opened_at = s->last_data = s->worker->now;
-    s->opcode_out = route->settings.frames == FRAMES_TEXT     ? WS_TEXT
+    if (route->backend->is_terminal && slice_is(o->subprotocol, TTY_SUBPROTOCOL))
+        s->tty = SESSION_TTY_BEGINS;
+    s->opcode_out = s->tty != SESSION_TTY_NOT                 ? WS_BINARY
+                    : route->settings.frames == FRAMES_TEXT   ? WS_TEXT
                     : route->settings.frames == FRAMES_BINARY ? WS_BINARY
-                                                              : s->route->framing->opcode_out;
+                                                              : session_framing(s)->opcode_out;
     s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->loopback &&
-                  (route->backend->has_stderr || route->framing->typed);
-    ws_reader_init(&s->reader, s->route->framing->assembles ? route->settings.max_message : 0, 0);
+                  (route->backend->has_stderr || session_framing(s)->typed);
+    ws_reader_init(&s->reader, session_framing(s)->assembles ? route->settings.max_message : 0, 0);
     return s;
 }
 
@@ -496,6 +500,7 @@ void session_start(const struct session_open *o)
         .request = o->stream->request,
         .subprotocol = o->subprotocol,
         .id = s->id,
+        .size_follows = s->tty != SESSION_TTY_NOT,
         .unique = unique,
         .events = &backend_events,
         .owner = s,

@@ -8,6 +8,7 @@
  *   session.c        life: opening, every way it ends, what happens when
  *   session_in.c     client to backend
  *   session_out.c    backend to client
+ *   session_tty.c    orders of terminal clients
  *   session_time.c   heartbeat, idle, stalls: one timer
  *   session_log.c    the line at the end
  *   session_info.c   what an operator sees of it, while it lives
@@ -42,6 +43,8 @@
 #define SESSION_STDERR 0x02
 
 enum session_phase { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_OVER };
+/* The client speaks the terminal protocol (proto/tty.h), and has said its first message. */
+enum session_tty { SESSION_TTY_NOT, SESSION_TTY_BEGINS, SESSION_TTY_RUNS };
 enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
 
 /* What is needed until the 101 only. */
@@ -65,8 +68,11 @@ struct session {
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
     uint8_t opcode_out;
-    bool channels; /* each message to the client begins with SESSION_STDOUT or _STDERR */
-    uint16_t code; /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
+    bool channels;       /* each message to the client begins with SESSION_STDOUT or _STDERR */
+    uint8_t tty;         /* enum session_tty */
+    uint8_t tty_command; /* in: first byte of the unfinished message; 0: none yet */
+    bool tty_held;       /* the client has asked for a pause */
+    uint16_t code;       /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
     struct worker *worker;
     union {
         struct {
@@ -117,6 +123,12 @@ struct session {
     int exit_how, exit_number;
 };
 
+/* How messages become bytes here: the terminal protocol has its own way. */
+static inline const struct framing *session_framing(const struct session *s)
+{
+    return s->tty != SESSION_TTY_NOT ? &framing_stream : s->route->framing;
+}
+
 /* session.c: the ends. Each may be called in any phase, and does nothing when it is too late for
  * it. */
 
@@ -158,6 +170,10 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
 void session_output_partial(struct session *s); /* `partial-lines` ran out */
 void session_output_release(struct session *s);
 void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n);
+
+/* session_tty.c: a message of a terminal client that is not input. NULL, or why the session is to
+ * end. */
+const char *session_tty_order(struct session *s, uint8_t command, struct slice rest);
 
 /* session_time.c */
 void session_time_start(struct session *s);

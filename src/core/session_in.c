@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/session_impl.h"
+#include "proto/tty.h"
 
 /* One pass over a chunk. */
 struct input {
@@ -36,6 +37,10 @@ static void deliver(struct input *in, const uint8_t *p, size_t n)
 
     if (n == 0)
         return;
+    if (s->route->settings.read_only) {
+        s->dropped += n;
+        return;
+    }
     if (s->record != NULL)
         record_bytes(s->record, RECORD_IN, p, n);
     if (!s->input_open || (s->backend == NULL && !s->loopback)) {
@@ -101,12 +106,12 @@ static void note(struct session *s, const struct ws_frame *f, const uint8_t *pla
 
 static size_t put_prefix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
-    return s->route->framing->prefix != NULL ? s->route->framing->prefix(out, len, opcode) : 0;
+    return session_framing(s)->prefix != NULL ? session_framing(s)->prefix(out, len, opcode) : 0;
 }
 
 static size_t put_suffix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
-    return s->route->framing->suffix != NULL ? s->route->framing->suffix(out, len, opcode) : 0;
+    return session_framing(s)->suffix != NULL ? session_framing(s)->suffix(out, len, opcode) : 0;
 }
 
 /* A message that lies whole in the chunk: the usual case. payload is writable, being in the
@@ -201,6 +206,66 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
         message_done(s, f->len);
 }
 
+/* More of a message that is not input. */
+static void take_order(struct input *in, const struct ws_frame *f, const uint8_t *p, size_t n)
+{
+    struct session *s = in->s;
+    struct buf *m = &s->in_message;
+    const char *wrong;
+
+    flush_region(in); /* what was typed before it comes first */
+    if (buf_len(m) + n > TTY_ORDER_MAX) {
+        fail(in, WS_CODE_TOO_BIG, "tty: an order longer than 4096 bytes");
+        return;
+    }
+    if (buf_append(m, p, n) < 0) {
+        no_memory(in);
+        return;
+    }
+    if (!f->end)
+        return;
+    wrong = session_tty_order(s, s->tty_command, slice_of((const char *)buf_data(m), buf_len(m)));
+    buf_release(m);
+    if (wrong != NULL)
+        fail(in, WS_CODE_PROTOCOL, wrong);
+}
+
+/* Terminal clients: the first byte of a message says what it is. What is typed goes on as it comes,
+ * without that byte. */
+static void take_tty(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct session *s = in->s;
+    uint8_t *p = payload;
+    size_t n = f->len;
+
+    if (f->begin) {
+        s->in_utf8 = (struct utf8_state){0};
+        s->tty_command = 0;
+    }
+    ws_unmask(p, p, n, f->key);
+    if (!text_ok(s, f, p)) {
+        fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
+        return;
+    }
+    if (s->tty_command == 0 && n > 0) {
+        s->tty_command = p[0] != 0 ? p[0] : UINT8_MAX; /* 0 is none yet; neither is a command */
+        if (p[0] != TTY_BEGIN) {
+            p++;
+            n--;
+        }
+    }
+    if (s->tty_command == TTY_INPUT && s->tty == SESSION_TTY_RUNS) {
+        if (in->start == NULL)
+            in->start = in->end = p;
+        memmove(in->end, p, n);
+        in->end += n;
+    } else if (s->tty_command != 0) {
+        take_order(in, f, p, n);
+    }
+    if (f->end && !in->failed)
+        message_done(s, f->len);
+}
+
 static void take_data(struct input *in, const struct ws_frame *f, uint8_t *payload)
 {
     struct session *s = in->s;
@@ -208,8 +273,12 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
     s->bytes_in += f->len;
     s->stats->bytes_in += f->len;
     s->last_data = s->worker->now;
-    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty && s->input_open &&
-        s->backend != NULL) {
+    if (s->tty != SESSION_TTY_NOT) {
+        take_tty(in, f, payload);
+        return;
+    }
+    if (f->begin && f->end && f->len == 0 && s->route->settings.eof_on_empty &&
+        !s->route->settings.read_only && s->input_open && s->backend != NULL) {
         flush_region(in);
         s->messages_in++;
         s->stats->messages_in++;
@@ -219,7 +288,7 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
         s->backend->ops->finish(s->backend);
         return;
     }
-    if (!s->route->framing->assembles)
+    if (!session_framing(s)->assembles)
         take_bytes(in, f, payload);
     else if (f->begin && f->end)
         take_whole(in, f, payload);
@@ -329,7 +398,7 @@ void session_input(struct session *s, uint8_t *p, size_t n)
 void session_input_farewell(struct session *s)
 {
     uint8_t word[FRAMING_PREFIX_MAX];
-    const struct framing *framing = s->route->framing;
+    const struct framing *framing = session_framing(s);
 
     if (framing->farewell != NULL && s->input_open && s->backend != NULL)
         s->backend->ops->write(s->backend, word, framing->farewell(word));

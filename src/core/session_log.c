@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/session_impl.h"
+#include "proto/tty.h"
 
 void session_log_stderr(const struct session *s, const uint8_t *p, size_t n)
 {
@@ -55,17 +56,18 @@ const char *session_log_user(const struct session *s)
 
 void session_log_record(struct session *s)
 {
-    const struct framing *framing = s->route->framing;
-    bool as_cast = framing->is_terminal_text && s->opcode_out == WS_TEXT;
+    const struct framing *framing = session_framing(s);
+    bool on_terminal = s->route->backend->is_terminal;
+    bool as_cast = on_terminal || (framing->is_terminal_text && s->opcode_out == WS_TEXT);
     const struct record_facts facts = {
         .id = s->id,
         .client = s->origin_text,
         .route = s->route->path,
         .path = next_text(s->origin_text),
-        .framing = framing->name,
+        .framing = s->tty != SESSION_TTY_NOT ? TTY_SUBPROTOCOL : framing->name,
         .subprotocol = session_log_subprotocol(s),
         .format = as_cast ? RECORD_CAST : RECORD_JSONL,
-        .plain_newlines = true,
+        .plain_newlines = !on_terminal,
     };
 
     s->record = record_new(s->worker, &s->route->settings, &facts);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/session_impl.h"
+#include "proto/tty.h"
 
 #define SMALL_MESSAGE 4096U /* bytes that are cheaper to copy than to write apart */
 /* Writable bytes that each message needs in front: a frame header, the byte of `stderr: message`.
@@ -236,7 +237,7 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
     bool first = true;
 
     while (n > 0) {
-        if (!s->route->framing->cut(&s->out_state, p, n, &cut)) {
+        if (!session_framing(s)->cut(&s->out_state, p, n, &cut)) {
             broken_framing(o, cut.why);
             return false;
         }
@@ -266,6 +267,10 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(p, s->carry, s->carry_len);
         s->carry_len = 0;
     }
+    if (s->tty != SESSION_TTY_NOT) {
+        *--p = TTY_OUTPUT;
+        n++;
+    }
     if (s->opcode_out == WS_TEXT) {
         s->carry_len = (uint8_t)utf8_tail(p, n);
         n -= s->carry_len;
@@ -281,7 +286,7 @@ static void note_partial(struct session *s)
     double wait = s->route->settings.partial_lines;
 
     s->partial_since = 0;
-    if (wait <= 0 || buf_len(&s->out_message) == 0 || !s->route->framing->by_mark)
+    if (wait <= 0 || buf_len(&s->out_message) == 0 || !session_framing(s)->by_mark)
         return;
     s->partial_since = s->worker->now;
     session_time_hurry(s, wait);
@@ -298,7 +303,7 @@ void session_output(struct session *s, uint8_t *p, size_t n)
     }
     if (s->record != NULL)
         record_bytes(s->record, RECORD_OUT, p, n);
-    if (s->route->framing->cut == NULL)
+    if (session_framing(s)->cut == NULL)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))
         return;
@@ -332,7 +337,7 @@ void session_output_partial(struct session *s)
 
 static bool is_torn(const struct session *s)
 {
-    const struct framing *framing = s->route->framing;
+    const struct framing *framing = session_framing(s);
     const struct framing_state between = {0};
 
     return framing->cut != NULL && !framing->by_mark &&

@@ -7,6 +7,7 @@
 #include "core/session.h"
 #include "handler/handlers.h"
 #include "proto/handshake.h"
+#include "proto/tty.h"
 #include "proto/ws.h"
 
 static void refuse(struct stream *s, int status, const char *fields, const char *why)
@@ -40,14 +41,15 @@ static bool origin_allowed(const struct request *r, const struct text_list *orig
 static void choose_subprotocol(const struct request *r, const struct route *route,
                                struct slice *chosen)
 {
-    static const char *const binary[] = {"binary"};
+    static const char *const usual[] = {"binary", TTY_SUBPROTOCOL};
+    size_t count = route->backend->is_terminal ? 2 : 1;
     const struct text_list *list = &route->settings.subprotocols;
 
     *chosen = slice_of("", 0);
     if (list->count > 0) {
         if (!handshake_choose(r->head, list->items, list->count, chosen))
             *chosen = slice_of("", 0);
-    } else if (!handshake_choose(r->head, binary, 1, chosen) &&
+    } else if (!handshake_choose(r->head, usual, count, chosen) &&
                (!route->backend->any_subprotocol || !handshake_first_offer(r->head, chosen))) {
         *chosen = slice_of("", 0);
     }

@@ -36,7 +36,7 @@
  * identity; kernels that cannot signal a group by pidfd leave the number, which another group could
  * have by then only if ours ended and all numbers went round within kill_grace.
  */
-static int signal_group(const struct child *c, int sig)
+static int signal_own_group(const struct child *c, int sig)
 {
     if (c->is_reaped) {
         if (syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
@@ -47,10 +47,21 @@ static int signal_group(const struct child *c, int sig)
     return kill(-c->pid, sig);
 }
 
+static int signal_group(const struct child *c, int sig)
+{
+    int own = signal_own_group(c, sig), saved = errno;
+
+    if (c->foreground != 0 && kill(-c->foreground, sig) == 0)
+        return 0;
+    errno = saved;
+    return own;
+}
+
 static bool group_is_gone(const struct child *c)
 {
     /* Where we are process 1, or a subreaper, orphans of the group have become children of ours. */
-    while (waitpid(-c->pid, NULL, WNOHANG) > 0) {
+    while (waitpid(-c->pid, NULL, WNOHANG) > 0 ||
+           (c->foreground != 0 && waitpid(-c->foreground, NULL, WNOHANG) > 0)) {
     }
     return signal_group(c, 0) != 0 && errno == ESRCH;
 }
@@ -145,6 +156,13 @@ static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
         follow_group(c);
 }
 
+void child_hang_up(struct child *c, int master)
+{
+    pid_t group = terminal_hang_up(master);
+
+    c->foreground = group != c->pid ? group : 0;
+}
+
 void child_stop(struct child *c)
 {
     if (c->rung != CHILD_RUNNING)
@@ -202,7 +220,7 @@ static void on_ended(struct ev_loop *loop, ev_io *io, int revents)
 
 struct pipes {
     int ours[3];   /* write end, read end, read end; -1 where there is none */
-    int theirs[3]; /* above 2; the last may be the same as the second */
+    int theirs[3]; /* above 2; the last may be the same as the second, or all the same */
 };
 
 static void close_fd(int *fd)
@@ -212,14 +230,20 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* Some may be the same. */
+static void close_fds(int fds[3])
+{
+    for (int i = 2; i >= 0; i--) {
+        if ((i > 1 && fds[i] == fds[1]) || (i > 0 && fds[i] == fds[0]))
+            fds[i] = -1;
+        close_fd(&fds[i]);
+    }
+}
+
 static void close_pipes(struct pipes *p)
 {
-    if (p->theirs[2] == p->theirs[1])
-        p->theirs[2] = -1;
-    for (int i = 0; i < 3; i++) {
-        close_fd(&p->ours[i]);
-        close_fd(&p->theirs[i]);
-    }
+    close_fds(p->ours);
+    close_fds(p->theirs);
 }
 
 /* Where we were started without standard descriptors, a new one may be 0 to 2: then it moves out of
@@ -252,11 +276,34 @@ static int make_pipe(int *ours, int *theirs, bool we_write)
     return fcntl(*ours, F_SETFL, O_NONBLOCK);
 }
 
+static int make_terminal(int *ours, int *theirs, const struct child_spec *spec)
+{
+    enum terminal_mode mode =
+        spec->standard == CHILD_ON_TERMINAL ? TERMINAL_LOGIN : TERMINAL_OUTPUT;
+
+    if (terminal_open(mode, &spec->size, ours, theirs) != 0 || above_standard(ours) != 0)
+        return -1;
+    return above_standard(theirs);
+}
+
+static int make_output(struct pipes *p, const struct child_spec *spec)
+{
+    if (spec->standard == CHILD_OUTPUT_ON_TERMINAL)
+        return make_terminal(&p->ours[1], &p->theirs[1], spec);
+    return make_pipe(&p->ours[1], &p->theirs[1], false);
+}
+
 static int make_pipes(struct pipes *p, const struct child_spec *spec)
 {
     *p = (struct pipes){{-1, -1, -1}, {-1, -1, -1}};
-    if (make_pipe(&p->ours[0], &p->theirs[0], true) != 0 ||
-        make_pipe(&p->ours[1], &p->theirs[1], false) != 0)
+    if (spec->standard == CHILD_ON_TERMINAL) {
+        int made = make_terminal(&p->ours[0], &p->theirs[0], spec);
+
+        p->ours[1] = p->ours[0];
+        p->theirs[1] = p->theirs[2] = p->theirs[0];
+        return made;
+    }
+    if (make_pipe(&p->ours[0], &p->theirs[0], true) != 0 || make_output(p, spec) != 0)
         return -1;
     if (spec->stderr_to_stdout) {
         p->theirs[2] = p->theirs[1];

@@ -17,17 +17,27 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "io/terminal.h"
 #include "io/worker.h"
 
+/* What its standard descriptors are. */
+enum child_standard {
+    CHILD_ON_PIPES,
+    CHILD_OUTPUT_ON_TERMINAL, /* stdout on one that changes nothing; stdin and stderr on pipes */
+    CHILD_ON_TERMINAL,        /* all three, and it controls the session */
+};
+
 struct child_spec {
-    const char *path;      /* what to execute, already looked up (see child_find) */
-    char *const *argv;     /* NULL-terminated */
-    char *const *envp;     /* NULL-terminated, the whole environment */
-    const char *cwd;       /* NULL: ours */
-    bool stderr_to_stdout; /* one pipe for both */
-    bool stderr_discard;   /* /dev/null */
-    ev_tstamp stop_grace;  /* seconds from child_stop to SIGTERM */
-    ev_tstamp kill_grace;  /* seconds from SIGTERM to SIGKILL */
+    const char *path;  /* what to execute, already looked up (see child_find) */
+    char *const *argv; /* NULL-terminated */
+    char *const *envp; /* NULL-terminated, the whole environment */
+    const char *cwd;   /* NULL: ours */
+    enum child_standard standard;
+    struct terminal_size size; /* of the terminal */
+    bool stderr_to_stdout;     /* one pipe, or terminal, for both */
+    bool stderr_discard;       /* /dev/null */
+    ev_tstamp stop_grace;      /* seconds from child_stop to SIGTERM */
+    ev_tstamp kill_grace;      /* seconds from SIGTERM to SIGKILL */
 };
 
 /* Where starting failed. */
@@ -57,17 +67,19 @@ struct child {
     enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung;
     bool is_reaped;
     int status;
+    pid_t foreground; /* a further group on the ladder, see child_hang_up; 0: none */
     struct reap reap;
 };
 
 /*
  * Starts the program. On success fds[0] is our end of its stdin (write), fds[1] of its stdout
  * (read), fds[2] of its stderr (read; -1 when merged or discarded): nonblocking, close-on-exec, the
- * caller's. On failure returns NULL with errno set and *why telling whether resources were short
- * (no descriptors, no processes, no memory: worth trying later) or the program could not be
- * executed; nothing is left behind. The child sees descriptors 0-2 only, all signals at their
- * defaults and unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD
- * must not be ignored in us: then the kernel would throw exit statuses away.
+ * caller's. On a terminal fds[0] and fds[1] are its master, one descriptor, and fds[2] is -1. On
+ * failure returns NULL with errno set and *why telling whether resources were short (no
+ * descriptors, no processes, no memory: worth trying later) or the program could not be executed;
+ * nothing is left behind. The child sees descriptors 0-2 only, all signals at their defaults and
+ * unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD must not be
+ * ignored in us: then the kernel would throw exit statuses away.
  */
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner);
@@ -78,6 +90,11 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
  * A second call changes nothing.
  */
 void child_stop(struct child *c);
+
+/* Of a child on a terminal, before child_stop: SIGHUP to the program in the foreground. A shell has
+ * given that one a group of its own, which from now on gets what the child's own group gets. The
+ * caller closes the master. */
+void child_hang_up(struct child *c, int master);
 
 /* SIGKILL to the group now. */
 void child_kill(struct child *c);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -29,6 +30,7 @@ struct plan {
     char *const *argv;
     char *const *envp;
     int std[3];
+    bool on_terminal; /* which then controls the new session */
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
     bool set_nofile;
@@ -75,6 +77,8 @@ static void become_program(const struct plan *p)
         return;
     }
     if (place_descriptors(p) != 0 || (p->cwd && syscall(SYS_chdir, p->cwd) != 0))
+        return;
+    if (p->on_terminal && syscall(SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0) != 0)
         return;
     /* Last of all that could need a descriptor. It can only be refused when the hard limit is
      * below: then that one holds. */
@@ -123,6 +127,7 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
         .argv = spec->argv,
         .envp = spec->envp,
         .std = {std[0], std[1], std[2]},
+        .on_terminal = spec->standard == CHILD_ON_TERMINAL,
         .parent = getpid(),
         .unusual_signals = unusual_signals(w),
         .nofile = {w->nofile_at_start.rlim_cur, w->nofile_at_start.rlim_max},

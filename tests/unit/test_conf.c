@@ -189,7 +189,7 @@ static const struct fault_case {
     {"[[[[[[[[[[[[[[[[[[[[", {"1:17: nested too deeply, more than 16 levels"}},
     {"routes: 5\n", {"1:9: routes: an item is a map, this is one value"}},
     {"routes:\n", {"1:8: routes: a list is needed"}},
-    {"routes: [{}]\n", {"1:10: a route needs one of exec, token-file, to or static"}},
+    {"routes: [{}]\n", {"1:10: a route needs one of exec, pty, token-file, to or static"}},
     {"routes: [{exec: [a], to: \"echo:\"}]\n",
      {"1:22: two backends for one route: exec and to; make two routes of it"}},
     {"routes: [{exec: a}]\n", {"1:17: exec: a list of words is needed here, this is one value"}},
@@ -199,7 +199,8 @@ static const struct fault_case {
      {"1:15: to: tcp://x: the port is missing; write tcp://HOST:PORT"}},
     {"routes: [{to: ftp://x}]\n",
      {"1:15: to: ftp://x: unknown kind of address; write "
-      "exec:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, token-file:PATH or "
+      "exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, "
+      "token-file:PATH or "
       "echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
      {"1:10: framing: lnes: no such framing; there are: lines stream text nul len32 len32le "
@@ -260,7 +261,7 @@ static const struct fault_case {
      {"1:1: unknown key pign; did you mean ping?",
       "2:7: ping: \"x\" is not a time (100ms, 25s, 5m, 1h)",
       "4:11: path: /{a:[}: the pattern of {a:[}: Unmatched [, [^, [:, [., or [=",
-      "6:5: a route needs one of exec, token-file, to or static"}},
+      "6:5: a route needs one of exec, pty, token-file, to or static"}},
     {"routes:\n  - {path: /a/, static: /}\n  - {path: /b, static: /}\n  - {path: /a, static: /}\n",
      {"4:12: path: /a: the route at @/main.yaml:2:5 has this path already"}},
 };

@@ -616,6 +616,30 @@ static void it_is_written_soon(void **state)
     bench_close(&b);
 }
 
+static void a_size_is_in_the_header_or_an_event(void **state)
+{
+    struct bench b;
+    size_t size;
+    (void)state;
+
+    bench_open(&b, RECORD_CAST);
+    struct record *r = record_new(&b.w, &b.set, &b.facts);
+    record_resize(r, 100, 0);
+    record_resize(r, 0, 30);
+    record_bytes(r, RECORD_OUT, u("x"), 1);
+    record_resize(r, 100, 30);
+    record_resize(r, 120, 40);
+    record_close(r);
+    list_files(&b);
+    assert_int_equal(b.count, 1);
+    char *file = read_file(&b, 0, &size);
+    assert_ptr_equal(strstr(file, "{\"version\":2,\"width\":100,\"height\":30,"), file);
+    assert_null(strstr(file, "\"r\",\"100x30\""));
+    assert_non_null(strstr(file, "\"r\",\"120x40\"]\n"));
+    free(file);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,6 +650,7 @@ int main(void)
         cmocka_unit_test(wrong_bytes_are_replaced),
         cmocka_unit_test(newlines_get_their_return),
         cmocka_unit_test(output_only),
+        cmocka_unit_test(a_size_is_in_the_header_or_an_event),
         cmocka_unit_test(files_rotate),
         cmocka_unit_test(what_is_there_is_not_touched),
         cmocka_unit_test(a_full_disk_ends_it),

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/program.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "backend/exec_args.h"
+
+#define HELD_OPEN 1.0 /* seconds that a pipe may outlive the program */
+
+static void check_ended(struct program *p)
+{
+    struct backend_end end = {.how = BACKEND_EXITED};
+
+    if (!p->exited || !p->eof || p->ended)
+        return;
+    p->ended = true;
+    end.number = WEXITSTATUS(p->status);
+    if (WIFSIGNALED(p->status)) {
+        end.how = BACKEND_SIGNALED;
+        end.number = WTERMSIG(p->status);
+    }
+    if (p->err != NULL)
+        exec_stderr_drain(p->err);
+    p->base.events->ended(p->base.owner, &end);
+}
+
+static void on_data(void *owner, uint8_t *data, size_t n)
+{
+    struct program *p = owner;
+
+    p->base.events->data(p->base.owner, data, n);
+}
+
+void program_output_over(struct program *p)
+{
+    if (p->eof)
+        return;
+    p->eof = true;
+    ev_timer_stop(p->worker->loop, &p->later);
+    p->base.events->eof(p->base.owner);
+    check_ended(p);
+}
+
+static void on_eof(void *owner)
+{
+    program_output_over(owner);
+}
+
+static void on_closed(void *owner, int err)
+{
+    (void)err;
+    program_output_over(owner);
+}
+
+static void on_drained(void *owner)
+{
+    struct program *p = owner;
+
+    p->base.events->drained(p->base.owner);
+}
+
+/* The program has closed its stdin: what it did not read is lost, and counted; its output goes on.
+ */
+static void on_broken(void *owner, int err)
+{
+    (void)err;
+    on_drained(owner);
+}
+
+static bool is_terminal(const struct program *p)
+{
+    return p->io.transport == &terminal_transport || p->io.transport == &terminal_output_transport;
+}
+
+static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed};
+
+static void start_later(struct program *p, double seconds)
+{
+    ev_timer_stop(p->worker->loop, &p->later);
+    ev_timer_set(&p->later, seconds, 0);
+    ev_timer_start(p->worker->loop, &p->later);
+}
+
+static void on_exited(void *owner, int status)
+{
+    struct program *p = owner;
+    int left = 0;
+
+    p->exited = true;
+    p->status = status;
+    if (p->eof) {
+        check_ended(p);
+        return;
+    }
+    (void)ioctl(p->io.rfd, FIONREAD, &left);
+    p->owed = p->io.received + (uint64_t)(left > 0 ? left : 0);
+    if (is_terminal(p))
+        p->owed += TERMINAL_HIDDEN;
+    start_later(p, HELD_OPEN);
+}
+
+static const struct child_events child_events = {on_exited};
+
+/* Before it was answered a client can be told by a status, afterwards by its Close. */
+static void tell_failed(struct program *p)
+{
+    char why[128];
+
+    snprintf(why, sizeof why, "the program could not be started: %s", strerror(p->failure));
+    log_line(&p->worker->log, LOG_WARN, "cannot start the program", LOG_C("route", p->route->path),
+             LOG_C("program", p->route->target.argv[0]), LOG_C("reason", strerror(p->failure)));
+    const struct backend_end end = {.how = BACKEND_BROKE, .why = why};
+
+    p->ended = true;
+    if (p->opened)
+        p->base.events->ended(p->base.owner, &end);
+    else
+        p->base.events->failed(p->base.owner, p->short_of_resources ? 503 : 502, why);
+}
+
+void program_pause(struct backend *b, bool paused)
+{
+    struct program *p = program_of(b);
+
+    p->paused = paused;
+    if (paused)
+        io_read_stop(&p->io);
+    else
+        io_read_start(&p->io);
+    if (p->err != NULL)
+        exec_stderr_pause(p->err, paused);
+}
+
+static void tell_start(struct program *p)
+{
+    static const struct backend_end nothing_ran = {.how = BACKEND_CLEAN};
+
+    if (p->ended)
+        return;
+    if (p->failure != 0) {
+        tell_failed(p);
+        return;
+    }
+    if (p->child != NULL && !p->paused)
+        program_pause(&p->base, false);
+    if (!p->opened) {
+        p->opened = true;
+        p->base.events->opened(p->base.owner);
+    } else if (p->stopped && p->child == NULL) {
+        p->ended = true;
+        p->base.events->ended(p->base.owner, &nothing_ran);
+    }
+}
+
+/* What the program wrote is still on its way: the client is slow. */
+static bool is_owed(const struct program *p)
+{
+    struct pollfd fd = {.fd = p->io.rfd, .events = POLLIN};
+
+    if (p->io.received >= p->owed)
+        return false;
+    return p->paused || poll(&fd, 1, 0) > 0;
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct program *p = timer->data;
+    (void)loop;
+
+    if (revents & EV_CUSTOM)
+        tell_start(p);
+    else if (is_owed(p))
+        start_later(p, HELD_OPEN);
+    else
+        program_output_over(p);
+}
+
+/* Words separated by blanks; no quotes, no shell: what needs more is a script, or a list in the
+ * configuration file. */
+const char *program_parse(struct target *t, const char *rest, struct arena *arena)
+{
+    size_t count = 0, max = strlen(rest) / 2 + 2;
+    struct slice left = slice_from(rest), word;
+
+    t->argv = arena_alloc(arena, max * sizeof *t->argv);
+    while (t->argv != NULL && left.p != NULL) {
+        word = slice_cut(left, ' ', &left);
+        if (word.len > 0 && (t->argv[count++] = arena_dup(arena, word)) == NULL)
+            return "out of memory";
+    }
+    if (t->argv == NULL)
+        return "out of memory";
+    return count == 0 ? "a program is needed" : NULL;
+}
+
+const char *program_check(struct target *t, struct arena *arena)
+{
+    const char *path = getenv("PATH");
+    char *found = child_find(t->argv[0], path != NULL ? path : EXEC_DEFAULT_PATH);
+
+    if (found == NULL)
+        return errno == ENOENT ? "no such program; write its path, or check PATH" : strerror(errno);
+    t->program = arena_dup(arena, slice_from(found));
+    free(found);
+    return t->program == NULL ? "out of memory" : NULL;
+}
+
+void program_init(struct program *p, const struct backend_ops *ops, const struct backend_open *o)
+{
+    p->base = (struct backend){ops, o->events, o->owner};
+    p->worker = o->worker;
+    p->route = o->route;
+    ev_timer_init(&p->later, on_later, 0, 0);
+    p->later.data = p;
+}
+
+void program_soon(struct program *p)
+{
+    ev_feed_event(p->worker->loop, &p->later, EV_CUSTOM);
+}
+
+int program_prepare(struct program_start *s, const struct backend_open *o, const char *term)
+{
+    bool templated = o->route->target.templated;
+
+    s->argv = templated ? exec_args_expand(&o->request->match) : NULL;
+    if ((!templated || s->argv != NULL) && exec_env_build(&s->env, o, environ) == 0 &&
+        (term == NULL || exec_env_default(&s->env, "TERM", term) == 0))
+        return 0;
+    free(s->argv);
+    s->argv = NULL;
+    return -1;
+}
+
+void program_start_release(struct program_start *s)
+{
+    exec_env_release(&s->env);
+    free(s->argv);
+    s->argv = NULL;
+}
+
+static const struct io_transport *transport_of(enum child_standard standard)
+{
+    return standard == CHILD_ON_PIPES      ? &io_raw_pipe
+           : standard == CHILD_ON_TERMINAL ? &terminal_transport
+                                           : &terminal_output_transport;
+}
+
+void program_run(struct program *p, const struct program_start *s, uint64_t id,
+                 enum child_standard standard, const struct terminal_size *size)
+{
+    const struct settings *set = &p->route->settings;
+    enum child_failure why = CHILD_NO_RESOURCES;
+    int fds[3];
+    const struct child_spec spec = {
+        .path = p->route->target.program,
+        .argv = s->argv != NULL ? s->argv : p->route->target.argv,
+        .envp = s->env.vars,
+        .cwd = set->cwd,
+        .standard = standard,
+        .size = *size,
+        .stderr_to_stdout = set->stderr_mode == STDERR_MERGE,
+        .stderr_discard = set->stderr_mode == STDERR_DISCARD,
+        .stop_grace = set->stop_grace,
+        .kill_grace = set->kill_grace,
+    };
+
+    p->child = child_start(p->worker, &spec, fds, &why, &child_events, p);
+    if (p->child == NULL) {
+        program_fail(p, errno, why == CHILD_NO_RESOURCES);
+        return;
+    }
+    io_open(&p->io, p->worker, transport_of(standard), fds[1], fds[0],
+            fds[0] != fds[1] ? &p->writer : NULL, &io_events, p);
+    if (fds[2] >= 0)
+        p->err = exec_stderr_open(p->worker, fds[2], id, p->child->pid,
+                                  set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);
+}
+
+void program_fail(struct program *p, int err, bool short_of_resources)
+{
+    p->failure = err;
+    p->short_of_resources = short_of_resources;
+}
+
+void program_write(struct backend *b, const void *data, size_t n)
+{
+    io_write(&program_of(b)->io, data, n);
+}
+
+size_t program_queued(const struct backend *b)
+{
+    return io_queued(&program_of_const(b)->io);
+}
+
+uint64_t program_delivered(const struct backend *b)
+{
+    return program_of_const(b)->io.sent;
+}
+
+uint64_t program_lost(const struct backend *b)
+{
+    const struct program *p = program_of_const(b);
+
+    return p->io.lost + io_queued(&p->io);
+}
+
+void program_finish(struct backend *b)
+{
+    io_finish(&program_of(b)->io);
+}
+
+void program_stop(struct backend *b)
+{
+    struct program *p = program_of(b);
+
+    p->stopped = true;
+    if (p->child != NULL)
+        child_stop(p->child);
+    else
+        program_soon(p);
+}
+
+static void release(struct reap *r)
+{
+    free((char *)r - offsetof(struct program, reap));
+}
+
+void program_close(struct backend *b)
+{
+    struct program *p = program_of(b);
+
+    p->ended = true;
+    ev_clear_pending(p->worker->loop, &p->later);
+    ev_timer_stop(p->worker->loop, &p->later);
+    io_close(&p->io);
+    if (p->err != NULL)
+        exec_stderr_close(p->err);
+    if (p->child != NULL)
+        child_release(p->child);
+    p->child = NULL;
+    p->reap.release = release;
+    worker_reap(p->worker, &p->reap);
+}
+
+void program_describe(const struct backend *b, char *out, size_t size)
+{
+    const struct program *p = program_of_const(b);
+
+    if (p->child != NULL)
+        snprintf(out, size, "pid %d", (int)p->child->pid);
+    else
+        snprintf(out, size, "not started");
+}

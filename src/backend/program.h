@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_BACKEND_PROGRAM_H
+#define WSLUICE_BACKEND_PROGRAM_H
+
+/*
+ * What exec and pty share: a program per session. It is the beginning of the struct of either kind,
+ * which is allocated with calloc, and most of their operations.
+ *
+ * Three things end apart, in any order: its output, the process (its exit status), its stderr.
+ * `ended` is told when output and process are both over. A grandchild that holds the output open
+ * gets a second after the process's end, and as long as it takes to deliver what was on its way at
+ * that moment: every byte the program itself wrote.
+ */
+#include "backend/exec_env.h"
+#include "backend/exec_stderr.h"
+#include "core/backend.h"
+#include "io/child.h"
+#include "io/io.h"
+
+struct program {
+    struct backend base;
+    struct worker *worker;
+    const struct route *route;
+    struct child *child;     /* NULL: not started, or could not be */
+    struct io io;            /* its output to read, its input to write */
+    ev_io writer;            /* of the io, where input is a descriptor of its own */
+    struct exec_stderr *err; /* NULL: not a pipe of ours */
+    ev_timer later; /* first: tells opened or failed; after the exit: how long it may last */
+    uint64_t owed;  /* io.received at which all is read that the program wrote */
+    int status;     /* wait status */
+    int failure;    /* errno of the start */
+    bool short_of_resources;
+    bool opened;  /* was told; the program may be started later */
+    bool paused;  /* its output is not read */
+    bool stopped; /* the session is over */
+    bool exited, eof, ended;
+    struct reap reap;
+};
+
+/* Words and environment of one start, for as long as they are needed. */
+struct program_start {
+    struct exec_env env;
+    char **argv; /* expanded; NULL: those of the route */
+};
+
+static inline struct program *program_of(struct backend *b)
+{
+    return (struct program *)b;
+}
+
+static inline const struct program *program_of_const(const struct backend *b)
+{
+    return (const struct program *)b;
+}
+
+/* p is all zeroes. */
+void program_init(struct program *p, const struct backend_ops *ops, const struct backend_open *o);
+/* term: TERM, unless the route has one; NULL: no terminal. -1 without memory (then nothing is
+ * kept).
+ */
+int program_prepare(struct program_start *s, const struct backend_open *o, const char *term);
+void program_start_release(struct program_start *s);
+/* Sets p->child, or p->failure; id is that of the session, for what is logged of stderr. A start
+ * that was not possible at all: the latter only. */
+void program_run(struct program *p, const struct program_start *s, uint64_t id,
+                 enum child_standard standard, const struct terminal_size *size);
+void program_fail(struct program *p, int err, bool short_of_resources);
+/* What came of it is told from the loop: opened or failed, and when that was told already only a
+ * failure. */
+void program_soon(struct program *p);
+
+/* From the loop: no output will come. */
+void program_output_over(struct program *p);
+
+/* Operations of backend_ops. */
+const char *program_parse(struct target *t, const char *rest, struct arena *arena);
+const char *program_check(struct target *t, struct arena *arena);
+void program_write(struct backend *b, const void *p, size_t n);
+size_t program_queued(const struct backend *b);
+uint64_t program_delivered(const struct backend *b);
+uint64_t program_lost(const struct backend *b);
+void program_pause(struct backend *b, bool paused);
+void program_finish(struct backend *b);
+void program_stop(struct backend *b);
+void program_close(struct backend *b);
+void program_describe(const struct backend *b, char *out, size_t size);
+
+#endif
