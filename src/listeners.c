@@ -2,6 +2,7 @@
 #include "listeners.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Opened for the new configuration, not yet part of the set. */
@@ -15,7 +16,7 @@ struct fresh {
 
 static struct listener *find(struct listener *first, const char *text)
 {
-    while (first != NULL && (first->wanted || strcmp(first->text, text) != 0))
+    while (first != NULL && (first->wanted != NULL || strcmp(first->text, text) != 0))
         first = first->next;
     return first;
 }
@@ -25,9 +26,9 @@ static bool is_systemd(const char *text)
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
 }
 
-static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_socket *passed)
+static struct listener_spec spec_of(const struct listen_spec *l)
 {
-    const struct listener_spec spec = {
+    return (struct listener_spec){
         .text = l->text,
         .unix_path = l->unix_path,
         .unix_mode = l->unix_mode,
@@ -35,12 +36,18 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
         .port = l->port,
         .reuse_port = l->reuse_port,
         .secure = l->tls != NULL,
-        .inherited = passed != NULL ? passed->fd : 0,
     };
+}
+
+static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_socket *passed)
+{
+    struct listener_spec spec = spec_of(l);
     struct listener *opened, **at = &f->first;
 
-    if (passed != NULL)
+    if (passed != NULL) {
         passed->taken = true;
+        spec.inherited = passed->fd;
+    }
     opened = listener_open(f->set->worker, &spec, f->set->accepted, f->set->owner, f->error);
     if (opened == NULL)
         return -1;
@@ -53,32 +60,88 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
     return 0;
 }
 
-/* One address of the configuration: what we have, what was passed to us, or a new socket. */
-static int follow_one(struct fresh *f, const struct listen_spec *l)
+/* systemd: all that we have of that name, and all that were passed to us. */
+static int follow_systemd(struct fresh *f, const struct listen_spec *l)
 {
-    bool systemd = is_systemd(l->text);
     struct listener *have = find(f->set->first, l->text);
     struct passed_socket *passed;
     bool any = have != NULL;
 
-    for (; have != NULL; have = systemd ? find(have, l->text) : NULL)
-        have->wanted = true;
-    while (!any || systemd) {
-        passed = passed_find(f->passed, l->text);
-        if (passed == NULL)
-            break;
+    for (; have != NULL; have = find(have, l->text))
+        have->wanted = l;
+    while ((passed = passed_find(f->passed, l->text)) != NULL) {
         any = true;
         if (open_one(f, l, passed) < 0)
             return -1;
     }
     if (any)
         return 0;
-    if (systemd) {
-        snprintf(f->error, LISTENER_ERROR_MAX,
-                 "cannot listen on %s: no such socket was passed; see systemd.socket(5)", l->text);
-        return -1;
+    snprintf(f->error, LISTENER_ERROR_MAX,
+             "cannot listen on %s: no such socket was passed; see systemd.socket(5)", l->text);
+    return -1;
+}
+
+/* One that we have: best as it is written, else at the same address in other words. */
+static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
+{
+    struct listener *have = find(f->set->first, l->text);
+    const struct listener_spec spec = spec_of(l);
+
+    if (have != NULL)
+        return have;
+    for (have = f->set->first; have != NULL; have = have->next) {
+        if (have->wanted == NULL && !is_systemd(have->text) && listener_fits(have->fd, &spec))
+            return have;
     }
-    return open_one(f, l, NULL);
+    return NULL;
+}
+
+static struct passed_socket *find_passed(struct fresh *f, const struct listen_spec *l)
+{
+    struct passed_socket *passed = passed_find(f->passed, l->text);
+    const struct listener_spec spec = spec_of(l);
+
+    for (size_t i = 0; i < f->passed->count && passed == NULL; i++) {
+        struct passed_socket *s = &f->passed->sockets[i];
+
+        if (!s->taken && !s->by_systemd && !is_systemd(s->name) && listener_fits(s->fd, &spec))
+            passed = s;
+    }
+    return passed;
+}
+
+/* A port that cannot be had because we have it ourselves, at another address of the machine: the
+ * new socket is opened before the old one is closed, so that a fault leaves all as it was. */
+static void blame_ourselves(const struct fresh *f, const struct listen_spec *l)
+{
+    size_t n = strlen(f->error);
+
+    for (const struct listener *have = f->set->first; have != NULL; have = have->next) {
+        if (l->unix_path != NULL || l->port == 0 || addr_port(&have->addr) != l->port)
+            continue;
+        snprintf(f->error + n, LISTENER_ERROR_MAX - n,
+                 "; this process itself has it, as %.60s: take that out and reload, then add this",
+                 have->text);
+        return;
+    }
+}
+
+/* One address of the configuration: what we have, what was passed to us, or a new socket. */
+static int follow_one(struct fresh *f, const struct listen_spec *l)
+{
+    struct listener *have;
+
+    if (is_systemd(l->text))
+        return follow_systemd(f, l);
+    have = find_ours(f, l);
+    if (have != NULL) {
+        have->wanted = l;
+        return 0;
+    }
+    if (open_one(f, l, find_passed(f, l)) == 0)
+        return 0;
+    blame_ourselves(f, l);
+    return -1;
 }
 
 static void close_all(struct listener *first, bool keep_files)
@@ -92,6 +155,21 @@ static void close_all(struct listener *first, bool keep_files)
     }
 }
 
+/* Connections from now on are served by what the new configuration says of their listener; and by
+ * its words the next one is compared, and a successor told. */
+static void keep(struct listener *l)
+{
+    const struct listen_spec *spec = l->wanted;
+    char *text = strcmp(spec->text, l->text) != 0 ? strdup(spec->text) : NULL;
+
+    l->spec = spec;
+    l->wanted = NULL;
+    if (text == NULL)
+        return; /* or no memory: then addresses are compared, each time */
+    free(l->text);
+    l->text = text;
+}
+
 static void drop_unwanted(struct listeners *set)
 {
     struct listener **at = &set->first;
@@ -99,8 +177,8 @@ static void drop_unwanted(struct listeners *set)
     while (*at != NULL) {
         struct listener *l = *at;
 
-        if (l->wanted) {
-            l->wanted = false;
+        if (l->wanted != NULL) {
+            keep(l);
             at = &l->next;
             continue;
         }
@@ -126,24 +204,13 @@ static void adopt_fresh(struct listeners *set, struct listener *fresh)
     }
 }
 
-/* Connections from now on are served by what c says of their listener. */
-static void point_at_specs(struct listeners *set, const struct config *c)
-{
-    for (struct listener *l = set->first; l != NULL; l = l->next) {
-        for (size_t i = 0; i < c->listen_count; i++) {
-            if (strcmp(c->listen[i].text, l->text) == 0)
-                l->spec = &c->listen[i];
-        }
-    }
-}
-
 int listeners_follow(struct listeners *set, const struct config *c, struct passed *passed,
                      char error[LISTENER_ERROR_MAX])
 {
     struct fresh f = {.set = set, .config = c, .passed = passed, .error = error};
 
     for (struct listener *l = set->first; l != NULL; l = l->next)
-        l->wanted = false;
+        l->wanted = NULL;
     for (size_t i = 0; i < c->listen_count; i++) {
         if (follow_one(&f, &c->listen[i]) < 0) {
             close_all(f.first, false);
@@ -152,7 +219,6 @@ int listeners_follow(struct listeners *set, const struct config *c, struct passe
     }
     drop_unwanted(set);
     adopt_fresh(set, f.first);
-    point_at_specs(set, c);
     return 0;
 }
 

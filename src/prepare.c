@@ -11,8 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "auth/secret_file.h"
 #include "core/auth.h"
 #include "core/backend.h"
+#include "core/preamble.h"
 #include "priv.h"
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
@@ -192,8 +194,12 @@ static void parse_trusted(struct config *c, struct teller *f)
     }
     if (c->trusted == NULL)
         fault(f, "trusted-proxies", "", "out of memory");
-    if (c->accept_proxy && c->trusted_texts.count == 0)
-        fault(f, "accept-proxy", "on", "say from whom: --trusted-proxies LIST");
+    for (size_t i = 0; i < c->listen_count && c->trusted_texts.count == 0; i++) {
+        if (!c->listen[i].accept_proxy)
+            continue;
+        fault(f, "accept-proxy of", c->listen[i].text, "say from whom: --trusted-proxies LIST");
+        break;
+    }
 }
 
 /* Sessions that start hours later must find the directory usable. */
@@ -219,6 +225,36 @@ static void check_auth(struct route *r, struct teller *f)
         fault_at(f, r->where, "auth of", r->path, why);
 }
 
+/* Words of the client's are judged when it comes; the operator's here. */
+static void check_preamble(struct route *r, struct teller *f)
+{
+    struct secret_file file = {.path = r->settings.preamble_secret};
+    char why[PREAMBLE_ERROR_MAX > AUTH_ERROR_MAX ? PREAMBLE_ERROR_MAX : AUTH_ERROR_MAX];
+    size_t len;
+
+    if (!preamble_sound(r, why)) {
+        fault_at(f, r->where, "preamble of", r->path, why);
+        return;
+    }
+    if (file.path == NULL || !preamble_needs_secret(r))
+        return;
+    r->preamble_secret = secret_file_read(&file, true, &len, why);
+    if (r->preamble_secret == NULL) {
+        fault_at(f, r->where, "preamble-secret of", r->path, why);
+        return;
+    }
+    struct slice word = slice_trim(slice_of(r->preamble_secret, strcspn(r->preamble_secret, "\n")));
+
+    if (word.p + word.len + strspn(word.p + word.len, " \t\r\n") != r->preamble_secret + len ||
+        !preamble_is_word(word)) {
+        fault_at(f, r->where, "preamble-secret", file.path,
+                 "one word is needed, that does not begin with a colon");
+        return;
+    }
+    memmove(r->preamble_secret, word.p, word.len);
+    explicit_bzero(r->preamble_secret + word.len, len - word.len);
+}
+
 static void check_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
@@ -231,6 +267,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
     check_record(r, f);
     check_auth(r, f);
+    check_preamble(r, f);
 }
 
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),

@@ -287,7 +287,7 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
         .fd = fd,
         .client = client,
         .tls = spec->tls,
-        .proxied = s->worker.config->accept_proxy,
+        .proxied = spec->accept_proxy,
         .redirect = spec->redirect ? listeners_tls_port(&s->listeners) : 0,
     };
 

@@ -29,7 +29,15 @@ static void stop_waiting(struct upgrade *u)
 
     ev_io_stop(u->worker->loop, &u->ready);
     ev_ref(u->worker->loop);
+    ev_timer_stop(u->worker->loop, &u->late);
     close(fd);
+}
+
+static void kill_successor(struct upgrade *u)
+{
+    (void)kill(u->successor, SIGKILL);
+    (void)waitpid(u->successor, NULL, 0);
+    u->successor = 0;
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
@@ -48,12 +56,25 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
         u->done(u->owner, u->successor);
         return;
     }
-    /* Its pipe is closed, so it has ended or is no successor: it must not hold us in waitpid. */
-    (void)kill(u->successor, SIGKILL);
-    (void)waitpid(u->successor, NULL, 0);
     log_line(&u->worker->log, LOG_ERROR, "the successor did not start; this process goes on",
              LOG_I("pid", u->successor));
-    u->successor = 0;
+    /* Its pipe is closed, so it has ended or is no successor: it must not hold us in waitpid. */
+    kill_successor(u);
+}
+
+/* It hangs. The sockets it has from us are closed by its death; here they were never given up. */
+static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct upgrade *u = timer->data;
+    (void)loop;
+    (void)revents;
+
+    stop_waiting(u);
+    log_line(&u->worker->log, LOG_ERROR,
+             "the successor does not serve within upgrade-timeout and was killed; this process "
+             "goes on",
+             LOG_I("pid", u->successor));
+    kill_successor(u);
 }
 
 void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)(void *, pid_t),
@@ -65,7 +86,8 @@ void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)
     u->done = done;
     u->owner = owner;
     ev_init(&u->ready, on_ready);
-    u->ready.data = u;
+    ev_timer_init(&u->late, on_late, 0, 0);
+    u->ready.data = u->late.data = u;
 }
 
 /* "FD=ADDRESS" lines for all listeners; malloc'd, NULL without memory. */
@@ -134,6 +156,8 @@ void upgrade_start(struct upgrade *u, const struct listeners *set)
         ev_io_set(&u->ready, ends[0], EV_READ);
         ev_io_start(u->worker->loop, &u->ready);
         ev_unref(u->worker->loop);
+        ev_timer_set(&u->late, u->worker->config->upgrade_timeout, 0);
+        ev_timer_start(u->worker->loop, &u->late);
     }
     if (ends[1] >= 0)
         close(ends[1]);
@@ -147,9 +171,7 @@ void upgrade_cancel(struct upgrade *u)
     log_line(&u->worker->log, LOG_WARN, "told to stop: the successor that was starting is ended",
              LOG_I("pid", u->successor));
     stop_waiting(u);
-    (void)kill(u->successor, SIGKILL);
-    (void)waitpid(u->successor, NULL, 0);
-    u->successor = 0;
+    kill_successor(u);
 }
 
 void upgrade_tell_ready(void)

@@ -6,7 +6,8 @@
  * A new binary without a gap: the running process starts the program file again with the same
  * arguments and hands it the listening sockets (WSLUICE_PASSED). When the new one serves, it says
  * so on a pipe (WSLUICE_READY); the old one then drains. When the new one ends before that, the old
- * one goes on as if nothing had been.
+ * one goes on as if nothing had been; so it does when the new one takes longer than
+ * upgrade-timeout, and is killed.
  */
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@ struct upgrade {
     char **argv;
     char *program; /* path of our program file, as of the start */
     ev_io ready;   /* the successor's pipe; active while one starts */
+    ev_timer late; /* active with it */
     pid_t successor;
     void (*done)(void *owner, pid_t successor); /* it serves */
     void *owner;

@@ -162,7 +162,7 @@ static void on_closed(void *owner, int err)
     look(owner, true);
 }
 
-static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed};
+static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
 
 static void on_connected(void *owner, int fd, const union addr *addr)
 {

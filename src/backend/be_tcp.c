@@ -16,6 +16,7 @@
 
 #include "backend/backends.h"
 #include "backend/token_file.h"
+#include "core/preamble.h"
 #include "core/request.h"
 #include "io/connect.h"
 #include "io/io_tls.h"
@@ -29,7 +30,8 @@ struct be_tcp {
     struct connect *connecting;      /* NULL once connected */
     struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
     double deadline;                 /* of both; worker time */
-    struct buf preamble;             /* what the service gets first: a PROXY header */
+    struct buf first;                /* what the service gets first: a PROXY header, a preamble */
+    uint32_t header_len;             /* of the PROXY header, which goes before TLS */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
@@ -110,7 +112,8 @@ static void on_closed(void *owner, int err)
     tcp_ended(owner, err);
 }
 
-static const struct io_events tcp_io_events = {on_data, on_eof, on_drained, on_broken, on_closed};
+static const struct io_events tcp_io_events = {on_data,   on_eof,    on_drained,
+                                               on_broken, on_closed, NULL};
 
 static void tcp_failed(struct be_tcp *t, int status, const char *what)
 {
@@ -127,9 +130,9 @@ static void tcp_failed(struct be_tcp *t, int status, const char *what)
 static void tcp_opened(struct be_tcp *t)
 {
     io_read_start(&t->io);
-    if (buf_len(&t->preamble) > 0)
-        io_write(&t->io, buf_data(&t->preamble), buf_len(&t->preamble));
-    buf_release(&t->preamble);
+    if (buf_len(&t->first) > 0)
+        io_write(&t->io, buf_data(&t->first), buf_len(&t->first));
+    buf_release(&t->first);
     t->base.events->opened(t->base.owner);
 }
 
@@ -157,19 +160,19 @@ static void on_shake_failed(void *owner, bool timed_out, const char *why)
 
 static const struct tlsclient_events tcp_shake_events = {on_shaken, on_shake_failed};
 
-/* A PROXY header goes before TLS. It is a hundred bytes, and nothing was sent yet: the kernel takes
- * it whole. */
+/* A PROXY header goes before TLS. It is a thousand bytes at most, and nothing was sent yet: the
+ * kernel takes it whole. */
 static void tcp_shake(struct be_tcp *t, int fd)
 {
-    size_t n = buf_len(&t->preamble);
+    size_t n = t->header_len;
     double left = t->deadline - worker_clock();
 
-    if (n > 0 && send(fd, buf_data(&t->preamble), n, MSG_NOSIGNAL) != (ssize_t)n) {
+    if (n > 0 && send(fd, buf_data(&t->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
         close(fd);
         tcp_failed(t, 502, "cannot send the PROXY header");
         return;
     }
-    buf_release(&t->preamble);
+    buf_consume(&t->first, n);
     t->shaking = tlsclient_start(t->worker, t->route->tls, fd, t->route->target.host,
                                  t->route->settings.connect_timeout, left, &tcp_shake_events, t);
     if (t->shaking == NULL)
@@ -234,15 +237,16 @@ static const char *unix_parse(struct target *t, const char *rest, struct arena *
     return NULL;
 }
 
-static int prepare_preamble(struct be_tcp *t, const struct backend_open *o)
+/* Told from the loop, like every failure. */
+static void on_no_word(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    uint8_t header[PROXYHDR_WRITE_MAX];
-    int version = o->route->settings.send_proxy;
+    struct be_tcp *t = timer->data;
+    (void)loop;
+    (void)revents;
 
-    if (version == 0)
-        return 0;
-    return buf_append(&t->preamble, header,
-                      proxyhdr_write(header, version, &o->request->client, &o->request->server));
+    t->base.events->failed(t->base.owner, 400,
+                           "the service is told about its clients, but some word of yours has "
+                           "bytes that its line cannot carry");
 }
 
 static struct be_tcp *new_kind(const struct backend_open *o, const struct backend_ops *ops)
@@ -260,18 +264,56 @@ static struct be_tcp *new_kind(const struct backend_open *o, const struct backen
     return t;
 }
 
+/* A PROXY header, then the preamble. -1 without memory. */
+static int prepare_first(struct be_tcp *t, const struct backend_open *o, bool *refused)
+{
+    uint8_t header[PROXYHDR_WRITE_MAX];
+    int version = o->route->settings.send_proxy;
+    struct proxyhdr facts;
+    struct slice name;
+
+    if (version != 0) {
+        request_introduce(o->request, o->unique, &facts);
+        t->header_len = (uint32_t)proxyhdr_write(header, version, &facts);
+        if (buf_append(&t->first, header, t->header_len) < 0)
+            return -1;
+    }
+    switch (preamble_expand(o, &t->first, &name)) {
+    case PREAMBLE_NO_MEMORY:
+        return -1;
+    case PREAMBLE_NO_WORD:
+        log_line(&o->worker->log, LOG_WARN, "a value does not fit into the preamble",
+                 LOG_C("route", o->route->path), LOG_S("value", name));
+        *refused = true;
+        break;
+    case PREAMBLE_MADE:
+        break;
+    }
+    return 0;
+}
+
+static struct backend *drop(struct be_tcp *t)
+{
+    buf_release(&t->first);
+    free(t->target);
+    free(t);
+    return NULL;
+}
+
 static struct backend *connect_to(struct be_tcp *t, const struct backend_open *o,
                                   const struct connect_spec *spec)
 {
-    t->connecting = connect_start(o->worker, spec, &tcp_connect_events, t);
-    if (t->connecting == NULL || prepare_preamble(t, o) < 0) {
-        if (t->connecting != NULL)
-            connect_cancel(t->connecting);
-        free(t->target);
-        free(t);
-        return NULL;
+    bool refused = false;
+
+    if (prepare_first(t, o, &refused) < 0)
+        return drop(t);
+    if (refused) {
+        ev_timer_init(&t->last, on_no_word, 0, 0);
+        ev_timer_start(o->worker->loop, &t->last);
+        return &t->base;
     }
-    return &t->base;
+    t->connecting = connect_start(o->worker, spec, &tcp_connect_events, t);
+    return t->connecting != NULL ? &t->base : drop(t);
 }
 
 static struct backend *open_kind(const struct backend_open *o, const struct backend_ops *ops)
@@ -437,7 +479,7 @@ static void tcp_close(struct backend *b)
         tlsclient_cancel(t->shaking);
     t->shaking = NULL;
     t->ended = true;
-    buf_release(&t->preamble);
+    buf_release(&t->first);
     ev_timer_stop(t->worker->loop, &t->last);
     io_close(&t->io);
     t->reap.release = tcp_release;
@@ -467,10 +509,10 @@ static void token_describe(const struct backend *b, char *out, size_t size)
         tcp_describe(b, out, size);
 }
 
-#define STREAM_SOCKET_OPS                                                                      \
-    .framing = &framing_stream, .any_subprotocol = true, .descriptors = 1, .write = tcp_write, \
-    .queued = tcp_queued, .delivered = tcp_delivered, .lost = tcp_lost, .pause = tcp_pause,    \
-    .finish = tcp_finish, .stop = tcp_stop, .close = tcp_close
+#define STREAM_SOCKET_OPS                                                                          \
+    .framing = &framing_stream, .any_subprotocol = true, .takes_preamble = true, .descriptors = 1, \
+    .write = tcp_write, .queued = tcp_queued, .delivered = tcp_delivered, .lost = tcp_lost,        \
+    .pause = tcp_pause, .finish = tcp_finish, .stop = tcp_stop, .close = tcp_close
 
 const struct backend_ops backend_tcp = {
     .name = "tcp",

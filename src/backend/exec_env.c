@@ -115,16 +115,32 @@ static void inherit(struct exec_env *e, const struct settings *set_, char *const
     }
 }
 
-/* "example.org" of "example.org:8080", "::1" of "[::1]:8080". */
-static struct slice host_name(struct slice host)
+static void set_some(struct exec_env *e, const char *name, struct slice value)
 {
-    if (host.len > 0 && host.p[0] == '[') {
-        const char *end = memchr(host.p, ']', host.len);
+    if (value.len > 0)
+        set(e, name, value);
+}
 
-        return end == NULL ? host : slice_of(host.p + 1, (size_t)(end - host.p - 1));
-    }
-    const char *colon = memchr(host.p, ':', host.len);
-    return colon == NULL ? host : slice_of(host.p, (size_t)(colon - host.p));
+/* Of the client's TLS, ours or that of a proxy in front, named as by Apache's mod_ssl; and what
+ * that proxy says beyond. */
+static void put_tls(struct exec_env *e, const struct request *r)
+{
+    const struct proxyhdr *p = r->proxied;
+    struct proxyhdr facts;
+
+    request_introduce(r, "", &facts);
+    if (r->secure)
+        set_text(e, "HTTPS", "on");
+    set_some(e, "SSL_PROTOCOL", facts.tls_version);
+    set_some(e, "SSL_CLIENT_VERIFY", request_client_verdict(r));
+    set_some(e, "SSL_CLIENT_S_DN", r->client_dn);
+    if (facts.tls_verified)
+        set_some(e, "SSL_CLIENT_S_DN_CN", facts.tls_cn);
+    if (p == NULL)
+        return;
+    set_some(e, "WSLUICE_PROXY_AUTHORITY", p->authority);
+    set_some(e, "WSLUICE_PROXY_ALPN", p->alpn);
+    set_some(e, "WSLUICE_PROXY_UNIQUE_ID", p->unique_id);
 }
 
 static void put_cgi(struct exec_env *e, const struct backend_open *o)
@@ -136,7 +152,7 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
     set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
     set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
     set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
-    set(e, "SERVER_NAME", host_name(r->host));
+    set(e, "SERVER_NAME", request_host_name(r));
     set_number(e, "SERVER_PORT", addr_port(&r->server));
     set(e, "REQUEST_METHOD", r->head->method);
     set(e, "REQUEST_URI", r->target);
@@ -148,12 +164,7 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
         set_number(e, "REMOTE_PORT", addr_port(&r->client));
     if (request_user(r)[0] != '\0')
         set_text(e, "REMOTE_USER", request_user(r));
-    if (r->secure)
-        set_text(e, "HTTPS", "on");
-    if (r->client_verify.len > 0)
-        set(e, "SSL_CLIENT_VERIFY", r->client_verify);
-    if (r->client_dn.len > 0)
-        set(e, "SSL_CLIENT_S_DN", r->client_dn);
+    put_tls(e, r);
     set_text(e, "UNIQUE_ID", o->unique);
     set_text(e, "WSLUICE_ROUTE", o->route->path);
     set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);

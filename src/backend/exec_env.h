@@ -9,8 +9,10 @@
  * - CGI (RFC 3875, section 4.1): GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_NAME SERVER_PORT
  *   SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI SCRIPT_NAME PATH_INFO QUERY_STRING REMOTE_ADDR
  *   REMOTE_PORT REMOTE_USER HTTPS, and UNIQUE_ID;
- * - SSL_CLIENT_VERIFY (SUCCESS, NONE, FAILED:why) where certificates are asked for; after SUCCESS
- *   SSL_CLIENT_S_DN;
+ * - SSL_PROTOCOL over TLS; SSL_CLIENT_VERIFY (SUCCESS, NONE, FAILED:why) where certificates are
+ * asked for; after SUCCESS SSL_CLIENT_S_DN (not known of a proxy's TLS) and SSL_CLIENT_S_DN_CN;
+ * - WSLUICE_PROXY_AUTHORITY, WSLUICE_PROXY_ALPN, WSLUICE_PROXY_UNIQUE_ID as a trusted proxy's PROXY
+ *   header says;
  * - WSLUICE_ROUTE, WSLUICE_SUBPROTOCOL, and WSLUICE_CAPTURE_NAME for what the path captured;
  * - headers, HTTP_NAME: letters, digits and hyphens only become names; a hyphen becomes an
  *   underscore. When two different names give one variable, both are dropped. Never HTTP_PROXY (it

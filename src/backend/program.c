@@ -79,7 +79,7 @@ static bool is_terminal(const struct program *p)
     return p->io.transport == &terminal_transport || p->io.transport == &terminal_output_transport;
 }
 
-static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed};
+static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
 
 static void start_later(struct program *p, double seconds)
 {

@@ -81,6 +81,7 @@ static void print_listener(FILE *out, const struct config *c, const struct liste
 {
     const struct listen_spec usual = {.unix_mode = c->unix_mode,
                                       .reuse_port = c->reuse_port,
+                                      .accept_proxy = c->accept_proxy,
                                       .client_ca = c->client_ca,
                                       .client_cert = c->client_cert};
 

@@ -106,6 +106,7 @@ static void build_one(struct loader *l, struct listen_spec *all, size_t n,
 
     all[n].unix_mode = l->config->unix_mode;
     all[n].reuse_port = l->config->reuse_port;
+    all[n].accept_proxy = l->config->accept_proxy;
     all[n].client_ca = l->config->client_ca;
     all[n].client_cert = l->config->client_cert;
     set_listener(l, &all[n], node);
@@ -134,6 +135,7 @@ void parts_build_listeners(struct loader *l)
         build_one(l, all, n++, p->node);
     if (n == 0) {
         all[0].text = BUILD_DEFAULT_LISTEN;
+        all[0].accept_proxy = c->accept_proxy;
         (void)build_listener(&all[0], why);
     }
     if (l->cli->listen.count > 0) /* the command line is stronger */

@@ -9,6 +9,7 @@
 #include "core/auth_delay.h"
 #include "core/auth_job.h"
 #include "core/handler.h"
+#include "proto/handshake.h"
 
 #define VERIFY_RUNNING 4
 #define VERIFY_WAITING 256
@@ -154,7 +155,17 @@ static void on_closed(void *owner, int err)
     stream_abort(s);
 }
 
-static const struct stream_events auth_events = {NULL, NULL, on_closed};
+/* Who asks for a page may end its side and wait for the answer; who wants a WebSocket needs both.
+ */
+static void on_hung_up(void *owner)
+{
+    const struct auth_check *a = owner;
+
+    if (handshake_wanted(a->stream->request->head))
+        on_closed(owner, 0);
+}
+
+static const struct stream_events auth_events = {NULL, NULL, on_closed, on_hung_up};
 
 void auth_request(struct stream *s, const struct route *route, const struct config *c,
                   void (*then)(struct stream *s, const struct config *c))

@@ -166,7 +166,7 @@ static void on_closed(void *owner, int err)
     on_eof(owner);
 }
 
-static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed};
+static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
 
 static void on_exited(void *owner, int status)
 {

@@ -31,7 +31,8 @@ struct backend_end {
 
 struct backend_events {
     void (*opened)(void *owner);
-    /* Could not be opened: the HTTP status (403, 502, 503, 504) and why, valid during the call. */
+    /* Could not be opened: the HTTP status (400, 403, 502, 503, 504) and why, valid during the
+     * call. */
     void (*failed)(void *owner, int status, const char *why);
     void (*data)(void *owner, uint8_t *p, size_t n); /* p as in io_events.data */
     /* Up to BACKEND_LINES lines of its stderr, each at most BACKEND_STDERR_PIECE bytes, without
@@ -77,6 +78,7 @@ struct backend_ops {
     bool over_tls;        /* sessions use the route's tls */
     bool is_terminal;     /* has a size; its bytes are what a terminal shows; clients may speak the
                              terminal protocol, `tty` */
+    bool takes_preamble;  /* a service on a stream, that can be told things first */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 

@@ -45,7 +45,9 @@ struct settings {
     int stderr_mode;          /* enum stderr_mode */
     int errors;               /* enum error_mode */
     int send_proxy;           /* PROXY header to services: version, 0: none */
-    double partial_lines;     /* 0: never */
+    const char *preamble;     /* what services are told first, see core/preamble.h; NULL: nothing */
+    const char *preamble_secret; /* file of what stands for {secret} in it */
+    double partial_lines;        /* 0: never */
     bool eof_on_empty;
     bool read_only;              /* what clients send is dropped */
     bool unbuffer;               /* programs write to a terminal, on pipes they would hold back */
@@ -104,6 +106,7 @@ struct route {
     const struct framing *framing; /* NULL without a backend */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
+    char *preamble_secret;       /* what was in that file; read by prepare_config, owned */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */
 };
@@ -122,6 +125,7 @@ struct listen_spec {
     struct tlsctx *tls;        /* made of them by prepare_config */
     bool redirect;             /* plain GET is sent to https:// */
     bool reuse_port;
+    bool accept_proxy; /* connections begin with a PROXY header, from trusted networks only */
 };
 
 struct config {
@@ -134,7 +138,7 @@ struct config {
     unsigned unix_mode;       /* default of the listeners */
     uint64_t max_sessions;    /* 0: derived from the descriptor limit */
     uint64_t max_per_address; /* 0: none */
-    double handshake_timeout, drain_delay, drain_timeout;
+    double handshake_timeout, drain_delay, drain_timeout, upgrade_timeout;
     bool reuse_port;
     bool log_query;     /* query strings in the log */
     int log_level;      /* enum log_level */
@@ -146,7 +150,7 @@ struct config {
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     int forwarded_header;           /* enum forwarded_header: which one our proxies write */
-    bool accept_proxy;      /* connections begin with a PROXY header, from trusted networks only */
+    bool accept_proxy;              /* default of the listeners */
     struct tlsctx_cert tls; /* of all internet listeners without certificates of their own */
     const char *client_ca;  /* default of the listeners, as is client_cert */
     int client_cert;        /* enum tlsctx_client */

@@ -10,11 +10,13 @@ void handler_log(const struct stream *s, int status, const char *why)
     const struct request *r = s->request;
     char client[ADDR_TEXT_MAX];
 
-    log_line(&s->worker->log, status >= 400 ? LOG_INFO : LOG_DEBUG,
-             status >= 400 ? "request refused" : "request",
-             LOG_C("client", addr_format(&r->client, client)), LOG_C("user", request_user(r)),
-             LOG_S("method", r->head->method), LOG_C("path", r->path), LOG_I("status", status),
-             LOG_C("reason", why));
+    log_line(
+        &s->worker->log, status >= 400 ? LOG_INFO : LOG_DEBUG,
+        status >= 400 ? "request refused" : "request",
+        LOG_C("client", addr_format(&r->client, client)), LOG_C("user", request_user(r)),
+        LOG_S("method", r->head->method), LOG_C("path", r->path), LOG_I("status", status),
+        LOG_C("reason", why),
+        LOG_S("proxy_unique_id", r->proxied != NULL ? r->proxied->unique_id : slice_of(NULL, 0)));
     if (status >= 400)
         stats_refused(s->worker, status);
 }

@@ -121,6 +121,51 @@ void request_release(struct request *r)
     r->token = NULL;
 }
 
+struct slice request_host_name(const struct request *r)
+{
+    struct slice host = r->host;
+
+    if (host.len > 0 && host.p[0] == '[') {
+        const char *end = memchr(host.p, ']', host.len);
+
+        return end == NULL ? host : slice_of(host.p + 1, (size_t)(end - host.p - 1));
+    }
+    const char *colon = host.len > 0 ? memchr(host.p, ':', host.len) : NULL;
+    return colon == NULL ? host : slice_of(host.p, (size_t)(colon - host.p));
+}
+
+struct slice request_client_verdict(const struct request *r)
+{
+    const struct proxyhdr *p = r->proxied;
+
+    if (r->client_verify.len > 0 || r->tls_version.len > 0 || p == NULL || !p->tls)
+        return r->client_verify;
+    return slice_from(!p->tls_cert      ? "NONE"
+                      : p->tls_verified ? "SUCCESS"
+                                        : "FAILED:as the proxy says");
+}
+
+void request_introduce(const struct request *r, const char *unique, struct proxyhdr *out)
+{
+    struct slice verdict = request_client_verdict(r);
+
+    *out = (struct proxyhdr){
+        .tls = r->secure,
+        .tls_cert = verdict.len > 0 && !slice_is(verdict, "NONE"),
+        .tls_verified = slice_is(verdict, "SUCCESS"),
+        .source = r->client,
+        .destination = r->server,
+        .authority = request_host_name(r),
+        .unique_id = slice_from(unique),
+        .tls_version = r->tls_version,
+        .tls_cn = r->client_cn,
+    };
+    if (r->tls_version.len == 0 && r->proxied != NULL) {
+        out->tls_version = r->proxied->tls_version;
+        out->tls_cn = r->proxied->tls_cn;
+    }
+}
+
 const char *request_user(const struct request *r)
 {
     return r->grant != NULL ? r->grant->user : "";

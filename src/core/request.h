@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "core/route.h"
 #include "proto/http1.h"
+#include "proto/proxyhdr.h"
 
 struct request {
     const struct http_head *head;
@@ -25,8 +26,11 @@ struct request {
     bool secure; /* TLS */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
-    struct slice client_verify, client_dn;
-    char *client_text;        /* of both; owned */
+    struct slice client_verify, client_dn, client_cn;
+    char *client_text;        /* of these; owned */
+    struct slice tls_version; /* of our own TLS, "TLSv1.3"; empty: none */
+    const struct proxyhdr
+        *proxied;             /* of a trusted proxy, if it says more than who it is; or NULL */
     struct route_match match; /* from the dispatch on */
     struct auth_grant *grant; /* who it is, once that is known; owned */
 };
@@ -42,6 +46,17 @@ void request_release(struct request *r);
 /* Takes ?token=... out of query and target into token, also from where they stand in the head.
  * False without memory or when it is no text. */
 bool request_take_token(struct request *r);
+
+/* The name the client asked for, without a port: "example.org" of "example.org:8080", "::1" of
+ * "[::1]:8080". */
+struct slice request_host_name(const struct request *r);
+
+/* What became of the client's certificate, as client_verify, or by the word of a trusted proxy that
+ * has ended TLS. For telling, not for judging: who may come is judged by our own TLS only. */
+struct slice request_client_verdict(const struct request *r);
+
+/* What a PROXY header to a service says of the client; unique is the session's. */
+void request_introduce(const struct request *r, const char *unique, struct proxyhdr *out);
 
 /* The user's name; "" when nobody was asked. */
 const char *request_user(const struct request *r);

@@ -196,6 +196,9 @@ void session_lost(struct session *s, const char *why)
         return;
     bool opening = s->phase == SESSION_OPENING;
 
+    if (opening) /* there will be no line of a session */
+        log_line(&s->worker->log, LOG_INFO, "request abandoned", LOG_C("client", s->origin_text),
+                 LOG_C("route", s->route->path), LOG_C("reason", why));
     session_note_end(s, WS_CODE_ABNORMAL, why, strlen(why), CLOSED_BY_CLIENT);
     session_leave_stream(s, stream_abort);
     if (opening)
@@ -263,8 +266,19 @@ static void on_client_closed(void *owner, int err)
     session_lost(owner, err == 0 ? "the client left without a Close" : strerror(err));
 }
 
+/* Before the 101 no client has sent its Close: whoever ends its side then has given up (RFC 6455,
+ * section 4.1: it would have to wait for our answer before anything else). What it sent too early
+ * is not worth a service. */
+static void on_client_hung_up(void *owner)
+{
+    struct session *s = owner;
+
+    if (s->phase == SESSION_OPENING)
+        session_lost(s, "the client left while the service was being opened");
+}
+
 static const struct stream_events client_events = {on_client_data, on_client_drained,
-                                                   on_client_closed};
+                                                   on_client_closed, on_client_hung_up};
 
 /* ---- what the backend tells ---- */
 
@@ -414,7 +428,7 @@ static const struct backend_events backend_events = {
 
 /* ---- beginning ---- */
 
-static struct session *session_new(const struct session_open *o)
+static struct session *session_new(const struct session_open *o, const char *unique)
 {
     const struct route *route = o->route;
     struct session *s = calloc(1, sizeof *s);
@@ -424,7 +438,7 @@ static struct session *session_new(const struct session_open *o)
     s->opening = calloc(1, sizeof *s->opening);
     s->stream = o->stream;
     s->route = route;
-    if (s->opening == NULL || session_log_start(s, o->subprotocol) < 0) {
+    if (s->opening == NULL || session_log_start(s, o->subprotocol, unique) < 0) {
         free(s->opening);
         free(s);
         return NULL;
@@ -481,9 +495,11 @@ static void make_unique(char out[33])
 void session_start(const struct session_open *o)
 {
     struct worker *w = o->stream->worker;
-    struct session *s = session_new(o);
+    struct session *s;
     char unique[33];
 
+    make_unique(unique);
+    s = session_new(o, unique);
     if (s == NULL) {
         limits_leave(w->limits, o->ticket);
         handler_log(o->stream, 503, "out of memory");
@@ -493,7 +509,6 @@ void session_start(const struct session_open *o)
     session_enlist(s);
     s->stream->events = &client_events;
     s->stream->owner = s;
-    make_unique(unique);
     const struct backend_open how = {
         .worker = w,
         .route = o->route,

@@ -117,7 +117,8 @@ struct session {
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint32_t stalls_client, stalls_backend;
     char *origin_text;  /* client address, path, subprotocol, user, the verdict on its certificate
-                           and that one's subject: strings in one allocation */
+                           and that one's subject, then names and values of further fields up to
+                           an empty name: strings in one allocation */
     char *reason;       /* of the close, in words; owned */
     char *backend_text; /* pid or server address; owned */
     int exit_how, exit_number;
@@ -190,7 +191,7 @@ void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
 /* Lines that a backend put into its output as stderr, for our log. */
 void session_log_stderr(const struct session *s, const uint8_t *p, size_t n);
 /* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
-int session_log_start(struct session *s, struct slice subprotocol);
+int session_log_start(struct session *s, struct slice subprotocol, const char *unique);
 const char *session_log_subprotocol(const struct session *s);
 const char *session_log_user(const struct session *s);
 /* Begins the recording, if the route wants one. */

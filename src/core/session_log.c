@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/preamble.h"
 #include "core/session_impl.h"
 #include "proto/tty.h"
 
@@ -22,21 +23,81 @@ void session_log_stderr(const struct session *s, const uint8_t *p, size_t n)
     }
 }
 
-int session_log_start(struct session *s, struct slice subprotocol)
+#define MORE_FIELDS 6
+
+struct more {
+    const char *name;
+    struct slice value;
+};
+
+/* The session's own UNIQUE_ID where the service is told it, so that both logs can be joined, and
+ * what a proxy has said. Returns how many. */
+static size_t more_fields(const struct session *s, const char *unique, struct more out[MORE_FIELDS])
+{
+    const struct request *r = s->stream->request;
+    const struct proxyhdr *p = r->proxied;
+    size_t n = 0;
+
+    if (preamble_tells_unique(s->route))
+        out[n++] = (struct more){"unique_id", slice_from(unique)};
+    if (p == NULL)
+        return n;
+    out[n++] = (struct more){"proxy_unique_id", p->unique_id};
+    out[n++] = (struct more){"proxy_authority", p->authority};
+    out[n++] = (struct more){"proxy_alpn", p->alpn};
+    out[n++] = (struct more){"proxy_tls", p->tls_version};
+    out[n++] = (struct more){"proxy_client_cn", p->tls_cn};
+    return n;
+}
+
+/* Behind the n bytes of origin_text and their NUL: pairs of name and value, an empty name. */
+static int append_more(struct session *s, size_t n, const struct more *more, size_t count)
+{
+    size_t size = ++n + 1;
+    char *text;
+
+    for (size_t i = 0; i < count; i++)
+        size += strlen(more[i].name) + more[i].value.len + 2;
+    text = realloc(s->origin_text, size);
+    if (text == NULL)
+        return -1;
+    s->origin_text = text;
+    for (size_t i = 0; i < count; i++) {
+        if (more[i].value.len == 0)
+            continue;
+        n += (size_t)sprintf(text + n, "%s", more[i].name) + 1;
+        memcpy(text + n, more[i].value.p, more[i].value.len);
+        n += more[i].value.len;
+        text[n++] = '\0';
+    }
+    text[n] = '\0';
+    return 0;
+}
+
+int session_log_start(struct session *s, struct slice subprotocol, const char *unique)
 {
     const struct request *r = s->stream->request;
     bool with_query = s->route->config->log_query && r->query.p != NULL;
     struct slice query = with_query ? r->query : slice_of("", 0);
+    struct slice verdict = request_client_verdict(r);
+    struct more more[MORE_FIELDS];
+    size_t count = more_fields(s, unique, more);
     char client[ADDR_TEXT_MAX];
-    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%s%c%.*s%c%.*s",
+    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%s%c%.*s%c%.*s%c",
                      addr_format(&r->client, client), '\0', r->path, with_query ? "?" : "",
                      (int)query.len, query.p, '\0', (int)subprotocol.len, subprotocol.p, '\0',
-                     request_user(r), '\0', (int)r->client_verify.len, r->client_verify.p, '\0',
-                     (int)r->client_dn.len, r->client_dn.p);
+                     request_user(r), '\0', (int)verdict.len, verdict.p, '\0',
+                     (int)r->client_dn.len, r->client_dn.p, '\0');
 
-    if (n < 0)
+    if (n < 0) {
         s->origin_text = NULL;
-    return n < 0 ? -1 : 0;
+        return -1;
+    }
+    if (count == 0 || append_more(s, (size_t)n - 1, more, count) == 0)
+        return 0;
+    free(s->origin_text);
+    s->origin_text = NULL;
+    return -1;
 }
 
 static const char *next_text(const char *text)
@@ -108,7 +169,7 @@ void session_log_end(struct session *s)
     char exit_text[24];
     double rtt = session_log_rtt(s);
     const char *verify = next_text(session_log_user(s));
-    const struct log_field f[] = {
+    const struct log_field usual[] = {
         LOG_I("id", s->id),
         LOG_C("client", s->origin_text),
         LOG_C("user", session_log_user(s)),
@@ -133,10 +194,15 @@ void session_log_end(struct session *s)
         LOG_C("exit", describe_exit(s, exit_text, sizeof exit_text)),
         LOG_F("rtt_ms", rtt),
     };
-    size_t n = sizeof f / sizeof f[0];
+    size_t n = sizeof usual / sizeof usual[0] - (rtt < 0);
+    struct log_field f[sizeof usual / sizeof usual[0] + MORE_FIELDS];
 
+    memcpy(f, usual, sizeof usual);
+    for (const char *name = next_text(next_text(verify)); *name != '\0';
+         name = next_text(next_text(name)))
+        f[n++] = LOG_C(name, next_text(name));
     if (s->was_open) /* a refusal has a line of its own */
-        log_fields(&s->worker->log, LOG_INFO, "session closed", f, rtt < 0 ? n - 1 : n);
+        log_fields(&s->worker->log, LOG_INFO, "session closed", f, n);
     free(s->origin_text);
     free(s->reason);
     free(s->backend_text);

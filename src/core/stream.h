@@ -26,6 +26,9 @@ struct stream_events {
     /* The client is gone (err 0: it ended its side without a word). Last event; the owner still
      * calls stream_abort. */
     void (*closed)(void *owner, int err);
+    /* NULL, or: the client has ended its side before it was answered, and may still wait for that;
+     * told within a second, once. */
+    void (*hung_up)(void *owner);
 };
 
 /* An answer other than a 101. A body longer than what is given here follows by stream_write. */

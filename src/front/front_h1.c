@@ -209,6 +209,7 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     request_release(&req->request);
     h1_forget(&req->bytes);
     free(req);
+    buf_release(&h->proxied);
 }
 
 /* A chunk's line in front of it, with the line end of the one before (RFC 9112, section 7.1); size
@@ -333,14 +334,19 @@ static void h1_refuse(struct h1 *h, int status, const char *why)
     stream_refuse(&h->stream, status, handshake_refusal_fields(status), why);
 }
 
-/* What the client has proved about itself by a certificate. */
+/* What the client has proved about itself by a certificate, and what a proxy says of it. */
 static void h1_name_client(const struct h1 *h, struct request *r)
 {
+    r->tls_version = slice_from(io_tls_version(&h->io));
+    if (buf_len(&h->proxied) > 0 && proxyhdr_parse(buf_data(&h->proxied), buf_len(&h->proxied),
+                                                   &h->req->proxied) == PROXYHDR_DONE)
+        r->proxied = &h->req->proxied;
     r->client_text = io_tls_client(&h->io);
     if (r->client_text == NULL)
         return;
     r->client_verify = slice_from(r->client_text);
     r->client_dn = slice_from(r->client_text + r->client_verify.len + 1);
+    r->client_cn = slice_from(r->client_dn.p + r->client_dn.len + 1);
 }
 
 /* A whole head: reading stops until it is answered. */
@@ -427,8 +433,16 @@ static void h1_on_drained(void *owner)
         h->stream.events->drained(h->stream.owner);
 }
 
-static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof, h1_on_drained,
-                                                h1_on_gone, h1_on_gone};
+static void h1_on_hung_up(void *owner)
+{
+    struct h1 *h = owner;
+
+    if (h->stream.events != NULL && h->stream.events->hung_up != NULL)
+        h->stream.events->hung_up(h->stream.owner);
+}
+
+static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof,  h1_on_drained,
+                                                h1_on_gone,      h1_on_gone, h1_on_hung_up};
 
 /* ---- after the 101 ---- */
 
@@ -451,8 +465,8 @@ static void h1_on_upgraded_eof(void *owner)
     h1_on_upgraded_gone(owner, 0);
 }
 
-static const struct io_events io_events_upgraded = {h1_on_data, h1_on_upgraded_eof, h1_on_drained,
-                                                    h1_on_upgraded_gone, h1_on_upgraded_gone};
+static const struct io_events io_events_upgraded = {
+    h1_on_data, h1_on_upgraded_eof, h1_on_drained, h1_on_upgraded_gone, h1_on_upgraded_gone, NULL};
 
 /* ---- ending ---- */
 
@@ -489,8 +503,8 @@ static void h1_on_ending_drained(void *owner)
         h1_close(h);
 }
 
-static const struct io_events io_events_ending = {h1_on_discard, h1_on_ending_eof,
-                                                  h1_on_ending_drained, h1_on_ended, h1_on_ended};
+static const struct io_events io_events_ending = {
+    h1_on_discard, h1_on_ending_eof, h1_on_ending_drained, h1_on_ended, h1_on_ended, NULL};
 
 /* The queue moved, or has stood still for less than is granted. */
 static bool h1_may_go_on(struct h1 *h)

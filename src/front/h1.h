@@ -8,6 +8,7 @@
 #include "core/stream.h"
 #include "io/io.h"
 #include "proto/http1.h"
+#include "proto/proxyhdr.h"
 
 /*
  *   HEAD ---> HANDLING ---> UPGRADED ---> ENDING ---> CLOSED
@@ -24,6 +25,7 @@ struct h1_request {
     struct http1_parser parser;
     struct buf bytes; /* the head, and what came behind it */
     struct request request;
+    struct proxyhdr proxied; /* into h1.proxied */
 };
 
 struct h1 {
@@ -39,7 +41,8 @@ struct h1 {
     uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;
-    struct buf proxied; /* the part of a PROXY header that has arrived */
+    struct buf proxied; /* the part of a PROXY header that has arrived; until the 101 all of it,
+                           if it says more than addresses */
     struct h1_request *req;
     float patience;     /* ANSWERED, ENDING: seconds without progress that are granted */
     float quiet;        /* how many have passed */

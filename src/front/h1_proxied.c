@@ -62,6 +62,10 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
     h->secure = hdr.tls;
     (void)h1_take_proxied(h, NULL, hdr.length - had);
     buf_release(&h->proxied);
+    if (proxyhdr_is_rich(&hdr) && buf_append(&h->proxied, p, hdr.length) < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
     io->transport = io->tls != NULL ? &io_tls : &io_raw_socket;
     return io->transport->read(io, p, n);
 }

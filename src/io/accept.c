@@ -14,6 +14,7 @@
 #define ACCEPT_BUDGET 64    /* connections a turn: established sessions get theirs */
 #define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
 #define COMPLAINT_EVERY 1.0 /* seconds between log lines about it */
+#define HOST_MAX 256        /* bytes of a name, with its NUL */
 #define BACKLOG 4096        /* the kernel cuts it to net.core.somaxconn */
 
 static void listener_pause(struct listener *l, int err)
@@ -139,18 +140,28 @@ static void name_inet(struct listener *l, const struct listener_spec *spec)
              addr_format(&l->addr, text));
 }
 
+/* The addresses of a spec; 0, or an error of getaddrinfo. */
+static int look_up(const struct listener_spec *spec, char host[HOST_MAX], struct addrinfo **list)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    char port[8];
+
+    snprintf(host, HOST_MAX, "127.0.0.1");
+    if (spec->host.len > 0)
+        snprintf(host, HOST_MAX, "%.*s", (int)spec->host.len, spec->host.p);
+    snprintf(port, sizeof port, "%u", spec->port);
+    return getaddrinfo(host, port, &hints, list);
+}
+
 static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
                                   char error[LISTENER_ERROR_MAX])
 {
-    char host[256] = "127.0.0.1", port[8], why[LISTENER_ERROR_MAX / 2];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
+    char host[HOST_MAX], why[LISTENER_ERROR_MAX / 2];
+    struct addrinfo *list;
 
     if (spec->host.len >= sizeof host)
         return fail(l, error, spec->text, "the host name is too long");
-    if (spec->host.len > 0)
-        snprintf(host, sizeof host, "%.*s", (int)spec->host.len, spec->host.p);
-    snprintf(port, sizeof port, "%u", spec->port);
-    int rc = getaddrinfo(host, port, &hints, &list);
+    int rc = look_up(spec, host, &list);
     if (rc != 0) {
         snprintf(why, sizeof why,
                  "\"%.80s\" does not resolve (%s); write an address of this machine", host,
@@ -291,6 +302,53 @@ struct listener *listener_open(struct worker *w, const struct listener_spec *spe
     ev_timer_init(&l->resume, on_resume, 0, 0);
     l->readable.data = l->resume.data = l;
     return l;
+}
+
+static bool fits_unix(const struct sockaddr_un *bound, const char *path)
+{
+    struct stat a, b;
+
+    if (bound->sun_family != AF_UNIX)
+        return false;
+    return strcmp(bound->sun_path, path) == 0 ||
+           (stat(bound->sun_path, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+            a.st_ino == b.st_ino);
+}
+
+static bool fits_inet(const union addr *bound, const struct listener_spec *spec)
+{
+    char host[HOST_MAX], a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+    struct addrinfo *list;
+    bool fits = false;
+
+    if (spec->port == 0 || addr_port(bound) != spec->port || spec->host.len >= sizeof host ||
+        look_up(spec, host, &list) != 0)
+        return false;
+    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
+        union addr asked = {0};
+
+        if (ai->ai_addrlen > sizeof asked)
+            continue;
+        memcpy(&asked, ai->ai_addr, ai->ai_addrlen);
+        fits = fits || (asked.sa.sa_family == bound->sa.sa_family &&
+                        strcmp(addr_format(&asked, a), addr_format(bound, b)) == 0);
+    }
+    freeaddrinfo(list);
+    return fits;
+}
+
+bool listener_fits(int fd, const struct listener_spec *spec)
+{
+    union {
+        union addr addr;
+        struct sockaddr_un sun;
+    } bound = {0};
+    socklen_t len = sizeof bound;
+
+    if (getsockname(fd, &bound.addr.sa, &len) < 0)
+        return false;
+    return spec->unix_path != NULL ? fits_unix(&bound.sun, spec->unix_path)
+                                   : fits_inet(&bound.addr, spec);
 }
 
 void listener_start(struct listener *l)

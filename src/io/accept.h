@@ -34,10 +34,10 @@ struct listener {
     struct listener *next; /* the owner's list */
     listener_accepted accepted;
     void *owner;
-    char *text;       /* of the spec; owned */
-    const void *spec; /* the owner's: what of the configuration in force it stands for */
-    bool wanted;      /* the owner's mark while it compares configurations */
-    bool handed_over; /* another process serves it now: its file stays */
+    char *text;         /* of the spec; owned */
+    const void *spec;   /* the owner's: what of the configuration in force it stands for */
+    const void *wanted; /* the owner's, while it compares configurations: as spec, of the next */
+    bool handed_over;   /* another process serves it now: its file stays */
     int fd;
     union addr addr; /* bound, with the real port */
     ev_io readable;
@@ -60,6 +60,10 @@ struct listener *listener_open(struct worker *w, const struct listener_spec *spe
                                listener_accepted accepted, void *owner,
                                char error[LISTENER_ERROR_MAX]);
 void listener_start(struct listener *l);
+
+/* The listening socket fd is bound to what spec asks for, however that is written. Looks names up,
+ * like listener_open. Port 0 asks for a port of its own: never. */
+bool listener_fits(int fd, const struct listener_spec *spec);
 
 /* Stops, closes, removes the Unix socket's file if it is still this one, frees. */
 void listener_close(struct listener *l);

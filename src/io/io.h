@@ -39,6 +39,9 @@ struct io_events {
     void (*broken)(void *owner, int err);
     /* Reading failed, or the far side vanished while reading was stopped. Last event. */
     void (*closed)(void *owner, int err);
+    /* NULL, or with watch_hangup: the far side has ended its side while reading was stopped; told
+     * once at most. What it sent before is still to be read, and then `eof` comes. */
+    void (*hung_up)(void *owner);
 };
 
 /* How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with

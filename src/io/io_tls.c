@@ -269,10 +269,39 @@ static char *subject_of(X509 *cert)
     return text;
 }
 
+/* The last one, as the most specific; "" where there is none, or it holds control bytes. Free it.
+ * NULL without memory. */
+static char *common_name_of(X509 *cert)
+{
+    const X509_NAME *name = X509_get_subject_name(cert);
+    unsigned char *utf8 = NULL;
+    char *text = NULL;
+    int at = -1, last = -1, n;
+
+    while ((at = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0)
+        last = at;
+    if (last < 0)
+        return strdup("");
+    n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
+    for (int i = 0; i < n; i++) {
+        if (utf8[i] < 0x20 || utf8[i] == 0x7f)
+            n = 0;
+    }
+    if (n >= 0)
+        text = strndup((const char *)utf8, (size_t)n);
+    OPENSSL_free(utf8);
+    return text;
+}
+
+const char *io_tls_version(const struct io *io)
+{
+    return io->tls != NULL ? SSL_get_version(io->tls->ssl) : "";
+}
+
 char *io_tls_client(const struct io *io)
 {
     SSL *ssl = io->tls != NULL ? io->tls->ssl : NULL;
-    char *subject = NULL, *both = NULL;
+    char *subject = NULL, *name = NULL, *all = NULL;
     const char *failure = "";
     long verdict;
     X509 *cert;
@@ -285,16 +314,18 @@ char *io_tls_client(const struct io *io)
     verdict = SSL_get_verify_result(ssl);
     if (cert != NULL && verdict != X509_V_OK)
         failure = X509_verify_cert_error_string(verdict);
-    else if (cert != NULL && (subject = subject_of(cert)) == NULL)
+    else if (cert != NULL &&
+             ((subject = subject_of(cert)) == NULL || (name = common_name_of(cert)) == NULL))
         goto end;
-    n = asprintf(&both, "%s%s%c%s",
+    n = asprintf(&all, "%s%s%c%s%c%s",
                  cert == NULL           ? "NONE"
                  : verdict != X509_V_OK ? "FAILED:"
                                         : "SUCCESS",
-                 failure, '\0', subject != NULL ? subject : "");
-    both = n < 0 ? NULL : both;
+                 failure, '\0', subject != NULL ? subject : "", '\0', name != NULL ? name : "");
+    all = n < 0 ? NULL : all;
 end:
     free(subject);
-    errno = both == NULL ? ENOMEM : 0;
-    return both;
+    free(name);
+    errno = all == NULL ? ENOMEM : 0;
+    return all;
 }

@@ -21,11 +21,15 @@ int io_tls_accept(struct io *io, struct tlsctx *t);
 int io_tls_adopt(struct io *io, struct ssl_st *ssl);
 
 /*
- * What a client has shown, as two texts in one malloc'd piece. First the verdict: "SUCCESS", "NONE"
- * (no certificate), or "FAILED:" and why; behind its NUL the subject as of RFC 4514, empty unless
- * SUCCESS. NULL where clients are not asked, and without memory (errno ENOMEM).
+ * What a client has shown, as three texts in one malloc'd piece. First the verdict: "SUCCESS",
+ * "NONE" (no certificate), or "FAILED:" and why; behind its NUL the subject as of RFC 4514, behind
+ * that one's the subject's common name, both empty unless SUCCESS. NULL where clients are not
+ * asked, and without memory (errno ENOMEM).
  */
 char *io_tls_client(const struct io *io);
+
+/* "TLSv1.3"; "" without TLS. */
+const char *io_tls_version(const struct io *io);
 
 /* Handshakes cost as much as hundreds of messages: only a few steps are made in one turn. False
  * when this turn's are used up; epoll tells of the socket again. */

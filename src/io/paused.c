@@ -48,8 +48,10 @@ static void paused_on_hangup(struct ev_loop *loop, ev_io *watcher, int revents)
             continue;
         if (ev[i].events & (EPOLLERR | EPOLLHUP))
             io_report_hangup(io);
-        /* A FIN alone is not the end: the data before it still counts. The user asks
-         * io_peer_finished. */
+        /* A FIN alone is not the end: the data before it still counts. The user may be told, or
+         * ask io_peer_finished. */
+        else if (io->events->hung_up != NULL)
+            io->events->hung_up(io->owner);
     }
 }
 

@@ -8,10 +8,23 @@
 #define V2_FIXED 16
 #define V2_LOCAL 0x20 /* version and command */
 #define V2_PROXY 0x21
-#define TLV_AUTHORITY 0x02
-#define TLV_UNIQUE_ID 0x05
-#define TLV_SSL 0x20
-#define CLIENT_SSL 0x01
+#define V2_STREAM 0x1 /* transport */
+#define V2_DGRAM 0x2
+#define CLIENT_SSL 0x01       /* bits of the client in TLV_SSL */
+#define CLIENT_CERT_CONN 0x02 /* shown on this connection */
+#define CLIENT_CERT_SESS 0x04 /* or earlier in its TLS session */
+#define SSL_FIXED 5           /* those bits, and four bytes of verdict: 0 is good */
+
+/* Types of TLVs (section 2.2), and of those within TLV_SSL. */
+enum {
+    TLV_ALPN = 0x01,
+    TLV_AUTHORITY = 0x02,
+    TLV_CRC32C = 0x03,
+    TLV_UNIQUE_ID = 0x05,
+    TLV_SSL = 0x20,
+    TLV_SSL_VERSION = 0x21,
+    TLV_SSL_CN = 0x22,
+};
 
 static const uint8_t v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D,
                                          0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
@@ -99,26 +112,94 @@ static enum proxyhdr_result parse_v1(const uint8_t *p, size_t n, struct proxyhdr
 
 /* ---- version 2 */
 
-static void take_tlv(struct proxyhdr *out, uint8_t type, const uint8_t *value, size_t n)
-{
-    struct slice text = slice_of((const char *)value, n);
+/* The header, while its TLVs are read. */
+struct tlvs {
+    struct proxyhdr *out;
+    const uint8_t *header;
+    size_t len; /* of all of it */
+};
 
-    if (type == TLV_AUTHORITY)
-        out->authority = text;
-    else if (type == TLV_UNIQUE_ID && n <= PROXYHDR_UNIQUE_MAX)
-        out->unique_id = text;
-    else if (type == TLV_SSL && n >= 5)
-        out->tls = (value[0] & CLIENT_SSL) != 0;
+/* Such texts become variables, log fields and lines: nothing in them may look like the end of one.
+ */
+static struct slice text_of(const uint8_t *value, size_t n, size_t max)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (value[i] < 0x20 || value[i] == 0x7f)
+            return slice_of(NULL, 0);
+    }
+    return n > 0 && n <= max ? slice_of((const char *)value, n) : slice_of(NULL, 0);
 }
 
-static bool take_tlvs(struct proxyhdr *out, const uint8_t *p, size_t n)
+/* Castagnoli's, of the header with zeroes in the place of the checksum itself. */
+static bool crc_right(const struct tlvs *t, const uint8_t *value)
+{
+    uint32_t crc = ~0U, wanted = (uint32_t)be16(value) << 16 | be16(value + 2);
+
+    for (size_t i = 0; i < t->len; i++) {
+        const uint8_t *p = t->header + i;
+
+        crc ^= p >= value && p < value + 4 ? 0 : *p;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0x82F63B78U & (0U - (crc & 1)));
+    }
+    return ~crc == wanted;
+}
+
+static bool take_tlvs(const struct tlvs *t, const uint8_t *p, size_t n,
+                      bool (*take)(const struct tlvs *t, uint8_t type, const uint8_t *p, size_t n));
+
+static bool take_ssl_tlv(const struct tlvs *t, uint8_t type, const uint8_t *value, size_t n)
+{
+    if (type == TLV_SSL_VERSION)
+        t->out->tls_version = text_of(value, n, PROXYHDR_TEXT_MAX);
+    else if (type == TLV_SSL_CN)
+        t->out->tls_cn = text_of(value, n, PROXYHDR_TEXT_MAX);
+    return true;
+}
+
+static bool take_ssl(const struct tlvs *t, const uint8_t *value, size_t n)
+{
+    struct proxyhdr *out = t->out;
+
+    if (n < SSL_FIXED || (value[0] & CLIENT_SSL) == 0)
+        return true;
+    out->tls = true;
+    out->tls_cert = (value[0] & (CLIENT_CERT_CONN | CLIENT_CERT_SESS)) != 0;
+    out->tls_verified = out->tls_cert && be16(value + 1) == 0 && be16(value + 3) == 0;
+    return take_tlvs(t, value + SSL_FIXED, n - SSL_FIXED, take_ssl_tlv);
+}
+
+static bool take_tlv(const struct tlvs *t, uint8_t type, const uint8_t *value, size_t n)
+{
+    switch (type) {
+    case TLV_ALPN:
+        t->out->alpn = text_of(value, n, PROXYHDR_TEXT_MAX);
+        return true;
+    case TLV_AUTHORITY:
+        t->out->authority = text_of(value, n, PROXYHDR_TEXT_MAX);
+        return true;
+    case TLV_UNIQUE_ID:
+        t->out->unique_id = text_of(value, n, PROXYHDR_UNIQUE_MAX);
+        return true;
+    case TLV_CRC32C:
+        return n == 4 && crc_right(t, value);
+    case TLV_SSL:
+        return take_ssl(t, value, n);
+    default:
+        return true;
+    }
+}
+
+static bool take_tlvs(const struct tlvs *t, const uint8_t *p, size_t n,
+                      bool (*take)(const struct tlvs *t, uint8_t type, const uint8_t *p, size_t n))
 {
     while (n > 0) {
         if (n < 3 || n - 3 < be16(p + 1))
             return false;
         size_t len = be16(p + 1);
 
-        take_tlv(out, p[0], p + 3, len);
+        if (!take(t, p[0], p + 3, len))
+            return false;
         p += 3 + len;
         n -= 3 + len;
     }
@@ -177,9 +258,12 @@ static enum proxyhdr_result parse_v2(const uint8_t *p, size_t n, struct proxyhdr
     out->is_local = is_local;
     if (is_local)
         return PROXYHDR_DONE; /* the rest is to be ignored */
-    if (kinds[family].take != NULL)
+    if (kinds[family].take != NULL) {
         kinds[family].take(out, p + V2_FIXED);
-    return take_tlvs(out, p + V2_FIXED + kinds[family].size, len - kinds[family].size)
+        out->datagram = (p[13] & 0x0F) == V2_DGRAM;
+    }
+    const struct tlvs t = {out, p, out->length};
+    return take_tlvs(&t, p + V2_FIXED + kinds[family].size, len - kinds[family].size, take_tlv)
                ? PROXYHDR_DONE
                : PROXYHDR_BAD;
 }
@@ -197,6 +281,11 @@ enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxy
         addr_unmap(&out->destination);
     }
     return result;
+}
+
+bool proxyhdr_is_rich(const struct proxyhdr *h)
+{
+    return h->tls || h->authority.len > 0 || h->alpn.len > 0 || h->unique_id.len > 0;
 }
 
 /* ---- writing */
@@ -250,40 +339,84 @@ static size_t write_v1(uint8_t *out, const union addr *s, const union addr *d, b
                     sizeof source); /* not addr_format_host: no scopes here, and mapped as it is */
     (void)inet_ntop(d->sa.sa_family, v4 ? (const void *)&d->v4.sin_addr : &d->v6.sin6_addr,
                     destination, sizeof destination);
-    n = snprintf((char *)out, PROXYHDR_WRITE_MAX, "PROXY %s %s %s %u %u\r\n", v4 ? "TCP4" : "TCP6",
-                 source, destination, addr_port(s), addr_port(d));
-    return n > 0 && n < PROXYHDR_WRITE_MAX ? (size_t)n : 0;
+    n = snprintf((char *)out, V1_MAX + 1, "PROXY %s %s %s %u %u\r\n", v4 ? "TCP4" : "TCP6", source,
+                 destination, addr_port(s), addr_port(d));
+    return n > 0 && n <= V1_MAX ? (size_t)n : 0;
 }
 
-static size_t write_v2(uint8_t *out, const union addr *s, const union addr *d, bool known)
+/* Behind what is there; a text that is empty or too long is left out. Returns the new end. */
+static uint8_t *put_tlv(uint8_t *p, uint8_t type, struct slice text, size_t max)
 {
-    size_t len = !known ? 0 : s->sa.sa_family == AF_INET ? 12 : 36;
-    uint8_t *p = out + V2_FIXED;
+    if (text.len == 0 || text.len > max)
+        return p;
+    p[0] = type;
+    p[1] = (uint8_t)(text.len >> 8);
+    p[2] = (uint8_t)text.len;
+    memcpy(p + 3, text.p, text.len);
+    return p + 3 + text.len;
+}
 
-    memcpy(out, v2_signature, sizeof v2_signature);
-    out[12] = V2_PROXY;
-    out[13] = !known ? 0x00 : s->sa.sa_family == AF_INET ? 0x11 : 0x21; /* over TCP */
-    out[14] = 0;
-    out[15] = (uint8_t)len;
-    if (len == 12) {
+static uint8_t *put_ssl(uint8_t *p, const struct proxyhdr *h)
+{
+    uint8_t *end = p + 3 + SSL_FIXED;
+
+    if (!h->tls)
+        return p;
+    end = put_tlv(end, TLV_SSL_VERSION, h->tls_version, PROXYHDR_TEXT_MAX);
+    end = put_tlv(end, TLV_SSL_CN, h->tls_cn, PROXYHDR_TEXT_MAX);
+    size_t len = (size_t)(end - p) - 3;
+
+    p[0] = TLV_SSL;
+    p[1] = (uint8_t)(len >> 8);
+    p[2] = (uint8_t)len;
+    p[3] = (uint8_t)(CLIENT_SSL | (h->tls_cert ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0));
+    memset(p + 4, 0, 4);
+    p[7] = !h->tls_verified;
+    return end;
+}
+
+static uint8_t *put_addresses(uint8_t *p, const union addr *s, const union addr *d)
+{
+    if (s->sa.sa_family == AF_INET) {
         memcpy(p, &s->v4.sin_addr, 4);
         memcpy(p + 4, &d->v4.sin_addr, 4);
         memcpy(p + 8, &s->v4.sin_port, 2);
         memcpy(p + 10, &d->v4.sin_port, 2);
-    } else if (len == 36) {
-        memcpy(p, &s->v6.sin6_addr, 16);
-        memcpy(p + 16, &d->v6.sin6_addr, 16);
-        memcpy(p + 32, &s->v6.sin6_port, 2);
-        memcpy(p + 34, &d->v6.sin6_port, 2);
+        return p + 12;
     }
+    memcpy(p, &s->v6.sin6_addr, 16);
+    memcpy(p + 16, &d->v6.sin6_addr, 16);
+    memcpy(p + 32, &s->v6.sin6_port, 2);
+    memcpy(p + 34, &d->v6.sin6_port, 2);
+    return p + 36;
+}
+
+static size_t write_v2(uint8_t *out, const struct proxyhdr *h, const union addr *s,
+                       const union addr *d, bool known)
+{
+    uint8_t *p = out + V2_FIXED;
+    uint8_t family = s->sa.sa_family == AF_INET ? 0x10 : 0x20;
+
+    if (known)
+        p = put_addresses(p, s, d);
+    p = put_tlv(p, TLV_ALPN, h->alpn, PROXYHDR_TEXT_MAX);
+    p = put_tlv(p, TLV_AUTHORITY, h->authority, PROXYHDR_TEXT_MAX);
+    p = put_tlv(p, TLV_UNIQUE_ID, h->unique_id, PROXYHDR_UNIQUE_MAX);
+    p = put_ssl(p, h);
+    size_t len = (size_t)(p - out) - V2_FIXED;
+
+    memcpy(out, v2_signature, sizeof v2_signature);
+    out[12] = V2_PROXY;
+    out[13] = (uint8_t)(known ? family | (h->datagram ? V2_DGRAM : V2_STREAM) : 0);
+    out[14] = (uint8_t)(len >> 8);
+    out[15] = (uint8_t)len;
     return V2_FIXED + len;
 }
 
-size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union addr *source,
-                      const union addr *destination)
+size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const struct proxyhdr *h)
 {
-    union addr s = *source, d = *destination;
+    union addr s = h->source, d = h->destination;
     bool known = make_alike(&s, &d);
 
-    return version == 1 ? write_v1(out, &s, &d, known) : write_v2(out, &s, &d, known);
+    return version == 1 ? write_v1(out, &s, &d, known) : write_v2(out, h, &s, &d, known);
 }

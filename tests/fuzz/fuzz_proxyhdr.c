@@ -4,7 +4,8 @@
  * - read in growing pieces, the header is MORE until it is what the whole is, at the same length;
  * - once BAD it stays so, once DONE what follows changes nothing;
  * - what it says lies inside it, addresses are never mapped, and at most PROXYHDR_MAX bytes are it;
- * - addresses it tells, written by either version, are read as the same.
+ * - addresses it tells, written by either version, are read as the same; by version 2, all it
+ * tells.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,24 @@ static void must(bool ok)
         abort();
 }
 
+#define TEXTS 5
+
+static struct slice *text_of(struct proxyhdr *h, int i)
+{
+    struct slice *const all[TEXTS] = {&h->authority, &h->alpn, &h->unique_id, &h->tls_version,
+                                      &h->tls_cn};
+
+    return all[i];
+}
+
+static void check_text(struct slice text, const char *begin, const char *end)
+{
+    must(text.len <= PROXYHDR_TEXT_MAX);
+    must(text.len == 0 || (text.p > begin && text.p + text.len <= end));
+    for (size_t i = 0; i < text.len; i++)
+        must((unsigned char)text.p[i] >= 0x20 && text.p[i] != 0x7f);
+}
+
 /* Of a copy of exactly this size, for ASan. Slices become offsets into data. */
 static enum proxyhdr_result parse(const uint8_t *data, size_t n, struct proxyhdr *h)
 {
@@ -36,16 +55,16 @@ static enum proxyhdr_result parse(const uint8_t *data, size_t n, struct proxyhdr
         const char *begin = (const char *)copy, *end = begin + h->length;
 
         must(h->length > 0 && h->length <= n && h->length <= PROXYHDR_MAX);
-        must(h->authority.len == 0 ||
-             (h->authority.p > begin && h->authority.p + h->authority.len <= end));
-        must(h->unique_id.len == 0 ||
-             (h->unique_id.p > begin && h->unique_id.p + h->unique_id.len <= end));
         must(h->unique_id.len <= PROXYHDR_UNIQUE_MAX);
+        for (int i = 0; i < TEXTS; i++)
+            check_text(*text_of(h, i), begin, end);
     }
-    if (h->authority.p != NULL)
-        h->authority.p = (const char *)data + (h->authority.p - (char *)copy);
-    if (h->unique_id.p != NULL)
-        h->unique_id.p = (const char *)data + (h->unique_id.p - (char *)copy);
+    for (int i = 0; i < TEXTS; i++) {
+        struct slice *text = text_of(h, i);
+
+        if (text->p != NULL)
+            text->p = (const char *)data + (text->p - (char *)copy);
+    }
     free(copy);
     return result;
 }
@@ -57,22 +76,31 @@ static bool addr_same(const union addr *a, const union addr *b)
     return a->sa.sa_family == b->sa.sa_family && strcmp(addr_format(a, s), addr_format(b, t)) == 0;
 }
 
+/* All but the length. */
+static bool tells_same(const struct proxyhdr *a, const struct proxyhdr *b)
+{
+    return a->tls == b->tls && a->tls_cert == b->tls_cert && a->tls_verified == b->tls_verified &&
+           a->datagram == b->datagram && addr_same(&a->source, &b->source) &&
+           addr_same(&a->destination, &b->destination) && slice_eq(a->authority, b->authority) &&
+           slice_eq(a->alpn, b->alpn) && slice_eq(a->unique_id, b->unique_id) &&
+           slice_eq(a->tls_version, b->tls_version) && slice_eq(a->tls_cn, b->tls_cn);
+}
+
 static bool same(const struct proxyhdr *a, const struct proxyhdr *b)
 {
-    return a->length == b->length && a->is_local == b->is_local && a->tls == b->tls &&
-           addr_same(&a->source, &b->source) && addr_same(&a->destination, &b->destination) &&
-           slice_eq(a->authority, b->authority) && slice_eq(a->unique_id, b->unique_id);
+    return a->length == b->length && a->is_local == b->is_local && tells_same(a, b);
 }
 
 static void check_written(const struct proxyhdr *h, int version)
 {
     uint8_t out[PROXYHDR_WRITE_MAX];
     struct proxyhdr again;
-    size_t n = proxyhdr_write(out, version, &h->source, &h->destination);
+    size_t n = proxyhdr_write(out, version, h);
 
     must(n > 0 && n <= sizeof out);
     must(parse(out, n, &again) == PROXYHDR_DONE && again.length == n && !again.is_local);
     must(addr_same(&again.source, &h->source) && addr_same(&again.destination, &h->destination));
+    must(version == 1 || tells_same(&again, h));
 }
 
 static void check_done(const struct proxyhdr *h)

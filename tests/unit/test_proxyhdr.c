@@ -28,10 +28,12 @@ static enum proxyhdr_result parse(const void *bytes, size_t n, struct proxyhdr *
         memcpy(copy, bytes, n);
     result = proxyhdr_parse(copy, n, h);
     /* what points into the copy is moved to the original */
-    if (h->authority.p != NULL)
-        h->authority.p = (const char *)bytes + (h->authority.p - (char *)copy);
-    if (h->unique_id.p != NULL)
-        h->unique_id.p = (const char *)bytes + (h->unique_id.p - (char *)copy);
+    struct slice *const texts[] = {&h->authority, &h->alpn, &h->unique_id, &h->tls_version,
+                                   &h->tls_cn};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        if (texts[i]->p != NULL)
+            texts[i]->p = (const char *)bytes + (texts[i]->p - (char *)copy);
+    }
     free(copy);
     return result;
 }
@@ -258,6 +260,7 @@ static void v2_addresses(void **state)
     uint8_t v6[36] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1, [31] = 1, [32] = 0, 7, 0, 8};
     uint8_t mapped[36] = {[10] = 0xff, 0xff, 192, 0, 2, 9, [31] = 1, [32] = 0, 7, 0, 8};
     uint8_t path[216] = "/run/client.sock";
+    struct proxyhdr h;
     struct v2 v;
     (void)state;
 
@@ -265,6 +268,11 @@ static void v2_addresses(void **state)
     check_v2("TCP over IPv4", &v, v4_told);
     v.bytes[13] = 0x12;
     check_v2("UDP over IPv4", &v, v4_told);
+    assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
+    assert_true(h.datagram);
+    v.bytes[13] = 0x11;
+    assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
+    assert_false(h.datagram);
     v = v2_begin(0x21, 0x21);
     v2_put(&v, v6, sizeof v6);
     check_v2("TCP over IPv6", &v, "[2001:db8::1]:7 > [::1]:8");
@@ -311,6 +319,8 @@ static void v2_tlvs(void **state)
     memset(unique, 'u', sizeof unique);
     v2_tlv(&v, 0x04, "", 0); /* NOOP */
     v2_tlv(&v, 0x02, "chess.example", 13);
+    v2_tlv(&v, 0x01, "http/1.1", 8);
+    v2_tlv(&v, 0x30, "netns", 5);
     v2_tlv(&v, 0x05, unique, PROXYHDR_UNIQUE_MAX);
     v2_tlv(&v, 0x20, ssl, sizeof ssl);
     v2_tlv(&v, 0xEE, "own", 3);
@@ -318,7 +328,9 @@ static void v2_tlvs(void **state)
     assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
     assert_true(slice_is(h.authority, "chess.example"));
     assert_true(slice_eq(h.unique_id, slice_of(unique, PROXYHDR_UNIQUE_MAX)));
-    assert_true(h.tls);
+    assert_true(slice_is(h.alpn, "http/1.1"));
+    assert_true(slice_is(h.tls_version, "TLSv1.3"));
+    assert_true(h.tls && !h.tls_cert && !h.tls_verified && proxyhdr_is_rich(&h));
 
     v = v2_v4();
     ssl[0] = 0x06; /* certificate bits, but not PP2_CLIENT_SSL */
@@ -330,6 +342,8 @@ static void v2_tlvs(void **state)
     assert_false(h.tls);
     assert_int_equal(h.unique_id.len, 0);
     assert_int_equal(h.authority.len, 0);
+    assert_int_equal(h.tls_version.len, 0);
+    assert_false(proxyhdr_is_rich(&h));
 
     v = v2_v4();
     v2_tlv(&v, 0x20, "\x01\0\0\0", 4); /* shorter than its fixed part */
@@ -342,6 +356,111 @@ static void v2_tlvs(void **state)
     check_v2("without addresses", &v, "unknown > unknown");
     assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
     assert_true(slice_is(h.authority, "a"));
+}
+
+/* Of the client's certificate: shown now or earlier, good or not, and its name. */
+static void v2_tls_facts(void **state)
+{
+    static const struct {
+        uint8_t client;
+        const char *verify;
+        bool cert, verified;
+    } rows[] = {
+        {0x01, "\0\0\0\0", false, false}, {0x03, "\0\0\0\0", true, true},
+        {0x05, "\0\0\0\0", true, true},   {0x07, "\0\0\0\0", true, true},
+        {0x03, "\0\0\0\1", true, false},  {0x03, "\1\0\0\0", true, false},
+        {0x03, "\0\1\0\0", true, false},  {0x01, "\0\0\0\1", false, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint8_t ssl[64] = {rows[i].client};
+        struct proxyhdr h;
+        struct v2 v = v2_v4();
+
+        memcpy(ssl + 1, rows[i].verify, 4);
+        memcpy(ssl + 5, "\x22\0\5alice\x23\0\3RSA", 14);
+        v2_tlv(&v, 0x20, ssl, 19);
+        check_v2("TLS", &v, v4_told);
+        assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
+        assert_true(h.tls && h.tls_cert == rows[i].cert && h.tls_verified == rows[i].verified);
+        assert_true(slice_is(h.tls_cn, "alice"));
+        for (size_t cut = 6; cut < 19; cut++) { /* its own TLVs end where it ends */
+            if (cut == 13)
+                continue; /* between two */
+            v = v2_v4();
+            v2_tlv(&v, 0x20, ssl, cut);
+            v2_length(&v, v.n - 16);
+            check_bad("TLS cut", v.bytes, v.n, v.n);
+        }
+    }
+}
+
+/* They end up in lines and variables: a text that could break one is not kept. */
+static void v2_texts_not_kept(void **state)
+{
+    static const char *const rows[] = {"a\nb", "a\rb", "a\tb", "a\x7f", "\x01"};
+    char longer[PROXYHDR_TEXT_MAX + 1];
+    struct proxyhdr h;
+    struct v2 v;
+    (void)state;
+
+    for (size_t i = 0; i <= COUNT(rows); i++) {
+        const char *text = i < COUNT(rows) ? rows[i] : "a\0b";
+        size_t n = i < COUNT(rows) ? strlen(text) : 3;
+        uint8_t ssl[64] = {0x03, 0, 0, 0, 0, 0x22, 0, (uint8_t)n};
+
+        memcpy(ssl + 8, text, n);
+        v = v2_v4();
+        v2_tlv(&v, 0x01, text, n);
+        v2_tlv(&v, 0x02, text, n);
+        v2_tlv(&v, 0x05, text, n);
+        v2_tlv(&v, 0x20, ssl, 8 + n);
+        check_v2("control bytes", &v, v4_told);
+        assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
+        assert_int_equal(h.alpn.len + h.authority.len + h.unique_id.len + h.tls_cn.len, 0);
+    }
+    memset(longer, 'n', sizeof longer);
+    for (size_t n = sizeof longer - 1; n <= sizeof longer; n++) {
+        v = v2_v4();
+        v2_tlv(&v, 0x02, longer, n);
+        check_v2("longest", &v, v4_told);
+        assert_int_equal(parse(v.bytes, v.n, &h), PROXYHDR_DONE);
+        assert_int_equal(h.authority.len, n < sizeof longer ? n : 0);
+    }
+}
+
+/* The checksum is of everything, wherever it stands, with zeroes in its own place. */
+static void v2_checksum(void **state)
+{
+    struct v2 good = v2_v4();
+    size_t at;
+    (void)state;
+
+    v2_tlv(&good, 0x02, "chess.example", 13);
+    at = good.n + 3;
+    v2_tlv(&good, 0x03, "\xc2\x86\x85\xea", 4);
+    v2_tlv(&good, 0x05, "unique", 6);
+    check_v2("checksum", &good, v4_told);
+    for (size_t i = 16; i < good.n; i++) {
+        struct v2 v = good;
+        struct proxyhdr h;
+
+        if (i == at - 3)
+            continue; /* its type: then there is none */
+        v.bytes[i] ^= 0x01;
+        if (parse(v.bytes, v.n, &h) != PROXYHDR_BAD)
+            fail_msg("byte %zu changed", i);
+    }
+    for (size_t n = 0; n < 8; n++) { /* four bytes it has */
+        struct v2 v = v2_v4();
+
+        if (n == 4)
+            continue;
+        v2_tlv(&v, 0x03, good.bytes + at, n);
+        v2_length(&v, v.n - 16);
+        check_bad("checksum's size", v.bytes, v.n, v.n);
+    }
 }
 
 static void v2_tlvs_bad(void **state)
@@ -486,14 +605,15 @@ static void written_and_read_again(void **state)
 
     for (size_t i = 0; i < COUNT(written); i++) {
         const struct written *w = &written[i];
-        union addr source = addr_of(w->source, 1234), destination = addr_of(w->destination, 80);
+        const struct proxyhdr what = {.source = addr_of(w->source, 1234),
+                                      .destination = addr_of(w->destination, 80)};
         uint8_t out[PROXYHDR_WRITE_MAX];
-        size_t n = proxyhdr_write(out, 1, &source, &destination);
+        size_t n = proxyhdr_write(out, 1, &what);
 
         assert_int_equal(n, strlen(w->line));
         assert_memory_equal(out, w->line, n);
         check_good(w->line, out, n, w->wanted);
-        n = proxyhdr_write(out, 2, &source, &destination);
+        n = proxyhdr_write(out, 2, &what);
         assert_int_equal(n, w->v2);
         check_good(w->line, out, n, w->wanted);
     }
@@ -502,13 +622,67 @@ static void written_and_read_again(void **state)
 /* The very bytes, by section 2.2. */
 static void version_2_bytes(void **state)
 {
-    union addr source = addr_of("192.0.2.1", 0xDC04), destination = addr_of("198.51.100.2", 443);
+    struct proxyhdr what = {.source = addr_of("192.0.2.1", 0xDC04),
+                            .destination = addr_of("198.51.100.2", 443)};
     uint8_t out[PROXYHDR_WRITE_MAX];
     (void)state;
 
-    assert_int_equal(proxyhdr_write(out, 2, &source, &destination), 28);
+    assert_int_equal(proxyhdr_write(out, 2, &what), 28);
     assert_memory_equal(out, SIGNATURE "\x21\x11\0\x0C", 16);
     assert_memory_equal(out + 16, v4_block, 12);
+    what.datagram = true;
+    assert_int_equal(proxyhdr_write(out, 2, &what), 28);
+    assert_memory_equal(out, SIGNATURE "\x21\x12\0\x0C", 16);
+    what.source = addr_of("2001:db8::1", 1);
+    assert_int_equal(proxyhdr_write(out, 2, &what), 52);
+    assert_memory_equal(out, SIGNATURE "\x21\x22\0\x24", 16);
+    what.source = addr_of("unix", 0); /* then there is nothing to say of a transport */
+    assert_int_equal(proxyhdr_write(out, 2, &what), 16);
+    assert_memory_equal(out, SIGNATURE "\x21\0\0\0", 16);
+    what.source = addr_of("192.0.2.1", 0xDC04);
+    what.datagram = false;
+    what.tls = what.tls_cert = true;
+    what.tls_version = slice_from("TLSv1.3");
+    what.tls_cn = slice_from("al");
+    what.unique_id = slice_from("u1");
+    what.authority = slice_from("a.b");
+    assert_int_equal(proxyhdr_write(out, 2, &what), 28 + 6 + 5 + 8 + 10 + 5);
+    assert_memory_equal(out + 28,
+                        "\x02\0\3a.b\x05\0\2u1\x20\0\x14\x07\0\0\0\1\x21\0\7TLSv1.3\x22\0\2al", 34);
+    assert_int_equal(proxyhdr_write(out, 1, &what), 45); /* of these version 1 knows nothing */
+    assert_memory_equal(out, "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", 45);
+}
+
+/* All at their longest fit, and one byte more is left out. */
+static void longest_written(void **state)
+{
+    char text[PROXYHDR_TEXT_MAX + 1];
+    uint8_t out[PROXYHDR_WRITE_MAX];
+    struct proxyhdr again;
+    (void)state;
+
+    memset(text, 't', sizeof text);
+    struct slice most = slice_of(text, PROXYHDR_TEXT_MAX), more = slice_of(text, sizeof text);
+    struct proxyhdr what = {.tls = true,
+                            .tls_cert = true,
+                            .tls_verified = true,
+                            .source = addr_of("2001:db8::1", 1),
+                            .destination = addr_of("::1", 2),
+                            .authority = most,
+                            .alpn = most,
+                            .unique_id = slice_of(text, PROXYHDR_UNIQUE_MAX),
+                            .tls_version = most,
+                            .tls_cn = most};
+    size_t n = proxyhdr_write(out, 2, &what);
+
+    assert_int_equal(n, PROXYHDR_WRITE_MAX);
+    assert_int_equal(parse(out, n, &again), PROXYHDR_DONE);
+    assert_true(again.tls && again.tls_cert && again.tls_verified);
+    assert_true(slice_eq(again.authority, most) && slice_eq(again.alpn, most) &&
+                slice_eq(again.tls_version, most) && slice_eq(again.tls_cn, most));
+    assert_int_equal(again.unique_id.len, PROXYHDR_UNIQUE_MAX);
+    what.authority = what.alpn = what.unique_id = what.tls_version = what.tls_cn = more;
+    assert_int_equal(proxyhdr_write(out, 2, &what), 52 + 8);
 }
 
 int main(void)
@@ -519,7 +693,9 @@ int main(void)
         cmocka_unit_test(v2_local),        cmocka_unit_test(v2_tlvs),
         cmocka_unit_test(v2_tlvs_bad),     cmocka_unit_test(v2_bad_fixed_part),
         cmocka_unit_test(v2_lengths),      cmocka_unit_test(written_and_read_again),
-        cmocka_unit_test(version_2_bytes),
+        cmocka_unit_test(version_2_bytes), cmocka_unit_test(v2_tls_facts),
+        cmocka_unit_test(v2_checksum),     cmocka_unit_test(v2_texts_not_kept),
+        cmocka_unit_test(longest_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
