@@ -32,6 +32,24 @@ bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
     return false;
 }
 
+/* Both name the same place, as far as can be told without looking names up. */
+static bool same_place(const struct listen_spec *a, const struct listen_spec *b)
+{
+    const struct slice loopback = slice_from("127.0.0.1");
+    struct slice host_a = a->host.len > 0 ? a->host : loopback;
+    struct slice host_b = b->host.len > 0 ? b->host : loopback;
+    union addr addr_a, addr_b;
+    char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];
+
+    if (strcmp(a->text, b->text) == 0)
+        return true;
+    if (a->unix_path != NULL || b->unix_path != NULL || a->port == 0 || a->port != b->port)
+        return false;
+    if (!addr_parse_host(host_a, a->port, &addr_a) || !addr_parse_host(host_b, b->port, &addr_b))
+        return slice_eq_nocase(host_a, host_b);
+    return strcmp(addr_format(&addr_a, text_a), addr_format(&addr_b, text_b)) == 0;
+}
+
 bool build_listener_again(const struct listen_spec *all, size_t n, bool in_file)
 {
     const struct listen_spec *l = &all[n];
@@ -39,7 +57,7 @@ bool build_listener_again(const struct listen_spec *all, size_t n, bool in_file)
     if (!in_file && l->unix_path == NULL && l->port == 0 && !is_systemd(l->text))
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (all[i].text != NULL && strcmp(all[i].text, l->text) == 0)
+        if (all[i].text != NULL && same_place(&all[i], l))
             return true;
     }
     return false;

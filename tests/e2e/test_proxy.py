@@ -449,10 +449,12 @@ def test_service_gets_exactly_this_and_then_the_data(wsluice, server, tmp_path, 
             wanted = f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {daemon.port}\r\n".encode()
         else:
             block = bytes((127, 0, 0, 1)) * 2 + struct.pack("!HH", port, daemon.port)
-            wanted = SIGNATURE + b"\x21\x11\0\x0c" + block
+            block += tlv(0x02, b"127.0.0.1") + tlv(0x05, 32 * b"?")
+            wanted = SIGNATURE + b"\x21\x11" + struct.pack("!H", len(block)) + block
         sock = service.wait_accepted()
         sock.settimeout(SOON)
-        assert receive(sock, len(wanted) + 5) == wanted + b"hello"
+        got = receive(sock, len(wanted) + 5)
+        assert re.sub(rb"[0-9a-f]{32}", 32 * b"?", got) == wanted + b"hello"
         sock.sendall(b"back")
         assert client.read_message().data == b"back"
         client.finish()

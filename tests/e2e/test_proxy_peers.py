@@ -10,7 +10,7 @@ import pytest
 from lib import peers, proc
 from lib.judge import accepted
 from lib.setting import SOON
-from lib.tls import Certificate, client as tls_client
+from lib.tls import Authority, Certificate, client as tls_client
 from lib.tools import JSON, ended, sh
 
 SERVERS = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -145,6 +145,29 @@ def test_haproxy_ends_tls_in_front(wsluice, proxy, tmp_path):
         assert told(c)[2:] == ["localhost", "on"]
 
 
+def test_all_that_haproxy_says_of_tls(wsluice, proxy, tmp_path):
+    """With its checksum; its id is the one it could log."""
+    root = Authority(tmp_path)
+    pair, alice = root.issue("/CN=localhost", "localhost"), root.issue("/O=wsluice/CN=alice")
+    both = tmp_path / "both.pem"
+    both.write_bytes(pathlib.Path(pair.cert).read_bytes() + pathlib.Path(pair.key).read_bytes())
+    show = sh("echo $HTTPS $SSL_PROTOCOL $SSL_CLIENT_VERIFY $SSL_CLIENT_S_DN_CN $WSLUICE_PROXY_AUTHORITY "
+              "$WSLUICE_PROXY_UNIQUE_ID; cat")
+    daemon = wsluice(*PROXIED, *JSON, *show)
+    config = (HAPROXY % (f"ssl crt {both} ca-file {root.cert} verify optional", daemon.port,
+                         "send-proxy-v2 proxy-v2-options ssl,cert-cn,authority,unique-id,crc32c"))
+    front = proxy("haproxy", config.replace("    server", "    unique-id-format id-%cp\n    server"))
+    for n, (own, wanted) in enumerate(((alice, ["SUCCESS", "alice"]), (None, ["NONE"])), 1):
+        with tls_client(("127.0.0.1", front.port), root, own=own) as c:
+            unique = f"id-{c.sock.getsockname()[1]}"
+            c.open(origin="https://localhost")
+            assert told(c) == ["on", "TLSv1.3", *wanted, "localhost", unique]
+            c.finish()
+        record = ended(daemon, n)
+        assert (record["proxy_unique_id"], record["proxy_authority"], record["proxy_tls"]) == (unique, "localhost", "TLSv1.3")
+        assert record["client_verify"] == wanted[0] and record.get("proxy_client_cn") == ("alice" if own else None)
+
+
 def test_haproxy_passes_tls_through(wsluice, proxy, tmp_path):
     cert = Certificate(tmp_path, "localhost")
     daemon = wsluice(*PROXIED, "--tls-cert", cert.cert, "--tls-key", cert.key, *WHO)
@@ -255,6 +278,22 @@ def test_behind_us(wsluice, server, proxy, kind, version, address):
         sock.sendall(b"back")
         assert c.read_message().data == b"back"
         c.finish()
+
+
+def test_haproxy_behind_us_logs_our_id(wsluice, server, proxy):
+    """So that its log and ours can be joined."""
+    service = server(peers.echo)
+    logged = ("log stdout format raw daemon\n    log-format told=%[fc_pp_authority]=%[fc_pp_unique_id]=\n    bind")
+    behind = proxy("haproxy", (HAPROXY % ("accept-proxy", service.port, "")).replace("bind", logged))
+    daemon = wsluice(*JSON, "--proxy-protocol", "v2", "--to", f"tcp://127.0.0.1:{behind.port}")
+    c = daemon.connect()
+    c.host = "chess.example"
+    with c.open():
+        c.binary("hello")
+        assert c.read_message().data == b"hello"
+        c.finish()
+    unique = ended(daemon)["unique_id"]
+    proc.wait_until(lambda: f"told=chess.example={unique}=" in "".join(behind.output), lambda: "".join(behind.output), SOON)
 
 
 def test_haproxy_behind_us_wants_the_header(wsluice, server, proxy):

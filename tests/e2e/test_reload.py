@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from lib import peers, proc
+from lib.daemon import command_line
 from lib.proc import wait_until
 from lib.setting import BINARY, SANITIZED, SOON
 from lib.swarm import Swarm
@@ -243,6 +244,55 @@ def test_one_listener_that_cannot_be_had_means_none_of_it(configured, taken, tmp
     assert kinds(daemon) == before
     assert refuses(str(tmp_path / "new")) and not os.path.exists(tmp_path / "new") and refuses(("127.0.0.1", port))
     echoes(daemon.address)
+
+
+def test_an_address_in_other_words_is_the_same_listener(configured, tmp_path):
+    """A port alone, a name, zeroes; and a Unix socket by another path to it."""
+    port, path = peers.free_port(), str(tmp_path / "door")
+    (tmp_path / "sub").mkdir()
+    daemon = configured({"listen": [f"127.0.0.1:{port}", f"unix:{path}"], "routes": [ECHO]})
+    daemon.wait_for_log(f"ws\\+unix:{path}")
+    inodes, inode = proc.listening_inodes()[port], os.stat(path).st_ino
+    idle = daemon.open()
+    for words in (f"{port}", f"localhost:{port}", f"127.0.0.1:{port}"):
+        log = reload(daemon, {"listen": [{"address": words}, f"unix:{tmp_path}/sub/../door"], "routes": [ECHO]})
+        assert not any("listening" in line for line in log), log
+        assert proc.listening_inodes()[port] == inodes and os.stat(path).st_ino == inode
+        echoes(("127.0.0.1", port))
+        echoes(path)
+    idle.text("through all of it")
+    assert idle.read_message() == (TEXT, b"through all of it")
+    idle.finish()
+
+
+def test_a_successor_takes_an_address_in_other_words(configured, successors):  # noqa: F811
+    port = peers.free_port()
+    daemon = configured({"listen": [f"127.0.0.1:{port}"], "routes": [ECHO]})
+    inodes = proc.listening_inodes()[port]
+    write(daemon.config, {"listen": [f"{port}"], "routes": [ECHO]})
+    successor = successors(daemon)
+    assert daemon.wait() == 0
+    assert proc.listening_inodes()[port] == inodes
+    echoes(("127.0.0.1", port))
+    assert successor.stop() == 0
+
+
+def test_a_port_that_is_ours_at_another_address_is_said_to_be_ours(configured):
+    port = peers.free_port()
+    daemon = configured({"listen": [f"127.0.0.1:{port}"], "routes": [ECHO]})
+    log = reload(daemon, {"listen": [f"0.0.0.0:{port}"], "routes": [ECHO]}, ok=False)
+    assert any(f"cannot listen on 0.0.0.0:{port}" in line and f"this process itself has it, as 127.0.0.1:{port}" in line
+               for line in log), log
+    echoes(("127.0.0.1", port))
+    reload(daemon, {"listen": [f"127.0.0.1:{port}", f"127.0.0.2:{port}"], "routes": [ECHO]})  # that is another
+    echoes(("127.0.0.2", port))
+    echoes(("127.0.0.1", port))
+
+
+def test_one_address_in_two_words_is_listed_twice(path):
+    write(path, {"listen": ["127.0.0.1:8123", "8123"], "routes": [ECHO]})
+    done = command_line("--config", path, "--check")
+    assert done.returncode != 0 and "8123: listed twice" in done.stderr, done.stderr
 
 
 # ---- sessions and settings

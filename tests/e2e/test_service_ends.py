@@ -15,7 +15,7 @@ from lib import peers
 from lib.proc import wait_until
 from lib.setting import SANITIZED, SCALE, SOON
 from lib.tools import JSON, ended, to_the_close
-from lib.wire import BINARY, CLOSE, TEXT, Ended, close_payload, frame
+from lib.wire import BINARY, CLOSE, TEXT, Ended, close_payload, frame, text
 
 
 def data_of(messages):
@@ -221,9 +221,9 @@ def test_black_hole_is_504_within_connect_timeout(wsluice):
 
 @pytest.mark.parametrize("how", ["rst", "half_close", "close"])
 def test_client_that_leaves_while_we_connect(wsluice, how):
-    """A reset is noticed. A FIN may be of a client that still waits for its answer: then connect-timeout bounds it."""
+    """A reset is noticed, and so is a FIN: who ends its side before the 101 wants no WebSocket any more."""
     with peers.black_hole() as port:
-        daemon = wsluice("--connect-timeout", "60s" if how == "rst" else "700ms", "--to", f"tcp://127.0.0.1:{port}")
+        daemon = wsluice("--connect-timeout", "60s", "--to", f"tcp://127.0.0.1:{port}")
         for _ in range(5):
             client = daemon.connect()
             client.send(client.head())
@@ -231,6 +231,40 @@ def test_client_that_leaves_while_we_connect(wsluice, how):
             getattr(client, how)()
         wait_until(lambda: daemon._descriptors()["socket"] <= daemon.baseline["socket"] + (how == "half_close") * 5,
                    "the attempts to be given up", 1 + 2 * SCALE)
+        assert len(daemon.find_log("request abandoned.*client=127.0.0.1:")) == 5
+
+
+def test_client_that_sends_too_early_and_leaves_while_we_connect(wsluice):
+    """Its frames came before our answer, which they may not; it hears that it is over."""
+    with peers.black_hole() as port:
+        daemon = wsluice("--connect-timeout", "60s", "--to", f"tcp://127.0.0.1:{port}")
+        client = daemon.connect()
+        client.send(client.head() + text("early"))
+        client.half_close()
+        assert client.read_to_end()[0] == b""
+        daemon.wait_for_log("request abandoned.*the client left while the service was being opened")
+
+
+def test_half_close_behind_a_request_for_a_page_is_answered(wsluice, tmp_path):
+    """Only for a WebSocket it means that the client has left: also while somebody is asked whether it may come."""
+    (tmp_path / "page.txt").write_text("page")
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\nread line <{gate}\nexit 0\n")
+    hook.chmod(0o755)
+    daemon = wsluice("--auth", "hook", "--auth-hook", str(hook), "--static", tmp_path, "--to", "echo:")
+    gone = daemon.connect()
+    gone.send(gone.head())
+    page = daemon.connect()
+    page.send(b"GET /page.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: len(daemon.children()) == 2, "both to be asked about")
+    gone.half_close()
+    page.half_close()
+    assert gone.read_to_end()[0] == b""
+    wait_until(lambda: len(daemon.children()) == 1, "the one that left to be forgotten")
+    gate.write_text("go\n")
+    assert page.read_response().body == b"page"
 
 
 def test_reset_right_behind_accept(wsluice):

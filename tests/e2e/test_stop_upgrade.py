@@ -5,12 +5,13 @@ import os
 import shutil
 import signal
 import stat
+import time
 
 import pytest
 
 from lib import proc
 from lib.proc import wait_until
-from lib.setting import BINARY, SOON
+from lib.setting import BINARY, SCALE, SOON
 from lib.swarm import Swarm
 from lib.tools import PYTHON, orphans_reaped, sh
 from lib.wire import TEXT
@@ -283,6 +284,37 @@ def test_sigterm_while_a_successor_is_starting_stops_both(slow):
     assert daemon.stop() == 0
     assert proc.process(pid) is None
     assert daemon.port not in proc.listening_inodes()
+
+
+def test_a_successor_that_hangs_is_killed_and_the_old_one_serves_on(slow, successors):
+    daemon = slow("--upgrade-timeout", "300ms", "--to", "echo:")
+    client = daemon.open()
+    daemon.send_signal(signal.SIGUSR2)
+    pid = int(daemon.wait_for_log(r"starting a successor.*pid=(\d+)").group(1))
+    daemon.wait_for_log(rf"the successor does not serve within upgrade-timeout and was killed.*pid={pid}")
+    wait_until(lambda: proc.process(pid) is None, "the successor to be gone")
+    client.text("still there")
+    assert client.read_message() == (TEXT, b"still there")
+    client.finish()
+    daemon.replace(BINARY)  # and the next is given its time, too
+    successor = successors(daemon)
+    assert daemon.wait() == 0
+    assert successor.stop() == 0
+
+
+def test_a_successor_in_time_is_not_killed_later(slow, successors):
+    daemon = slow("--upgrade-timeout", f"{1.5 * SCALE}s", "--drain-timeout", "60s", "--stop-grace", "30s",
+                  *sh("cat >/dev/null; sleep 30"))
+    stays = daemon.open()
+    since, start = daemon.mark(), time.monotonic()
+    daemon.send_signal(signal.SIGUSR2)
+    daemon.go("\n")
+    successor = successors(daemon, sender=False, since=since)
+    time.sleep(max(0, start + 1.7 * SCALE - time.monotonic()))
+    assert not successor.gone() and not daemon.find_log("was killed")
+    stays.rst()
+    daemon.stop()
+    assert successor.stop() == 0
 
 
 def two_lines(daemon):
