@@ -14,9 +14,9 @@ typedef void (*build_tell)(void *owner, const char *key, const char *why);
 /* Completes a listener from l->text. False with why. */
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX]);
 
-/* An earlier one of the array has the address of the n-th, perhaps in other words. On a command line port 0 may stand
- * several times, and is another port each time; in a file, which may be read again, an address as
- * written is what tells listeners apart. */
+/* An earlier one of the array has the address of the n-th, perhaps in other words. On a command
+ * line port 0 may stand several times, and is another port each time; in a file, which may be read
+ * again, an address as written is what tells listeners apart. */
 bool build_listener_again(const struct listen_spec *all, size_t n, bool in_file);
 
 /*

@@ -136,6 +136,7 @@ def test_a_captured_word_cannot_bend_the_line(configured, server, word):
         c.send(c.head("/" + word))
         response = c.read_response()
         assert response.status == 400 and b"who" not in response.body and b"secret" not in response.body
+    daemon.wait_for_log("a value does not fit")
     record, = records(daemon, "a value does not fit into the preamble")
     assert record["value"] == "room"
     assert not service.accepted

@@ -11,6 +11,7 @@ import pytest
 from lib import peers
 from lib.daemon import command_line
 from lib.judge import accepted, refused
+from lib.proc import wait_until
 from lib.setting import SOON
 from lib.tls import Authority, client as tls_client
 from lib.tools import JSON, ended, records, sh
@@ -113,7 +114,7 @@ def test_a_wrong_checksum_is_no_header(wsluice):
         with daemon.connect() as c:
             c.try_send(good[:at] + bytes([good[at] ^ 1]) + good[at + 1:] + c.head())
             assert c.read_to_end()[0] == b""
-    assert len(records(daemon, "connection refused")) == 3
+    wait_until(lambda: len(records(daemon, "connection refused")) == 3, "the log to say so")
 
 
 def test_a_page_of_https_is_of_the_same_origin(wsluice):
@@ -143,6 +144,7 @@ def test_a_refusal_has_the_proxys_id(wsluice):
     with daemon.connect() as c:
         c.send(v2(tlvs=tlv(0x05, b"id-4712")) + c.head(origin="https://evil.example"))
         refused(c, 403)
+    daemon.wait_for_log("request refused")
     assert records(daemon, "request refused")[0]["proxy_unique_id"] == "id-4712"
 
 
