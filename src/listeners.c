@@ -81,7 +81,17 @@ static int follow_systemd(struct fresh *f, const struct listen_spec *l)
     return -1;
 }
 
-/* One that we have: best as it is written, else at the same address in other words. */
+static bool is_listed(const struct config *c, const char *text)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        if (strcmp(c->listen[i].text, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One that we have: as it is written, or at the same address in other words, unless those stand in
+ * the configuration too. */
 static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
 {
     struct listener *have = find(f->set->first, l->text);
@@ -90,7 +100,8 @@ static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
     if (have != NULL)
         return have;
     for (have = f->set->first; have != NULL; have = have->next) {
-        if (have->wanted == NULL && !is_systemd(have->text) && listener_fits(have->fd, &spec))
+        if (have->wanted == NULL && !is_systemd(have->text) && !is_listed(f->config, have->text) &&
+            listener_fits(have->fd, &spec))
             return have;
     }
     return NULL;
@@ -110,14 +121,24 @@ static struct passed_socket *find_passed(struct fresh *f, const struct listen_sp
     return passed;
 }
 
-/* A port that cannot be had because we have it ourselves, at another address of the machine: the
+static bool is_any(const union addr *a)
+{
+    return a->sa.sa_family == AF_INET    ? a->v4.sin_addr.s_addr == INADDR_ANY
+           : a->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr)
+                                         : false;
+}
+
+/* A port that cannot be had because we have it ourselves, at all addresses or at one of them: the
  * new socket is opened before the old one is closed, so that a fault leaves all as it was. */
 static void blame_ourselves(const struct fresh *f, const struct listen_spec *l)
 {
     size_t n = strlen(f->error);
+    union addr asked = {0};
+    bool all = addr_parse_host(l->host, l->port, &asked) && is_any(&asked);
 
     for (const struct listener *have = f->set->first; have != NULL; have = have->next) {
-        if (l->unix_path != NULL || l->port == 0 || addr_port(&have->addr) != l->port)
+        if (l->unix_path != NULL || l->port == 0 || addr_port(&have->addr) != l->port ||
+            (!all && !is_any(&have->addr)))
             continue;
         snprintf(f->error + n, LISTENER_ERROR_MAX - n,
                  "; this process itself has it, as %.60s: take that out and reload, then add this",

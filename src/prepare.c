@@ -249,6 +249,8 @@ static void check_preamble(struct route *r, struct teller *f)
         !preamble_is_word(word)) {
         fault_at(f, r->where, "preamble-secret", file.path,
                  "one word is needed, that does not begin with a colon");
+        secret_file_free(r->preamble_secret, len);
+        r->preamble_secret = NULL;
         return;
     }
     memmove(r->preamble_secret, word.p, word.len);
