@@ -109,6 +109,7 @@ static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
     const struct text_list *words = &a->route->settings.auth_hook;
     struct slice texts[2 * HTTP1_FIELDS_MAX + WORDS_MAX + 16];
     char client[ADDR_TEXT_MAX], server[ADDR_TEXT_MAX];
+    struct proxyhdr facts;
     size_t n = 0;
 
     if (words->count > WORDS_MAX)
@@ -121,8 +122,13 @@ static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
     texts[n++] = slice_from(addr_format_host(&r->client, client));
     texts[n++] = slice_from(addr_format(&r->server, server));
     texts[n++] = slice_from(r->secure ? "secure" : "");
-    texts[n++] = r->client_verify;
+    texts[n++] = request_client_verdict(r);
     texts[n++] = r->client_dn;
+    request_introduce(r, "", &facts); /* no ids in it: they differ each time */
+    texts[n++] = facts.tls_version;
+    texts[n++] = facts.tls_cn;
+    texts[n++] = r->proxied != NULL ? r->proxied->authority : slice_of(NULL, 0);
+    texts[n++] = r->proxied != NULL ? r->proxied->alpn : slice_of(NULL, 0);
     for (size_t i = 0; i < h->count; i++) {
         if (slice_eq_nocase(h->fields[i].name, slice_from("Sec-WebSocket-Key")))
             continue;

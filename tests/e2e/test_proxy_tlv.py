@@ -174,6 +174,27 @@ def test_client_certificates_of_a_proxy_open_no_door(wsluice, tmp_path):
     c.close()
 
 
+def test_a_hooks_answer_is_remembered_for_this_certificate_only(wsluice, tmp_path):
+    """From one address, all else the same: alice was let in, and mallory is asked about anew."""
+    hook = tmp_path / "hook"
+    hook.write_text("#!/bin/sh\n[ \"$SSL_CLIENT_VERIFY/$SSL_CLIENT_S_DN_CN\" = SUCCESS/alice ]\n")
+    hook.chmod(0o755)
+    daemon = wsluice(*PROXIED, "--auth", "hook", "--auth-hook", str(hook), "--to", "echo:")
+
+    def ask(tlvs):
+        with daemon.connect() as c:
+            c.host = "x"
+            c.send(v2(tlvs=tlvs))
+            return c.upgrade().status
+
+    alice = tls_tlv(0x03, 0, cn=b"alice")
+    assert [ask(alice), ask(alice)] == [101, 101]
+    assert ask(tls_tlv(0x03, 0, cn=b"mallory")) == 403
+    assert ask(tls_tlv(0x03, 1, cn=b"alice")) == 403
+    assert ask(tls_tlv(0x01, 0, cn=b"alice")) == 403 and ask(b"") == 403
+    assert ask(alice) == 101
+
+
 def test_our_own_tls_is_told_in_the_same_words(wsluice, tmp_path):
     root = Authority(tmp_path)
     pair, alice = root.issue("/CN=localhost", "localhost"), root.issue("/O=wsluice/CN=alice")

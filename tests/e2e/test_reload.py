@@ -287,6 +287,9 @@ def test_a_port_that_is_ours_at_another_address_is_said_to_be_ours(configured):
     reload(daemon, {"listen": [f"127.0.0.1:{port}", f"127.0.0.2:{port}"], "routes": [ECHO]})  # that is another
     echoes(("127.0.0.2", port))
     echoes(("127.0.0.1", port))
+    reload(daemon, {"listen": [f"127.0.0.2:{port}", f"{port}"], "routes": [ECHO]})
+    reload(daemon, {"listen": [f"{port}"], "routes": [ECHO]})
+    assert refuses(("127.0.0.2", port))
 
 
 def test_one_address_in_two_words_is_listed_twice(path):

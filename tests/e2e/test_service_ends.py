@@ -231,7 +231,7 @@ def test_client_that_leaves_while_we_connect(wsluice, how):
             getattr(client, how)()
         wait_until(lambda: daemon._descriptors()["socket"] <= daemon.baseline["socket"] + (how == "half_close") * 5,
                    "the attempts to be given up", 1 + 2 * SCALE)
-        assert len(daemon.find_log("request abandoned.*client=127.0.0.1:")) == 5
+        wait_until(lambda: len(daemon.find_log("request abandoned.*client=127.0.0.1:")) == 5, "the log to say so")
 
 
 def test_client_that_sends_too_early_and_leaves_while_we_connect(wsluice):
