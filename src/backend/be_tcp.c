@@ -31,7 +31,6 @@ struct be_tcp {
     struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
     double deadline;                 /* of both; worker time */
     struct buf first;                /* what the service gets first: a PROXY header, a preamble */
-    uint32_t header_len;             /* of the PROXY header, which goes before TLS */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
@@ -160,11 +159,22 @@ static void on_shake_failed(void *owner, bool timed_out, const char *why)
 
 static const struct tlsclient_events tcp_shake_events = {on_shaken, on_shake_failed};
 
+/* Of what the service gets first, the PROXY header: not kept, for sessions without TLS. */
+static size_t header_len(const struct be_tcp *t)
+{
+    struct proxyhdr h;
+
+    if (t->route->settings.send_proxy == 0 ||
+        proxyhdr_parse(buf_data(&t->first), buf_len(&t->first), &h) != PROXYHDR_DONE)
+        return 0;
+    return h.length;
+}
+
 /* A PROXY header goes before TLS. It is a thousand bytes at most, and nothing was sent yet: the
  * kernel takes it whole. */
 static void tcp_shake(struct be_tcp *t, int fd)
 {
-    size_t n = t->header_len;
+    size_t n = header_len(t);
     double left = t->deadline - worker_clock();
 
     if (n > 0 && send(fd, buf_data(&t->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
@@ -274,8 +284,7 @@ static int prepare_first(struct be_tcp *t, const struct backend_open *o, bool *r
 
     if (version != 0) {
         request_introduce(o->request, o->unique, &facts);
-        t->header_len = (uint32_t)proxyhdr_write(header, version, &facts);
-        if (buf_append(&t->first, header, t->header_len) < 0)
+        if (buf_append(&t->first, header, proxyhdr_write(header, version, &facts)) < 0)
             return -1;
     }
     switch (preamble_expand(o, &t->first, &name)) {
