@@ -187,6 +187,10 @@ bool preamble_sound(const struct route *r, char why[PREAMBLE_ERROR_MAX])
         return fail(why, "preamble-secret is set, but there is no {secret} in a preamble");
     if (rest == NULL || !takes(r))
         return true;
+    if (strchr(rest, '\n') == NULL && strstr(rest, "\\n") != NULL)
+        return fail(why,
+                    "\\n is a backslash and a letter here, not the end of a line: in a file write "
+                    "it between double quotes, in a shell as $'...\\n'");
     while ((kind = template_next(&rest, &piece)) != TEMPLATE_END) {
         if (kind == TEMPLATE_NAME && !name_known(r, piece, why))
             return false;

@@ -192,6 +192,7 @@ TCP = {"path": "/", "to": "tcp://127.0.0.1:1"}
 @pytest.mark.parametrize("conf, wanted", [
     ({"routes": [{**TCP, "preamble": "{clientaddress}\n"}]},
      "{clientaddress}: no such value; there is what the path captures, and {client_address} {client_port}"),
+    ({"routes": [{**TCP, "preamble": "HELLO\\r\\n"}]}, "is a backslash and a letter here"),
     ({"routes": [{**TCP, "preamble": "{secret}\n"}]}, "{secret} comes from a file: preamble-secret FILE"),
     ({"routes": [{**TCP, "preamble": "x\n", "preamble-secret": "SECRET"}]}, "preamble-secret is set, but there is no {secret}"),
     ({"routes": [TCP], "preamble-secret": "SECRET"}, "preamble-secret is set, but there is no {secret}"),
@@ -203,7 +204,7 @@ TCP = {"path": "/", "to": "tcp://127.0.0.1:1"}
     ({"routes": [{**TCP, "preamble": "{secret}\n", "preamble-secret": "OPEN"}]}, "everybody may read it: chmod o-r"),
     ({"routes": [{**TCP, "preamble": "{secret}\n", "preamble-secret": "EMPTY"}]}, "one word is needed"),
     ({"routes": [{**TCP, "preamble": "{secret}\n", "preamble-secret": "COLON"}]}, "one word is needed"),
-], ids=["unknown", "no-file", "unused", "unused-for-all", "nobody-asked", "two-of-a-name", "program", "echo-for-all", "missing",
+], ids=["unknown", "no-line-end", "no-file", "unused", "unused-for-all", "nobody-asked", "two-of-a-name", "program", "echo-for-all", "missing",
         "readable", "empty", "colon"])
 def test_what_cannot_hold_stops_the_start(path, secret, tmp_path, conf, wanted):  # noqa: F811
     for name, text, mode in (("OPEN", "x", 0o644), ("EMPTY", "\n", 0o600), ("COLON", ":x", 0o600)):
