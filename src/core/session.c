@@ -230,8 +230,8 @@ void session_balance(struct session *s)
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
-        s->stalls_client += client_full;
-        s->stats->stalls[STATS_CLIENT] += client_full;
+        s->stalls_client += hold_backend && client_full; /* who asks for a pause is not stalled */
+        s->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
         b->ops->pause(b, hold_backend);
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
