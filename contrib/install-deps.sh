@@ -16,11 +16,12 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     python3-jsonschema ca-certificates node@nodejs npm@npm
     chromium@chromium redis-server@redis-server mosquitto@mosquitto socat@socat strace@strace
     clangd@clangd asciinema@asciinema ps@procps readelf@binutils scdoc@scdoc haproxy@haproxy nginx@nginx-light
-    libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh'
+    libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh dnsmasq@dnsmasq-base
+    /usr/games/teeworlds-server@teeworlds-server'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps'
 # These packages bring a service that starts by itself. We only want the program.
-services='redis-server mosquitto lighttpd haproxy nginx'
+services='redis-server mosquitto lighttpd haproxy nginx teeworlds-server'
 
 case ${1-} in
     build) wanted=$build ;;

@@ -99,6 +99,8 @@ struct backend_ops {
     uint64_t (*delivered)(
         const struct backend *b); /* bytes taken by the far side, for telling progress */
     uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
+    /* Datagrams that could not be delivered: from the client, to the client. NULL: no datagrams. */
+    void (*dropped)(const struct backend *b, uint64_t *in, uint64_t *out);
     void (*pause)(struct backend *b, bool paused);
     /* End of input, after what is queued: stdin closed, FIN. */
     void (*finish)(struct backend *b);

@@ -287,3 +287,9 @@ size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union 
 
     return version == 1 ? write_v1(out, &s, &d, known) : write_v2(out, &s, &d, known);
 }
+
+void proxyhdr_set_datagram(uint8_t *header)
+{
+    if (header[13] != 0x00) /* unknown stays unknown */
+        header[13] = (uint8_t)((header[13] & 0xf0) | 0x02);
+}

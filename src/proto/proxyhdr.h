@@ -38,4 +38,8 @@ enum proxyhdr_result proxyhdr_parse(const uint8_t *bytes, size_t n, struct proxy
 size_t proxyhdr_write(uint8_t out[PROXYHDR_WRITE_MAX], int version, const union addr *source,
                       const union addr *destination);
 
+/* Makes of a header of version 2 one for a datagram. Receivers look for it in each of them: any may
+ * be lost, so none can speak for the others. */
+void proxyhdr_set_datagram(uint8_t *header);
+
 #endif

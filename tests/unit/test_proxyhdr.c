@@ -511,6 +511,29 @@ static void version_2_bytes(void **state)
     assert_memory_equal(out + 16, v4_block, 12);
 }
 
+/* Of a datagram: the last four bits of the family's byte say so. */
+static void version_2_datagram(void **state)
+{
+    static const struct {
+        const char *source;
+        uint8_t family;
+    } rows[] = {{"192.0.2.1", 0x12}, {"2001:db8::1", 0x22}};
+    union addr destination = addr_of("198.51.100.2", 443), unknown = {.sa.sa_family = AF_UNIX};
+    uint8_t out[PROXYHDR_WRITE_MAX];
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        union addr source = addr_of(rows[i].source, 0xDC04);
+
+        (void)proxyhdr_write(out, 2, &source, &destination);
+        proxyhdr_set_datagram(out);
+        assert_int_equal(out[13], rows[i].family);
+    }
+    (void)proxyhdr_write(out, 2, &unknown, &destination);
+    proxyhdr_set_datagram(out);
+    assert_int_equal(out[13], 0x00);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,7 +542,7 @@ int main(void)
         cmocka_unit_test(v2_local),        cmocka_unit_test(v2_tlvs),
         cmocka_unit_test(v2_tlvs_bad),     cmocka_unit_test(v2_bad_fixed_part),
         cmocka_unit_test(v2_lengths),      cmocka_unit_test(written_and_read_again),
-        cmocka_unit_test(version_2_bytes),
+        cmocka_unit_test(version_2_bytes), cmocka_unit_test(version_2_datagram),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
