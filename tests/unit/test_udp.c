@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* backend/udp_queue: the oldest go first. backend/udp_source: whose address is whose. */
+/* backend/udp_queue: the oldest go first. backend/udp_source: whose address is whose.
+ * backend/udp_flow: a socket that takes nothing for a while. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +11,10 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "backend/udp_queue.h"
+#include "backend/udp_flow.h"
 #include "backend/udp_source.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -180,6 +183,82 @@ static void a_client_keeps_its_number(void **state)
     }
 }
 
+static void on_event(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct be_udp *u = io->data;
+    (void)loop;
+
+    if (revents & EV_WRITE)
+        udp_flow_writable(u);
+}
+
+/* A message of 4 bytes, as the framing has it. */
+static void write_number(struct be_udp *u, uint32_t number)
+{
+    uint8_t record[] = {0, 0, 0, 4, 0, 0, 0, 0};
+
+    memcpy(record + 4, &number, 4);
+    udp_flow_write(u, record, sizeof record);
+}
+
+/* How many lie there; *last becomes the last one's number. They are in order. */
+static uint32_t read_numbers(int fd, uint32_t *last)
+{
+    uint32_t number, n = 0;
+
+    for (; recv(fd, &number, sizeof number, MSG_DONTWAIT) == sizeof number; n++) {
+        assert_true(n == 0 || number > *last);
+        *last = number;
+    }
+    return n;
+}
+
+/* A datagram socket of Unix has room for a few datagrams only, then it says EAGAIN, as one of UDP
+ * does when the network takes nothing. */
+static void server_side_is_full(void **state)
+{
+    struct worker w = {0};
+    struct config config = {0};
+    struct route route = {.config = &config, .settings = {.max_message = 1000}};
+    struct stats_route stats = {0};
+    struct be_udp u = {.worker = &w, .route = &route, .stats = &stats};
+    uint32_t sent = 0, first, second, last = 0;
+    int fds[2];
+    (void)state;
+
+    assert_int_equal(worker_init(&w), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), 0);
+    u.fd = fds[0];
+    u.to_server = (struct udp_queue){.max = 5, .age = 1000};
+    ev_io_init(&u.io, on_event, u.fd, EV_READ);
+    u.io.data = &u;
+    ev_io_start(w.loop, &u.io);
+
+    while (u.to_server.dropped < 3 && sent < 100000)
+        write_number(&u, ++sent);
+    assert_int_equal(u.to_server.count, 5); /* the newest wait */
+    assert_int_equal(stats.datagrams_dropped[STATS_BACKEND][STATS_DROP_QUEUE], 3);
+    first = read_numbers(fds[1], &last);
+    assert_int_equal(last, first);
+    assert_int_equal(sent, first + 3 + 5);
+
+    for (int i = 0; u.to_server.count > 0 && i < 100; i++)
+        ev_run(w.loop, EVRUN_ONCE);
+    second = read_numbers(fds[1], &last);
+    assert_int_equal(second, 5);
+    assert_int_equal(last, sent);
+    assert_int_equal(u.sent_bytes, 4 * (first + second));
+
+    write_number(&u, ++sent); /* at once again */
+    assert_int_equal(read_numbers(fds[1], &last), 1);
+    ev_run(w.loop, EVRUN_NOWAIT);
+    assert_false(u.io.events & EV_WRITE);
+    ev_io_stop(w.loop, &u.io);
+    close(fds[0]);
+    close(fds[1]);
+    worker_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +269,7 @@ int main(void)
         cmocka_unit_test(sources_differ_and_are_never_taken),
         cmocka_unit_test(sources_for_this_machine_only),
         cmocka_unit_test(a_client_keeps_its_number),
+        cmocka_unit_test(server_side_is_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
