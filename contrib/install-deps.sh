@@ -15,12 +15,13 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     libcmocka-dev python3-pytest python3-prometheus-client python3-websocket python3-yaml
     python3-jsonschema ca-certificates node@nodejs npm@npm
     chromium@chromium redis-server@redis-server mosquitto@mosquitto socat@socat strace@strace
-    clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny readelf@binutils scdoc@scdoc haproxy@haproxy nginx@nginx-light
-    libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh ngircd@ngircd'
+    clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny readelf@binutils scdoc@scdoc
+    haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
+    ngircd@ngircd dnsmasq@dnsmasq-base /usr/games/teeworlds-server@teeworlds-server'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps'
 # These packages bring a service that starts by itself. We only want the program.
-services='redis-server mosquitto lighttpd haproxy nginx ngircd'
+services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server'
 
 case ${1-} in
     build) wanted=$build ;;

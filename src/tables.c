@@ -8,11 +8,19 @@
 
 const struct backend_ops *const backends[] = {&backend_exec, &backend_pty,  &backend_tcp,
                                               &backend_tls,  &backend_unix, &backend_token,
-                                              &backend_echo, NULL};
+                                              &backend_udp,  &backend_echo, NULL};
 
-const struct framing *const framings[] = {
-    &framing_lines,   &framing_stream,    &framing_text, &framing_nul,    &framing_len32,
-    &framing_len32le, &framing_netstring, &framing_lsp,  &framing_tagged, NULL};
+const struct framing *const framings[] = {&framing_lines,
+                                          &framing_stream,
+                                          &framing_text,
+                                          &framing_nul,
+                                          &framing_len32,
+                                          &framing_len32le,
+                                          &framing_netstring,
+                                          &framing_lsp,
+                                          &framing_tagged,
+                                          &framing_datagram,
+                                          NULL};
 
 const struct front_ops *const fronts[] = {&front_h1, NULL};
 

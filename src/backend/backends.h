@@ -11,6 +11,7 @@ extern const struct backend_ops backend_tcp;
 extern const struct backend_ops backend_tls;
 extern const struct backend_ops backend_unix;
 extern const struct backend_ops backend_token; /* a service that a token chooses */
+extern const struct backend_ops backend_udp;
 extern const struct backend_ops backend_echo;
 
 #endif

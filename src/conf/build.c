@@ -191,6 +191,14 @@ static bool step_framing(struct building *b)
         return true;
     while (all[i] != NULL && strcmp(all[i]->name, name) != 0)
         i++;
+    if (all[i] != NULL && r->framing != NULL && all[i]->datagrams != r->framing->datagrams) {
+        snprintf(b->why, sizeof b->why,
+                 r->framing->datagrams
+                     ? "%.60s: datagrams have one framing only; leave it out, or write %s here"
+                     : "%.60s: this is for udp:// only; leave it out, or write %s here",
+                 name, r->framing->name);
+        return false;
+    }
     if (all[i] != NULL) {
         if (r->backend == NULL || r->backend->loopback)
             return true;

@@ -9,6 +9,7 @@ static const char *const stderr_choices[] = {"log", "merge", "discard", "message
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
+static const char *const source_choices[] = {"session", "client", "off", NULL};
 static const char *const proxy_choices[] = {"off", "v1", "v2", NULL};
 static const char *const auth_choices[] = {"none", "basic", "bearer", "client-cert", "hook", NULL};
 static const char *const client_choices[] = {"off", "optional", "require", NULL};
@@ -32,13 +33,13 @@ const struct option_row option_rows[] = {
     {"listen", 'l', OPTION_REPEAT, CLI(listen), "ADDR", NULL, NULL, 0, 0,
      "where to listen: PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]; port 0 picks one; repeat for several (127.0.0.1:8080)"},
     {"to", 't', OPTION_TEXT, ROUTE(target.text), "ADDR", NULL, NULL, 0, 0,
-     "the service behind the path (on the command line: every path): tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or echo:"},
+     "the service behind the path (on the command line: every path): tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, udp://HOST:PORT or echo:"},
     {"route", 'r', OPTION_REPEAT, CLI(routes), "PATH=ADDR", NULL, NULL, 0, 0,
      "what is behind one path; ADDR as for --to, or exec:PROGRAM ARG... or pty:PROGRAM ARG...; repeat for several"},
     {"pty", 0, OPTION_FLAG, CLI(pty), NULL, "off", NULL, 0, 0,
      "run COMMAND on a terminal; its clients may speak the protocol of ttyd's (subprotocol tty), or plain bytes"},
     {"framing", 'f', OPTION_TEXT, SETTING(framing_name), "NAME", NULL, NULL, 0, 0,
-     "how messages become bytes and back: lines, stream, text, nul, len32, len32le, netstring, lsp or tagged (lines for programs, stream for services and terminals)"},
+     "how messages become bytes and back: lines, stream, text, nul, len32, len32le, netstring, lsp or tagged; datagram is always and only for udp:// (lines for programs, stream for services and terminals)"},
     {"frames", 0, OPTION_CHOICE, SETTING(frames), "TYPE", "framing", frames_choices, 0, 0,
      "type of the frames to the client: text, binary, or as the framing has it"},
     {"partial-lines", 0, OPTION_TIME, SETTING(partial_lines), "TIME", "0", NULL, 0, DAY,
@@ -83,6 +84,16 @@ const struct option_row option_rows[] = {
      "for a whole request head to arrive"},
     {"close-timeout", 0, OPTION_TIME, SETTING(close_timeout), "TIME", "5s", NULL, 0.01, 3600,
      "for the client to answer our Close"},
+    {"udp-idle-timeout", 0, OPTION_TIME, SETTING(udp_idle_timeout), "TIME", "5m", NULL, 0, 365 * DAY,
+     "idle-timeout of udp:// services, where nothing else tells that a session is over, while that is 0; 0: never"},
+    {"udp-source", 0, OPTION_CHOICE, SETTING(udp_source), "WHOSE", "session", source_choices, 0, 0,
+     "to udp:// services in 127.0.0.0/8 we speak from an address of that network of its own for each session, or for each client, or off"},
+    {"udp-rate", 0, OPTION_COUNT, SETTING(udp_rate), "N", "0", NULL, 0, 1e9,
+     "datagrams a second from one session to a udp:// service; what is over is dropped; 0: no limit"},
+    {"udp-queue", 0, OPTION_COUNT, SETTING(udp_queue), "N", "64", NULL, 1, 65536,
+     "datagrams that wait for a client that does not keep up; then the oldest are dropped"},
+    {"udp-queue-age", 0, OPTION_TIME, SETTING(udp_queue_age), "TIME", "500ms", NULL, 0.001, 3600,
+     "older ones among them are dropped"},
     {"stop-grace", 0, OPTION_TIME, SETTING(stop_grace), "TIME", "2s", NULL, 0, 3600,
      "from the end of a program's input to SIGTERM; how long a service may still talk after its client left"},
     {"kill-grace", 0, OPTION_TIME, SETTING(kill_grace), "TIME", "5s", NULL, 0, 3600, "from SIGTERM to SIGKILL"},

@@ -104,6 +104,8 @@ struct backend_ops {
     uint64_t (*delivered)(
         const struct backend *b); /* bytes taken by the far side, for telling progress */
     uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
+    /* Datagrams that could not be delivered: from the client, to the client. NULL: no datagrams. */
+    void (*dropped)(const struct backend *b, uint64_t *in, uint64_t *out);
     void (*pause)(struct backend *b, bool paused);
     /* Of a terminal; 0: that one stays. The first call starts what `size_follows` holds back. NULL
      * where is_terminal is false. */

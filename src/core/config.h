@@ -30,6 +30,7 @@ struct text_list {
 enum frames { FRAMES_OF_FRAMING, FRAMES_TEXT, FRAMES_BINARY };
 enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
 enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD, STDERR_MESSAGE };
+enum udp_source { UDP_SOURCE_SESSION, UDP_SOURCE_CLIENT, UDP_SOURCE_OFF };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
@@ -70,13 +71,18 @@ struct settings {
     const char *auth_file;     /* passwords or tokens */
     const char *auth_realm;
     struct text_list auth_hook; /* words of a program, or one address */
+    int udp_source;             /* enum udp_source */
+    uint64_t udp_queue;         /* datagrams that wait for a side at most */
+    double udp_queue_age;       /* and how long */
+    uint64_t udp_rate;          /* of a client, a second; 0: no limit */
+    double udp_idle_timeout;    /* instead of idle_timeout, when that is 0; 0: never */
     double auth_cache;          /* how long a success is remembered; 0: not */
 };
 
 /* Where a backend is. Which fields are set depends on its kind. */
 struct target {
     const char *text; /* as written, for messages */
-    const char *host; /* tcp */
+    const char *host; /* tcp, udp */
     uint16_t port;
     const char *unix_path;  /* unix */
     const char *token_file; /* token: file or directory that says where */

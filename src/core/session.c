@@ -73,15 +73,12 @@ static void session_stop_backend(struct session *s)
 static void session_drop_backend(struct session *s)
 {
     struct backend *b = s->backend;
-    char text[BACKEND_TEXT_MAX];
 
     s->backend = NULL;
     if (b == NULL)
         return;
-    if (s->was_open) {
-        b->ops->describe(b, text, sizeof text);
-        s->backend_text = strdup(text);
-    }
+    if (s->was_open)
+        session_log_backend(s, b);
     s->dropped += b->ops->lost(b);
     b->ops->close(b);
 }
@@ -136,6 +133,8 @@ static void session_begin(struct session *s)
         session_log_record(s);
     stats_opened(s->stats);
     session_time_start(s);
+    if (s->route->framing != NULL && s->route->framing->datagrams)
+        stream_stay_live(s->stream);
     stream_upgrade(s->stream, opening->accept, opening->subprotocol);
     free(opening);
 }

@@ -54,6 +54,13 @@ struct session_opening {
     double asked_at;          /* for the backend; worker_clock() */
 };
 
+/* What the log needs of a backend that is gone. */
+struct session_far {
+    bool datagrams;
+    uint64_t dropped_in, dropped_out; /* datagrams */
+    char text[BACKEND_TEXT_MAX];      /* pid or server address */
+};
+
 struct session {
     uint32_t magic;
     uint8_t phase;        /* enum session_phase */
@@ -116,11 +123,11 @@ struct session {
     /* for the log */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint32_t stalls_client, stalls_backend;
-    char *origin_text;  /* client address, path, subprotocol, user, the verdict on its certificate
-                           and that one's subject, then names and values of further fields up to
-                           an empty name: strings in one allocation */
-    char *reason;       /* of the close, in words; owned */
-    char *backend_text; /* pid or server address; owned */
+    char *origin_text; /* client address, path, subprotocol, user, the verdict on its certificate
+                          and that one's subject, then names and values of further fields up to
+                          an empty name: strings in one allocation */
+    char *reason;      /* of the close, in words; owned */
+    struct session_far *far; /* of the backend, once it is gone; owned */
     int exit_how, exit_number;
 };
 
@@ -194,6 +201,8 @@ void session_log_stderr(const struct session *s, const uint8_t *p, size_t n);
 int session_log_start(struct session *s, struct slice subprotocol, const char *unique);
 const char *session_log_subprotocol(const struct session *s);
 const char *session_log_user(const struct session *s);
+/* Keeps what the line needs of the backend, which is about to go. */
+void session_log_backend(struct session *s, const struct backend *b);
 /* Begins the recording, if the route wants one. */
 void session_log_record(struct session *s);
 /* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */

@@ -39,6 +39,10 @@ void session_inspect(const struct session *s, struct session_info *out)
     if (s->backend != NULL && s->was_open) { /* before, there may be nothing to speak of */
         s->backend->ops->describe(s->backend, out->address, sizeof out->address);
         out->queued_backend = s->backend->ops->queued(s->backend);
+        out->datagrams = s->backend->ops->dropped != NULL;
+        if (out->datagrams)
+            s->backend->ops->dropped(s->backend, &out->datagrams_dropped_in,
+                                     &out->datagrams_dropped_out);
     }
 }
 

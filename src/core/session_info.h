@@ -20,6 +20,8 @@ struct session_info {
     char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */
     double age, idle;               /* seconds; idle: since the last data */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
+    bool datagrams; /* the backend's kind */
+    uint64_t datagrams_dropped_in, datagrams_dropped_out;
     uint64_t stalls_client, stalls_backend;
     size_t queued_client, queued_backend; /* bytes that wait here for either side */
     bool client_paused, backend_paused;   /* we do not read that side, because of the other */

@@ -153,6 +153,20 @@ double session_log_rtt(const struct session *s)
     return (double)sorted[n / 2];
 }
 
+void session_log_backend(struct session *s, const struct backend *b)
+{
+    struct session_far *far = calloc(1, sizeof *far);
+
+    s->far = far;
+    if (far == NULL)
+        return;
+    b->ops->describe(b, far->text, sizeof far->text);
+    if (b->ops->dropped != NULL) {
+        far->datagrams = true;
+        b->ops->dropped(b, &far->dropped_in, &far->dropped_out);
+    }
+}
+
 static const char *describe_exit(const struct session *s, char *out, size_t size)
 {
     out[0] = '\0';
@@ -163,13 +177,16 @@ static const char *describe_exit(const struct session *s, char *out, size_t size
     return out;
 }
 
+#define LOG_FIELDS \
+    22 /* in every line; three more, and MORE_FIELDS, when there is something to say */
+
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
     char exit_text[24];
     double rtt = session_log_rtt(s);
     const char *verify = next_text(session_log_user(s));
-    const struct log_field usual[] = {
+    struct log_field f[LOG_FIELDS + 3 + MORE_FIELDS] = {
         LOG_I("id", s->id),
         LOG_C("client", s->origin_text),
         LOG_C("user", session_log_user(s)),
@@ -178,7 +195,7 @@ void session_log_end(struct session *s)
         LOG_C("path", next_text(s->origin_text)),
         LOG_C("route", s->route->path),
         LOG_C("backend", s->route->backend->name),
-        LOG_C("address", s->backend_text),
+        LOG_C("address", s->far != NULL ? s->far->text : NULL),
         LOG_C("subprotocol", session_log_subprotocol(s)),
         LOG_F("duration", s->worker->now - s->opened_at),
         LOG_I("messages_in", s->messages_in),
@@ -192,12 +209,15 @@ void session_log_end(struct session *s)
         LOG_C("closed_by", closers[s->closer]),
         LOG_C("reason", s->reason),
         LOG_C("exit", describe_exit(s, exit_text, sizeof exit_text)),
-        LOG_F("rtt_ms", rtt),
     };
-    size_t n = sizeof usual / sizeof usual[0] - (rtt < 0);
-    struct log_field f[sizeof usual / sizeof usual[0] + MORE_FIELDS];
+    size_t n = LOG_FIELDS;
 
-    memcpy(f, usual, sizeof usual);
+    if (rtt >= 0)
+        f[n++] = LOG_F("rtt_ms", rtt);
+    if (s->far != NULL && s->far->datagrams) {
+        f[n++] = LOG_I("datagrams_dropped_in", s->far->dropped_in);
+        f[n++] = LOG_I("datagrams_dropped_out", s->far->dropped_out);
+    }
     for (const char *name = next_text(next_text(verify)); *name != '\0';
          name = next_text(next_text(name)))
         f[n++] = LOG_C(name, next_text(name));
@@ -205,6 +225,6 @@ void session_log_end(struct session *s)
         log_fields(&s->worker->log, LOG_INFO, "session closed", f, n);
     free(s->origin_text);
     free(s->reason);
-    free(s->backend_text);
+    free(s->far);
     free(s->opening);
 }

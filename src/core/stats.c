@@ -19,6 +19,7 @@ const char *const stats_class_names[STATS_CLASSES] = {
     "normal", "going_away", "protocol", "no_status", "abnormal",
     "policy", "error",      "exit",     "signal",    "application"};
 const char *const stats_by_names[STATS_BYS] = {"client", "backend", "server"};
+const char *const stats_drop_names[STATS_DROPS] = {"size", "queue", "rate", "system"};
 const char *const stats_side_names[STATS_SIDES] = {"client", "backend"};
 
 const int stats_statuses[STATS_STATUSES] = {400, 401, 403, 404, 405, 408, 409, 413, 414, 421,
@@ -80,6 +81,7 @@ struct stats *stats_new(void)
         free(st);
         return NULL;
     }
+    st->routes[0]->datagrams = true; /* may be among them */
     st->route_count = 1;
     st->start_time = st->reload_time = wall_clock();
     st->start_clock = worker_clock();
@@ -168,6 +170,7 @@ struct stats_route *stats_route(struct worker *w, const struct route *route)
     struct stats_route *r = route_new(route->path, backend);
     if (r == NULL)
         return st->routes[0];
+    r->datagrams = route->framing != NULL && route->framing->datagrams;
     st->routes[st->route_count++] = r;
     return r;
 }

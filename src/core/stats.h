@@ -63,19 +63,31 @@ extern const char *const stats_by_names[STATS_BYS];
 enum stats_side { STATS_CLIENT, STATS_BACKEND, STATS_SIDES };
 extern const char *const stats_side_names[STATS_SIDES];
 
+/* Why a datagram was dropped. */
+enum stats_drop {
+    STATS_DROP_SIZE,   /* longer than a datagram may be, or than max-message */
+    STATS_DROP_QUEUE,  /* its side did not keep up: one of too many, or too old */
+    STATS_DROP_RATE,   /* over udp-rate */
+    STATS_DROP_SYSTEM, /* the system did not send it */
+    STATS_DROPS
+};
+extern const char *const stats_drop_names[STATS_DROPS];
+
 /* One route with one kind of backend. */
 struct stats_route {
     char *path;          /* UTF-8 */
     const char *backend; /* kind: "exec" */
+    bool datagrams;      /* that is what its messages are */
     uint64_t opened;     /* sessions that got their 101 */
     uint64_t closed[STATS_CLASSES][STATS_BYS];
-    uint64_t active;              /* now */
-    uint64_t not_opened;          /* backends that could not be opened */
-    uint64_t messages_in;         /* "in" is from the client */
-    uint64_t messages_out;        /* complete ones */
-    uint64_t bytes_in;            /* payload */
-    uint64_t bytes_out;           /* payload */
-    uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
+    uint64_t active;       /* now */
+    uint64_t not_opened;   /* backends that could not be opened */
+    uint64_t messages_in;  /* "in" is from the client */
+    uint64_t messages_out; /* complete ones */
+    uint64_t bytes_in;     /* payload */
+    uint64_t bytes_out;    /* payload */
+    uint64_t dropped;      /* bytes that found nobody to take them; counted at the end */
+    uint64_t datagrams_dropped[STATS_SIDES][STATS_DROPS]; /* on their way to that side */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
     uint64_t pings;
     uint64_t lost;                   /* to the heartbeat */

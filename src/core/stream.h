@@ -49,6 +49,7 @@ struct stream_ops {
     void (*write)(struct stream *s, const void *p, size_t n);
     size_t (*queued)(const struct stream *s);
     void (*pause)(struct stream *s, bool paused);
+    void (*stay_live)(struct stream *s);
     uint64_t (*delivered)(const struct stream *s);
     size_t (*pending)(const struct stream *s);
     double (*last_rx)(const struct stream *s);
@@ -97,6 +98,13 @@ static inline size_t stream_queued(const struct stream *s)
 static inline void stream_pause(struct stream *s, bool paused)
 {
     s->ops->pause(s, paused);
+}
+
+/* What is written is soon too old to be of use: the system is to keep little of it, so that a
+ * client that is behind shows in stream_queued. */
+static inline void stream_stay_live(struct stream *s)
+{
+    s->ops->stay_live(s);
 }
 
 /* Bytes the client's system has acknowledged, as far as the system tells: grows while the client is

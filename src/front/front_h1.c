@@ -2,9 +2,12 @@
 #include "front/front_h1.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 
 #define H1_MAGIC 0x68310001U
 #define H1_ABOUT_TO_ASK 1.0 /* seconds */
+#define LIVE_UNSENT 16384   /* bytes, see h1_stay_live */
 #define LINGER 2.0          /* seconds a connection may take to end politely, while nothing moves */
 #define LINGER_BYTES (1U << 20) /* of input thrown away meanwhile */
 
@@ -246,6 +250,14 @@ static void h1_pause(struct stream *s, bool paused)
         io_read_start(&h1_of(s)->io);
 }
 
+/* Without this the system would keep megabytes for a slow client: many seconds of a game. */
+static void h1_stay_live(struct stream *s)
+{
+    int most = LIVE_UNSENT;
+
+    (void)setsockopt(h1_of(s)->io.wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+}
+
 static uint64_t h1_delivered(const struct stream *s)
 {
     const struct io *io = &h1_of((struct stream *)(uintptr_t)s)->io;
@@ -311,6 +323,7 @@ static const struct stream_ops h1_stream_ops = {
     .write = h1_write,
     .queued = h1_queued,
     .pause = h1_pause,
+    .stay_live = h1_stay_live,
     .delivered = h1_delivered,
     .pending = h1_pending,
     .last_rx = h1_last_rx,

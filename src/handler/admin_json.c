@@ -82,7 +82,7 @@ static json_t *session_json(const struct session *session)
     struct session_info i;
 
     session_inspect(session, &i);
-    return json_pack(
+    json_t *all = json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
         " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
         "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "user",
@@ -94,6 +94,12 @@ static json_t *session_json(const struct session *session)
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
         count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
         i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms));
+
+    if (all != NULL && i.datagrams) {
+        (void)json_object_set_new(all, "datagrams_dropped_in", count_of(i.datagrams_dropped_in));
+        (void)json_object_set_new(all, "datagrams_dropped_out", count_of(i.datagrams_dropped_out));
+    }
+    return all;
 }
 
 struct listing {

@@ -152,6 +152,21 @@ static void route_closed(struct admin_out *out, const struct family *f, const st
     }
 }
 
+/* Of routes with datagrams all there are, so that there is a series from the first scrape on. */
+static void route_datagrams(struct admin_out *out, const struct family *f,
+                            const struct stats_route *r, const char *labels)
+{
+    char all[LABELS_MAX + 64];
+
+    for (size_t side = 0; r->datagrams && side < STATS_SIDES; side++) {
+        for (size_t why = 0; why < STATS_DROPS; why++) {
+            snprintf(all, sizeof all, "%s,direction=\"%s\",reason=\"%s\"", labels,
+                     directions[side == STATS_CLIENT], stats_drop_names[why]);
+            put_count(out, f, all, r->datagrams_dropped[side][why]);
+        }
+    }
+}
+
 static void refused(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
     const struct stats *st = s->worker->stats;
@@ -234,6 +249,8 @@ static const struct family families[] = {
      .help = "Payload of messages, without frame headers; in: from clients, out: to clients."},
     {"wsluice_dropped_bytes", COUNTER, "bytes", ROUTE(dropped),
      .help = "Bytes that arrived when nobody was there to take them any more, added as sessions end."},
+    {"wsluice_datagrams_dropped", COUNTER, .by_route = route_datagrams,
+     .help = "Datagrams dropped, by direction (in: from clients) and reason: size, queue, rate, system."},
     {"wsluice_stalls", COUNTER, .by_route = route_stalls,
      .help = "How often this side was so slow that the other was held back."},
     {"wsluice_pings", COUNTER, ROUTE(pings), .help = "Heartbeats sent, or due while data was on its way."},

@@ -143,8 +143,10 @@ void worker_release(struct worker *w)
     ev_ref(w->loop);
     ev_prepare_stop(w->loop, &w->prepare);
     ev_loop_destroy(w->loop);
+    free(w->datagrams);
     free(w->tx);
     free(w->rx);
+    w->datagrams = NULL;
     w->loop = NULL;
 }
 

@@ -67,6 +67,7 @@ struct worker {
     int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */
     ev_io hangup_ready;
     struct resolver *resolver; /* made on first use; see resolve.h */
+    uint8_t *datagrams;        /* where they are received, made on first use; see datagram.h */
     const char
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
     uint64_t unusual_signals; /* for child_spawn.c: signals not at their defaults, once known */

@@ -58,6 +58,7 @@ struct framing {
     bool by_mark;          /* messages end at a mark, so what stands behind the last one counts when
                               the backend has ended; of other kinds it is a torn message */
     bool typed;            /* each message says its opcode and what it is for: cut sets them */
+    bool datagrams;        /* messages are datagrams: for backends of those, and nothing else is */
     uint8_t opcode_out;    /* WS_TEXT or WS_BINARY to the client, unless `frames` says otherwise */
 
     /* Writes what goes before / behind a client message of len bytes. Returns the length. NULL:
@@ -110,5 +111,6 @@ extern const struct framing framing_len32le;
 extern const struct framing framing_netstring;
 extern const struct framing framing_lsp;
 extern const struct framing framing_tagged;
+extern const struct framing framing_datagram;
 
 #endif

@@ -41,7 +41,7 @@ async function move(page, from, to) {
 async function demo(context) {
   const seen = {};
   const page = await open(context);
-  for (const card of ["calc", "chess", "clock", "echo", "chat"]) await page.waitForSelector(`#${card}[data-state=open]`);
+  for (const card of ["calc", "chess", "clock", "echo", "chat", "pond"]) await page.waitForSelector(`#${card}[data-state=open]`);
 
   await say(page, "#calc", "2^64");
   seen.power = await text(page, "#calc .answer:last-child", /\d{20}/);
@@ -81,6 +81,10 @@ async function demo(context) {
   seen.heard = await text(other, "#chat .lines", /\w+: hello from the first tab/);
   await say(other, "#chat", "and hello back");
   seen.chat = await text(page, "#chat .lines", /\w+: and hello back/);
+
+  seen.pond = await text(page, "#pond .note", /: 2 on the pond/);
+  await page.click("#pond .water", { position: { x: 8, y: 8 } });
+  await other.waitForFunction(() => document.querySelector("#pond .water circle:not(.own)")?.getAttribute("cx") < 40);
 
   await page.bringToFront();
   await page.evaluate(() => document.activeElement.blur());

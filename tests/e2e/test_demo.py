@@ -81,6 +81,7 @@ def test_every_card_in_a_browser(demo, tmp_path):
     assert 28 <= seen["pieces"] <= 32
     assert seen["clock"][0] != seen["clock"][1]
     assert re.search(r"Heron: hello from the first tab", seen["heard"]) and "Otter: and hello back" in seen["chat"]
+    assert re.fullmatch(r"datagram \d+: 2 on the pond, click to swim", seen["pond"])
     assert seen["wide"] and seen["narrow"]  # nothing to scroll sideways, on a phone neither
     with open(picture, "rb") as file:
         data = file.read()

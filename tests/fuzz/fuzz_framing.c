@@ -7,6 +7,8 @@
  * - between two messages of a kind that says lengths the state is all zeroes;
  * - what prefix and suffix make of pieces of the input is cut into these pieces again;
  * - lines: messages with their ends put back ("\n" or "\r\n") are the input;
+ * - datagrams, of whole runs only: lengths and messages put together again are the input up to the
+ *   first that is cut off;
  * - lines: no message holds a "\n", and none that came with "\n" alone ends in "\r".
  */
 #include <stdbool.h>
@@ -142,6 +144,21 @@ static void round_trip(const struct framing *kind, const uint8_t *p, size_t n, u
     free(bytes);
 }
 
+static void check_datagrams(const uint8_t *p, size_t n)
+{
+    uint8_t prefix[FRAMING_PREFIX_MAX];
+    struct framing_cut cut;
+
+    while (n > 0 && framing_datagram.cut(NULL, p, n, &cut)) {
+        size_t before = framing_datagram.prefix(prefix, cut.body, 0);
+
+        must(cut.end && cut.drop == 0 && cut.chop == 0 && cut.skip == before);
+        must(before <= n && cut.body <= n - before && memcmp(p, prefix, before) == 0);
+        p += before + cut.body;
+        n -= before + cut.body;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct framing *const kinds[] = {
@@ -156,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&seed, data, sizeof seed);
     data += sizeof seed;
     n = size - sizeof seed;
+    check_datagrams(data, n);
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct framing_state st = {0};

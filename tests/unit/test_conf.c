@@ -200,14 +200,13 @@ static const struct fault_case {
     {"routes: [{to: ftp://x}]\n",
      {"1:15: to: ftp://x: unknown kind of address; write "
       "exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, "
-      "token-file:PATH or "
-      "echo:"}},
+      "token-file:PATH, udp://HOST:PORT or echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
      {"1:10: framing: lnes: no such framing; there are: lines stream text nul len32 len32le "
-      "netstring lsp tagged"}},
+      "netstring lsp tagged datagram"}},
     {"routes: [{exec: [a], framing: x}]\n",
      {"1:31: framing: x: no such framing; there are: lines stream text nul len32 len32le netstring "
-      "lsp tagged"}},
+      "lsp tagged datagram"}},
     {"routes: [{static: /, path: x}]\n", {"1:28: path: x: a path begins with /"}},
     {"routes: [{static: /, path: /a//b}]\n", {"1:28: path: /a//b: two slashes side by side"}},
     {"routes: [{static: /, path: /a?b}]\n",
@@ -531,7 +530,7 @@ static void test_usage(void **state)
          "--route {b} names no capture of the path; for the text itself write {{b}}"},
         {{"--framing=x", "cat"},
          "--framing x: no such framing; there are: lines stream text nul len32 len32le netstring "
-         "lsp tagged"},
+         "lsp tagged datagram"},
     };
     struct box *b = *state;
 

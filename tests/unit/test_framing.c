@@ -473,6 +473,7 @@ static void kinds(void **state)
         {&framing_netstring, "netstring", true, true, false, WS_BINARY},
         {&framing_lsp, "lsp", true, true, false, WS_TEXT},
         {&framing_tagged, "tagged", true, true, false, WS_TEXT},
+        {&framing_datagram, "datagram", true, true, false, WS_BINARY},
     };
     (void)state;
     assert_true(sizeof(struct framing_state) <= 8); /* it is in every session */
@@ -487,6 +488,50 @@ static void kinds(void **state)
         assert_int_equal(k->opcode_out, rows[i].opcode_out);
         assert_true(k->assembles || (!k->prefix && !k->suffix));
     }
+}
+
+/* The lengths of a run of datagrams; what the prefix writes the cutter reads. */
+static void datagrams_there_and_back(void **state)
+{
+    static const size_t lengths[] = {0, 1, 3, 4, 5, 255, 256, 65507, 0, 65536, 1 << 20, 2};
+    uint8_t *run = malloc(2 << 20), *p = run, *end = run;
+    struct framing_cut cut;
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        uint8_t prefix[FRAMING_PREFIX_MAX];
+        size_t n = framing_datagram.prefix(prefix, lengths[i], WS_TEXT);
+
+        assert_int_equal(n, 4);
+        memcpy(end, prefix, n);
+        memset(end + n, (int)i, lengths[i]);
+        end += n + lengths[i];
+    }
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        memset(&cut, 0xFF, sizeof cut);
+        assert_true(framing_datagram.cut(NULL, p, (size_t)(end - p), &cut));
+        assert_true(cut.end && cut.skip == 4 && cut.drop == 0 && cut.chop == 0);
+        assert_int_equal(cut.body, lengths[i]);
+        for (size_t k = 0; k < cut.body; k++)
+            assert_int_equal(p[cut.skip + k], (uint8_t)i);
+        p += cut.skip + cut.body;
+    }
+    assert_ptr_equal(p, end);
+    free(run);
+}
+
+/* A chunk that ends inside a datagram is nobody's: the backend makes whole ones. */
+static void datagrams_cut_off(void **state)
+{
+    static const uint8_t run[] = {0, 0, 0, 3, 'a', 'b', 'c'};
+    static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 'a'};
+    struct framing_cut cut;
+    (void)state;
+
+    for (size_t n = 1; n < sizeof run; n++)
+        assert_false(framing_datagram.cut(NULL, run, n, &cut));
+    assert_true(framing_datagram.cut(NULL, run, sizeof run, &cut));
+    assert_false(framing_datagram.cut(NULL, huge, sizeof huge, &cut));
 }
 
 int main(void)
@@ -506,6 +551,8 @@ int main(void)
         cmocka_unit_test(announced),
         cmocka_unit_test(round_trips),
         cmocka_unit_test(to_bytes),
+        cmocka_unit_test(datagrams_there_and_back),
+        cmocka_unit_test(datagrams_cut_off),
         cmocka_unit_test(kinds),
     };
 

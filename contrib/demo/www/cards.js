@@ -79,3 +79,34 @@ function onSay(element, say) {
   });
   onSay(element, (text) => link.send(text + "\n"));
 }
+
+// The pond: a UDP service. A message is a datagram: where our duck is, and back where all of them are.
+{
+  const element = card("pond"), water = element.querySelector(".water"), note = element.querySelector(".note");
+  const here = [40 + Math.random() * 175, 20 + Math.random() * 60];
+  let count = 0, timer = 0;
+  const swim = () => link.send(Uint8Array.from(here));
+  const duck = (number, x, y, own) => {
+    const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    for (const [name, value] of Object.entries({ cx: x, cy: y, r: own ? 6 : 4.5, fill: `hsl(${(number * 137) % 360} 65% 50%)` }))
+      dot.setAttribute(name, value);
+    if (own) dot.setAttribute("class", "own");
+    return dot;
+  };
+  water.onclick = (event) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(water.getScreenCTM().inverse());
+    here[0] = Math.max(0, Math.min(255, at.x));
+    here[1] = Math.max(0, Math.min(100, at.y));
+    swim();
+  };
+  const link = new Link(element, {
+    open: () => ((count = 0), swim(), (timer = setInterval(swim, 1000))), // else the service forgets us
+    closed: () => clearInterval(timer),
+    bytes: (buffer) => {
+      const all = new Uint8Array(buffer), ducks = [];
+      for (let i = 0; i + 2 < all.length; i += 3) ducks.unshift(duck(all[i], all[i + 1], all[i + 2], i === 0));
+      water.replaceChildren(...ducks);
+      note.textContent = `datagram ${++count}: ${ducks.length} on the pond, click to swim`;
+    },
+  });
+}

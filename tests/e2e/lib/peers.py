@@ -64,6 +64,25 @@ class Server:
             sock.close()
 
 
+class Udp:
+    """A UDP socket of the test on host, port 0 or the one given; the test does the rest with .sock."""
+
+    def __init__(self, host="127.0.0.1", port=0):
+        self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.settimeout(SOON)
+        self.sock.bind((host, port))
+        self.port = self.sock.getsockname()[1]
+        self.to = f"udp://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def get(self):
+        """The next datagram and its sender."""
+        data, peer = self.sock.recvfrom(65536)
+        return data, peer[:2]
+
+    def close(self):
+        self.sock.close()
+
+
 def echo(sock):
     """Returns what it gets; half-closes when it has got all."""
     while data := sock.recv(65536):

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * udp: a service that takes datagrams, such as a game server or a name server. A session is one
+ * connected socket, so one port of ours. One message is one datagram, both ways, never merged,
+ * never split. Between here and the session they travel as the framing `datagram` has them, many in
+ * one call.
+ *
+ * Live data beats old data. Neither side is ever held back for the other: what a side does not take
+ * waits in a short queue, whose oldest go first (udp_queue.h). So `queued` is always 0, and there
+ * is no stall clock for the server.
+ *
+ * There is no end of file and no connection to fail. What ends a session from this side is ICMP's
+ * word that nobody is there: at once when the server has never said anything; one that has may be
+ * restarting and gets connect-timeout, from the first such word.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/backends.h"
+#include "backend/udp_flow.h"
+#include "backend/udp_source.h"
+#include "io/datagram.h"
+#include "io/resolve.h"
+#include "proto/proxyhdr.h"
+
+static struct be_udp *udp_of(struct backend *b)
+{
+    return (struct be_udp *)b;
+}
+
+static const struct be_udp *udp_of_const(const struct backend *b)
+{
+    return (const struct be_udp *)b;
+}
+
+/* ---- the end ---- */
+
+static void udp_over(struct be_udp *u)
+{
+    if (u->fd < 0)
+        return;
+    ev_io_stop(u->worker->loop, &u->io);
+    ev_clear_pending(u->worker->loop, &u->io);
+    close(u->fd);
+    u->fd = -1;
+}
+
+static void udp_ended(struct be_udp *u, int err)
+{
+    struct backend_end end = {.how = BACKEND_CLEAN};
+    char why[64];
+
+    if (u->ended)
+        return;
+    u->ended = true;
+    udp_over(u);
+    if (err != 0) {
+        snprintf(why, sizeof why, datagram_is_unreachable(err) ? "nobody is there: %s" : "%s",
+                 strerror(err));
+        end.how = BACKEND_BROKE;
+        end.why = why;
+    }
+    u->base.events->ended(u->base.owner, &end);
+}
+
+static void on_event(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct be_udp *u = io->data;
+    (void)loop;
+
+    if (u->error != 0) {
+        udp_ended(u, u->error);
+        return;
+    }
+    if (revents & EV_CUSTOM)
+        udp_flow_drain(u);
+    if (!u->ended && (revents & EV_WRITE))
+        udp_flow_writable(u);
+    if (!u->ended && (revents & EV_READ))
+        udp_flow_readable(u);
+}
+
+/* ---- opening ---- */
+
+static void udp_failed(struct be_udp *u, int status, const char *what)
+{
+    ev_timer_stop(u->worker->loop, &u->timer);
+    log_line(&u->worker->log, LOG_WARN, "cannot reach the backend", LOG_C("route", u->route->path),
+             LOG_C("address", u->route->target.text), LOG_C("reason", what));
+    u->base.events->failed(u->base.owner, status,
+                           status == 504   ? "the name of the service was not found in time"
+                           : status == 503 ? "out of resources, try again later"
+                                           : "the service cannot be reached");
+}
+
+/* Takes the first address there is a way to: whether anybody is there only an answer could tell. */
+static void udp_connect(struct be_udp *u, const union addr *all, size_t n)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < n && u->fd < 0; i++) {
+        union addr from;
+        bool is_set = u->route->settings.udp_source != UDP_SOURCE_OFF &&
+                      udp_source_of_number(&all[i], u->source, &from);
+
+        u->addr = all[i];
+        u->fd = datagram_open(u->worker, &all[i], is_set ? &from : NULL, &u->own);
+        err = errno;
+    }
+    if (u->fd < 0) {
+        bool is_ours = err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+
+        udp_failed(u, is_ours ? 503 : 502, strerror(err));
+        return;
+    }
+    ev_timer_stop(u->worker->loop, &u->timer);
+    ev_io_init(&u->io, on_event, u->fd, EV_READ);
+    u->io.data = u;
+    ev_io_start(u->worker->loop, &u->io);
+    u->base.events->opened(u->base.owner);
+}
+
+static void on_resolved(void *owner, const union addr *all, size_t n, const char *why)
+{
+    struct be_udp *u = owner;
+
+    u->question = NULL;
+    if (n == 0)
+        udp_failed(u, 502, why);
+    else
+        udp_connect(u, all, n);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct be_udp *u = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (u->fd >= 0) { /* stop was called */
+        udp_ended(u, 0);
+    } else if (u->question != NULL) {
+        resolve_cancel(u->question);
+        u->question = NULL;
+        udp_failed(u, 504, "the name server does not answer");
+    } else {
+        udp_connect(u, &u->addr, 1);
+    }
+}
+
+static const char *udp_parse(struct target *t, const char *rest, struct arena *arena)
+{
+    struct slice host;
+    const char *wrong = addr_split(slice_from(rest), &host, &t->port);
+
+    if (wrong != NULL)
+        return wrong;
+    if (host.len == 0 || t->port == 0)
+        return "a host and a port from 1 to 65535 are needed";
+    if (host.p[0] == '[')
+        host = slice_of(host.p + 1, host.len - 2);
+    t->host = arena_dup(arena, host);
+    return t->host == NULL ? "out of memory" : NULL;
+}
+
+static const char *udp_prepare(struct route *r, struct arena *arena)
+{
+    struct settings *s = &r->settings;
+    (void)arena;
+
+    if (s->eof_on_empty)
+        return "eof-on-empty is not for udp://, where an empty message is an empty datagram; turn "
+               "it off for this route";
+    if (s->send_proxy == 1)
+        return "proxy-protocol: version 1 knows no UDP; write v2 or off for this route";
+    if (s->idle_timeout <= 0) /* nothing else tells that a session is over */
+        s->idle_timeout = s->udp_idle_timeout;
+    return NULL;
+}
+
+static int prepare_header(struct be_udp *u, const struct backend_open *o)
+{
+    uint8_t header[PROXYHDR_WRITE_MAX];
+    struct proxyhdr facts;
+    size_t n;
+
+    if (o->route->settings.send_proxy == 0)
+        return 0;
+    request_introduce(o->request, o->unique, &facts);
+    facts.datagram = true;
+    n = proxyhdr_write(header, 2, &facts);
+    u->header.iov_base = malloc(n);
+    if (u->header.iov_base == NULL)
+        return -1;
+    memcpy(u->header.iov_base, header, n);
+    u->header.iov_len = n;
+    return 0;
+}
+
+static void set_limits(struct be_udp *u, const struct settings *s)
+{
+    u->to_client.max = u->to_server.max = (uint32_t)s->udp_queue;
+    u->to_client.age = u->to_server.age = s->udp_queue_age;
+    u->allowed = (double)s->udp_rate;
+    u->allowed_at = u->worker->now;
+}
+
+static struct backend *udp_open(const struct backend_open *o)
+{
+    const struct target *target = &o->route->target;
+    struct be_udp *u = calloc(1, sizeof *u);
+
+    if (u == NULL)
+        return NULL;
+    u->base = (struct backend){&backend_udp, o->events, o->owner};
+    u->worker = o->worker;
+    u->route = o->route;
+    u->stats = stats_route(o->worker, o->route);
+    u->id = o->id;
+    u->fd = -1;
+    /* processes on one port count their sessions each: not all from 1 */
+    u->source = o->route->settings.udp_source == UDP_SOURCE_CLIENT
+                    ? udp_source_number(&o->request->client)
+                    : o->id + (uint64_t)getpid() * 65521;
+    set_limits(u, &o->route->settings);
+    ev_timer_init(&u->timer, on_timer, 0, 0);
+    u->timer.data = u;
+    if (!addr_parse_host(slice_from(target->host), target->port, &u->addr)) {
+        ev_timer_set(&u->timer, o->route->settings.connect_timeout, 0);
+        u->question = resolve_start(o->worker, target->host, target->port, on_resolved, u);
+        if (u->question == NULL) {
+            free(u);
+            return NULL;
+        }
+    }
+    if (prepare_header(u, o) < 0) {
+        if (u->question != NULL)
+            resolve_cancel(u->question);
+        free(u);
+        return NULL;
+    }
+    ev_timer_start(u->worker->loop, &u->timer);
+    return &u->base;
+}
+
+/* ---- what the session asks ---- */
+
+static void udp_write(struct backend *b, const void *p, size_t n)
+{
+    udp_flow_write(udp_of(b), p, n);
+}
+
+static size_t udp_queued(const struct backend *b)
+{
+    (void)b;
+    return 0; /* nobody is to wait for it */
+}
+
+static uint64_t udp_delivered(const struct backend *b)
+{
+    return udp_of_const(b)->sent_bytes;
+}
+
+static uint64_t udp_lost(const struct backend *b)
+{
+    const struct be_udp *u = udp_of_const(b);
+
+    return u->dropped_bytes + u->to_client.dropped_bytes + u->to_server.dropped_bytes;
+}
+
+static void udp_dropped(const struct backend *b, uint64_t *in, uint64_t *out)
+{
+    const struct be_udp *u = udp_of_const(b);
+
+    *in = u->dropped[STATS_BACKEND] + u->to_server.dropped;
+    *out = u->dropped[STATS_CLIENT] + u->to_client.dropped;
+}
+
+static void udp_pause(struct backend *b, bool paused)
+{
+    struct be_udp *u = udp_of(b);
+
+    u->held = paused;
+    if (!paused && u->to_client.count > 0)
+        udp_flow_wake(u);
+}
+
+static void udp_finish(struct backend *b)
+{
+    (void)b; /* a datagram socket has no end to tell */
+}
+
+static void udp_stop(struct backend *b)
+{
+    struct be_udp *u = udp_of(b);
+
+    ev_timer_stop(u->worker->loop, &u->timer);
+    ev_timer_set(&u->timer, 0, 0);
+    ev_timer_start(u->worker->loop, &u->timer);
+}
+
+static void udp_release(struct reap *r)
+{
+    struct be_udp *u = (struct be_udp *)((char *)r - offsetof(struct be_udp, reap));
+
+    free(u->header.iov_base);
+    free(u);
+}
+
+static void udp_close(struct backend *b)
+{
+    struct be_udp *u = udp_of(b);
+
+    if (u->question != NULL)
+        resolve_cancel(u->question);
+    u->question = NULL;
+    u->ended = true;
+    ev_timer_stop(u->worker->loop, &u->timer);
+    udp_over(u);
+    udp_queue_release(&u->to_client);
+    udp_queue_release(&u->to_server);
+    u->reap.release = udp_release;
+    worker_reap(u->worker, &u->reap);
+}
+
+static void udp_describe(const struct backend *b, char *out, size_t size)
+{
+    const struct be_udp *u = udp_of_const(b);
+    char to[ADDR_TEXT_MAX], from[ADDR_TEXT_MAX];
+
+    snprintf(out, size, "%s from %s", addr_format(&u->addr, to), addr_format(&u->own, from));
+}
+
+const struct backend_ops backend_udp = {
+    .name = "udp",
+    .prefix = "udp://",
+    .scheme_help = "udp://HOST:PORT",
+    .framing = &framing_datagram,
+    .any_subprotocol = true,
+    .descriptors = 1,
+    .parse = udp_parse,
+    .prepare = udp_prepare,
+    .open = udp_open,
+    .write = udp_write,
+    .queued = udp_queued,
+    .delivered = udp_delivered,
+    .lost = udp_lost,
+    .dropped = udp_dropped,
+    .pause = udp_pause,
+    .finish = udp_finish,
+    .stop = udp_stop,
+    .close = udp_close,
+    .describe = udp_describe,
+};
