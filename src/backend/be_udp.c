@@ -185,13 +185,13 @@ static const char *udp_prepare(struct route *r, struct arena *arena)
 static int prepare_header(struct be_udp *u, const struct backend_open *o)
 {
     uint8_t header[PROXYHDR_WRITE_MAX];
-    struct proxyhdr facts;
+    /* addresses only: what more there is to say would take its place in every datagram */
+    const struct proxyhdr facts = {
+        .source = o->request->client, .destination = o->request->server, .datagram = true};
     size_t n;
 
     if (o->route->settings.send_proxy == 0)
         return 0;
-    request_introduce(o->request, o->unique, &facts);
-    facts.datagram = true;
     n = proxyhdr_write(header, 2, &facts);
     u->header.iov_base = malloc(n);
     if (u->header.iov_base == NULL)
