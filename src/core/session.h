@@ -9,6 +9,7 @@
  */
 #include "core/config.h"
 #include "core/stream.h"
+#include "proto/deflate_offer.h"
 
 struct session;
 struct limits_ticket;
@@ -26,6 +27,7 @@ struct session_open {
     const struct route *route;
     const char *accept;           /* Sec-WebSocket-Accept */
     struct slice subprotocol;     /* chosen; empty: none */
+    struct deflate_params deflate;
     struct limits_ticket *ticket; /* the session's from now on */
 };
 

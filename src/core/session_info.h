@@ -5,6 +5,7 @@
 /* Live sessions, looked at and ended from outside. */
 #include "core/backend.h"
 #include "core/session.h"
+#include "core/stats.h"
 
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
@@ -19,6 +20,8 @@ struct session_info {
     const char *backend;     /* kind */
     char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */
     double age, idle;               /* seconds; idle: since the last data */
+    char compression[DEFLATE_ANSWER_MAX]; /* what was agreed on; "": none */
+    struct stats_compressed compressed_in, compressed_out;
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint64_t stalls_client, stalls_backend;
     size_t queued_client, queued_backend; /* bytes that wait here for either side */

@@ -63,6 +63,11 @@ extern const char *const stats_by_names[STATS_BYS];
 enum stats_side { STATS_CLIENT, STATS_BACKEND, STATS_SIDES };
 extern const char *const stats_side_names[STATS_SIDES];
 
+/* Messages that were compressed: bytes of payload before and after. */
+struct stats_compressed {
+    uint64_t plain, wire;
+};
+
 /* One route with one kind of backend. */
 struct stats_route {
     char *path;          /* UTF-8 */
@@ -75,6 +80,7 @@ struct stats_route {
     uint64_t messages_out;        /* complete ones */
     uint64_t bytes_in;            /* payload */
     uint64_t bytes_out;           /* payload */
+    struct stats_compressed compressed_in, compressed_out;
     uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
     uint64_t pings;

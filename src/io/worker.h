@@ -22,6 +22,7 @@ struct sessions;
 struct connections;
 struct config;
 struct stats;
+struct deflate_pool;
 struct control;
 struct auth;
 
@@ -81,6 +82,7 @@ struct worker {
     struct config *config;   /* core's: the current one; sessions hold the one they started with */
     uint64_t next_id;        /* of sessions */
     struct stats *stats;     /* core's: what is counted, see core/stats.h */
+    struct deflate_pool *deflate; /* core's: made when a message is first compressed */
     struct control *control; /* core's: what the admin door may have the server do; see
                                 core/control.h */
     uint64_t accept_pauses;  /* how often a listener had to pause */
