@@ -99,7 +99,7 @@ const struct option_row option_rows[] = {
      "largest message, where messages are put together (all framings but stream and text; echo)"},
     {"compression", 0, OPTION_CHOICE, SETTING(compression), "HOW", "off", compression_choices, 0, 0,
      "permessage-deflate, for clients that offer it: off, on (each message by itself) or takeover (streams that remember, with memory for each session)"},
-    {"compression-level", 0, OPTION_COUNT, SETTING(compression_level), "N", "6", NULL, 1, 9,
+    {"compression-level", 0, OPTION_COUNT, SETTING(compression_level), "N", "3", NULL, 1, 9,
      "how hard to compress, from 1 (fast) to 9 (small)"},
     {"compression-min", 0, OPTION_SIZE, SETTING(compression_min), "SIZE", "256", NULL, 0, 1024.0 * 1024,
      "shorter messages to the client are sent as they are"},

@@ -5,9 +5,6 @@
 
 #include "proto/deflate_offer.h"
 
-/* A message that fits into a small window gains nothing by a large one, and the reset of a stream,
- * once for each message, costs as much as its memory is large. */
-#define SMALL_BITS 12
 #define PACKED_MIN 65536U
 
 struct deflate_pool {
@@ -48,15 +45,13 @@ void deflate_pool_return(struct worker *w, struct deflate_reader *r)
     pool->reader = r;
 }
 
-struct deflate_writer *deflate_pool_writer(struct worker *w, unsigned bits, int level, size_t n)
+struct deflate_writer *deflate_pool_writer(struct worker *w, unsigned bits, int level)
 {
     struct deflate_pool *pool = pool_of(w);
     struct deflate_writer **at;
 
     if (pool == NULL)
         return NULL;
-    if (n <= 1U << SMALL_BITS && bits > SMALL_BITS)
-        bits = SMALL_BITS;
     at = &pool->writers[bits];
     if (*at == NULL) {
         *at = deflate_writer_new(bits, level);

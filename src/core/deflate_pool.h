@@ -18,9 +18,8 @@
 struct deflate_reader *deflate_pool_borrow(struct worker *w);
 void deflate_pool_return(struct worker *w, struct deflate_reader *r);
 
-/* A writer for one message of n bytes that remembers nothing, with a window of at most that many
- * bits. The pool's. NULL without memory. */
-struct deflate_writer *deflate_pool_writer(struct worker *w, unsigned bits, int level, size_t n);
+/* A writer that remembers nothing, for one message. The pool's. NULL without memory. */
+struct deflate_writer *deflate_pool_writer(struct worker *w, unsigned bits, int level);
 
 /* Bytes at *deflate_pool_plain, with WORKER_HEADROOM before and WORKER_TAILROOM behind them. */
 #define DEFLATE_POOL_PLAIN 65536U

@@ -236,10 +236,13 @@ void session_balance(struct session *s)
         s->stats->stalls[STATS_CLIENT] += client_full;
         b->ops->pause(b, hold_backend);
     }
-    if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
-        s->client_paused = hold_client;
+    if (s->stream != NULL && far_full != s->far_held && s->phase != SESSION_OPENING) {
+        s->far_held = far_full;
         s->stalls_backend += far_full;
         s->stats->stalls[STATS_BACKEND] += far_full;
+    }
+    if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
+        s->client_paused = hold_client;
         stream_pause(s->stream, hold_client);
     }
     if (unread && !far_full)

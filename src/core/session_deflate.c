@@ -244,13 +244,13 @@ bool session_deflate_unhold(struct session *s, struct ws_frame *f, uint8_t **p, 
 
 /* ---- to the client ---- */
 
-static struct deflate_writer *writer_for(struct session *s, size_t n)
+static struct deflate_writer *writer_for(struct session *s)
 {
     struct session_deflate *d = s->deflate;
     int level = (int)s->route->settings.compression_level;
 
     if (!d->params.server_takeover)
-        return deflate_pool_writer(s->worker, d->params.server_bits, level, n);
+        return deflate_pool_writer(s->worker, d->params.server_bits, level);
     if (d->writer == NULL)
         d->writer = deflate_writer_new(d->params.server_bits, level);
     return d->writer;
@@ -267,7 +267,7 @@ size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p,
     if (d == NULL || n == 0 || n < s->route->settings.compression_min || n > COMPRESSED_MAX)
         return 0;
     packed = deflate_pool_packed(s->worker, WS_SERVER_HEADER_MAX + n + DEFLATE_SLACK);
-    writer = packed != NULL ? writer_for(s, n) : NULL;
+    writer = packed != NULL ? writer_for(s) : NULL;
     if (writer == NULL)
         return 0;
     packed += WS_SERVER_HEADER_MAX;

@@ -67,6 +67,7 @@ struct session {
     bool backend_stopped; /* its ladder was started */
     bool backend_paused;  /* we do not read it */
     bool client_paused;
+    bool far_held;     /* and that because of the far side */
     bool exit_awaited; /* backend eof came; its exit status may follow */
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
