@@ -16,5 +16,6 @@ void version_print(void)
            "libev %d.%d, llhttp %d.%d.%d, c-ares %s, libyaml %s, jansson %s, zlib %s, %s\n",
            WSLUICE_VERSION, ev_version_major(), ev_version_minor(), LLHTTP_VERSION_MAJOR,
            LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, ares_version(NULL),
-           yaml_get_version_string(), jansson_version_str(), zlibVersion(), OpenSSL_version(OPENSSL_VERSION));
+           yaml_get_version_string(), jansson_version_str(), zlibVersion(),
+           OpenSSL_version(OPENSSL_VERSION));
 }

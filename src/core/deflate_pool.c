@@ -8,7 +8,7 @@
 #define PACKED_MIN 65536U
 
 struct deflate_pool {
-    struct deflate_reader *reader; /* a free one, or NULL */
+    struct deflate_reader *reader;                        /* a free one, or NULL */
     struct deflate_writer *writers[DEFLATE_BITS_MAX + 1]; /* by bits */
     uint8_t *packed;
     size_t packed_size;

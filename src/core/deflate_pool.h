@@ -13,7 +13,8 @@
 #include "proto/deflate.h"
 
 /* A reader that remembers nothing, for any window; the borrower's until it is given back. One that
- * came back waits for the next, so there are as many as messages are under way. NULL without memory.
+ * came back waits for the next, so there are as many as messages are under way. NULL without
+ * memory.
  */
 struct deflate_reader *deflate_pool_borrow(struct worker *w);
 void deflate_pool_return(struct worker *w, struct deflate_reader *r);

@@ -5,11 +5,12 @@
  *
  * From the client: a compressed frame is inflated into the worker's buffer, a piece at a time, and
  * each piece goes the way of an uncompressed frame. Because a few bytes may become a thousand times
- * as many, that stops as soon as anything waits for the far side, and after SHARE bytes in any case.
- * What was received and not looked at waits in `rest`, at most one read, with the client paused;
- * session_balance has the session go on from the loop.
+ * as many, that stops as soon as anything waits for the far side, and after SHARE bytes in any
+ * case. What was received and not looked at waits in `rest`, at most one read, with the client
+ * paused; session_balance has the session go on from the loop.
  *
- * To the client: a message is compressed whole, and sent as it is if that would not make it smaller.
+ * To the client: a message is compressed whole, and sent as it is if that would not make it
+ * smaller.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -125,8 +126,8 @@ static enum session_deflate_step fault(struct ws_frame *piece, uint16_t code, co
     return DEFLATED_FAULT;
 }
 
-static void count(struct stats_compressed *c, struct stats_compressed *route,
-                  uint64_t plain, uint64_t wire)
+static void count(struct stats_compressed *c, struct stats_compressed *route, uint64_t plain,
+                  uint64_t wire)
 {
     c->plain += plain;
     c->wire += wire;

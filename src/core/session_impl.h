@@ -198,8 +198,8 @@ enum session_deflate_step {
     DEFLATED_NOTHING, /* this frame is used up and gave nothing to hand on */
     DEFLATED_FAULT,   /* the session fails with piece->code and piece->why */
 };
-/* Inflates on in f, whose payload is unmasked and moves on. The piece is a frame that nothing masks;
- * its payload is writable, with WORKER_HEADROOM, until the next call. */
+/* Inflates on in f, whose payload is unmasked and moves on. The piece is a frame that nothing
+ * masks; its payload is writable, with WORKER_HEADROOM, until the next call. */
 enum session_deflate_step session_deflate_next(struct session *s, struct ws_frame *f,
                                                struct ws_frame *piece);
 /* A new turn: the session may inflate its share again. For any. */

@@ -21,8 +21,8 @@ struct input {
     uint8_t *start, *end; /* region of bytes ready to leave; NULL: none */
     size_t pongs;         /* bytes of pong frames gathered in worker->tx */
     bool failed;
-    bool waits;            /* nothing more is looked at in this turn: see session_deflate.c */
-    bool in_frame;         /* then: there is more in this frame, unmasked: */
+    bool waits;    /* nothing more is looked at in this turn: see session_deflate.c */
+    bool in_frame; /* then: there is more in this frame, unmasked: */
     struct ws_frame frame;
 };
 

@@ -18,8 +18,8 @@ struct session_info {
     const char *user;        /* "": nobody was asked */
     const char *route;       /* its path */
     const char *backend;     /* kind */
-    char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */
-    double age, idle;               /* seconds; idle: since the last data */
+    char address[BACKEND_TEXT_MAX];       /* "pid 123", "127.0.0.1:80"; "": none */
+    double age, idle;                     /* seconds; idle: since the last data */
     char compression[DEFLATE_ANSWER_MAX]; /* what was agreed on; "": none */
     struct stats_compressed compressed_in, compressed_out;
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;

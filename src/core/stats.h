@@ -74,12 +74,12 @@ struct stats_route {
     const char *backend; /* kind: "exec" */
     uint64_t opened;     /* sessions that got their 101 */
     uint64_t closed[STATS_CLASSES][STATS_BYS];
-    uint64_t active;              /* now */
-    uint64_t not_opened;          /* backends that could not be opened */
-    uint64_t messages_in;         /* "in" is from the client */
-    uint64_t messages_out;        /* complete ones */
-    uint64_t bytes_in;            /* payload */
-    uint64_t bytes_out;           /* payload */
+    uint64_t active;       /* now */
+    uint64_t not_opened;   /* backends that could not be opened */
+    uint64_t messages_in;  /* "in" is from the client */
+    uint64_t messages_out; /* complete ones */
+    uint64_t bytes_in;     /* payload */
+    uint64_t bytes_out;    /* payload */
     struct stats_compressed compressed_in, compressed_out;
     uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */

@@ -73,8 +73,8 @@ static inline void stream_respond(struct stream *s, const struct response *r)
     s->ops->respond(s, r);
 }
 
-/* Sends the 101. extensions: the value of Sec-WebSocket-Extensions, "" for none. The request is gone afterwards; data events begin, first with what was sent behind
- * the head. */
+/* Sends the 101. extensions: the value of Sec-WebSocket-Extensions, "" for none. The request is
+ * gone afterwards; data events begin, first with what was sent behind the head. */
 static inline void stream_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
                                   const char *extensions)
 {

@@ -94,8 +94,8 @@ static json_t *session_json(const struct session *session)
         count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
         count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
-        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms), "compression",
-        i.compression, "compressed_in_plain", count_of(i.compressed_in.plain), "compressed_in_wire",
+        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms), "compression", i.compression,
+        "compressed_in_plain", count_of(i.compressed_in.plain), "compressed_in_wire",
         count_of(i.compressed_in.wire), "compressed_out_plain", count_of(i.compressed_out.plain),
         "compressed_out_wire", count_of(i.compressed_out.wire));
 }
@@ -198,8 +198,7 @@ static json_t *route_json(const struct stats_route *r)
         count_of(r->dropped), "stalls_client", count_of(r->stalls[STATS_CLIENT]), "stalls_backend",
         count_of(r->stalls[STATS_BACKEND]), "pings", count_of(r->pings), "lost", count_of(r->lost),
         "mean_rtt_ms", real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000),
-        "mean_open_ms",
-        real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000),
+        "mean_open_ms", real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000),
         "compressed_in_plain", count_of(r->compressed_in.plain), "compressed_in_wire",
         count_of(r->compressed_in.wire), "compressed_out_plain", count_of(r->compressed_out.plain),
         "compressed_out_wire", count_of(r->compressed_out.wire));

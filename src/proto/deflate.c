@@ -54,8 +54,8 @@ static unsigned clamp(size_t n)
     return n > 1U << 30 ? 1U << 30 : (unsigned)n;
 }
 
-/* Takes input until it or the room is at its end, and gives what earlier room had no place for. Z_OK,
- * or zlib's error. */
+/* Takes input until it or the room is at its end, and gives what earlier room had no place for.
+ * Z_OK, or zlib's error. */
 static int take_input(struct deflate_reader *r)
 {
     int res;
@@ -73,8 +73,8 @@ static int take_input(struct deflate_reader *r)
     return res == Z_BUF_ERROR ? Z_OK : res;
 }
 
-/* All of the message was read: with the tail that its sender cut off it ends between two blocks, and
- * the tail gives no bytes. Anything else is a message that is cut off. */
+/* All of the message was read: with the tail that its sender cut off it ends between two blocks,
+ * and the tail gives no bytes. Anything else is a message that is cut off. */
 static bool ends_well(struct deflate_reader *r)
 {
     static const uint8_t tail[TAIL_SIZE] = {0x00, 0x00, 0xff, 0xff};

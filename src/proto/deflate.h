@@ -24,8 +24,8 @@ enum deflate_event {
     DEFLATE_NO_MEMORY,
 };
 
-/* bits: of the window, at most DEFLATE_BITS_MAX; any stream made with as many or fewer is read. About
- * 8 KiB, and the window once a message needs it. NULL without memory. */
+/* bits: of the window, at most DEFLATE_BITS_MAX; any stream made with as many or fewer is read.
+ * About 8 KiB, and the window once a message needs it. NULL without memory. */
 struct deflate_reader *deflate_reader_new(unsigned bits);
 void deflate_reader_free(struct deflate_reader *r);
 void deflate_reader_forget(struct deflate_reader *r);

@@ -184,8 +184,9 @@ static void decide(const struct offer *o, const struct deflate_policy *policy,
     p->tell_server_bits = o->has[SERVER_BITS] || p->server_bits < DEFLATE_BITS_MAX;
     p->client_takeover = policy->takeover && !o->has[CLIENT_NO_TAKEOVER] &&
                          (o->has[CLIENT_BITS] || policy->window == DEFLATE_BITS_MAX);
-    p->client_bits = p->client_takeover ? least(theirs, policy->window) : theirs;
     p->tell_client_bits = p->client_takeover && o->has[CLIENT_BITS];
+    /* what is not answered the client need not keep to (RFC 7692, section 7.1.2.2) */
+    p->client_bits = p->tell_client_bits ? least(theirs, policy->window) : DEFLATE_BITS_MAX;
 }
 
 /* Reads a field's list of offers. False when the grammar is broken. */

@@ -3,8 +3,8 @@
 #define WSLUICE_PROTO_DEFLATE_OFFER_H
 
 /*
- * Which of a client's offers of permessage-deflate is accepted, and with which parameters (RFC 7692,
- * sections 5 and 7.1; the field's grammar is RFC 6455, section 9.1). Pure.
+ * Which of a client's offers of permessage-deflate is accepted, and with which parameters (RFC
+ * 7692, sections 5 and 7.1; the field's grammar is RFC 6455, section 9.1). Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,9 +23,9 @@ struct deflate_policy {
 
 /* What was agreed on. */
 struct deflate_params {
-    bool agreed;                           /* false: no compression, nothing else counts */
-    bool server_takeover, client_takeover; /* that side's messages may refer to earlier ones */
-    uint8_t server_bits, client_bits;      /* windows of what we, what they compress */
+    bool agreed;                             /* false: no compression, nothing else counts */
+    bool server_takeover, client_takeover;   /* that side's messages may refer to earlier ones */
+    uint8_t server_bits, client_bits;        /* windows of what we, what they compress */
     bool tell_server_bits, tell_client_bits; /* they stand in the answer */
 };
 

@@ -185,6 +185,7 @@ def test_drain_while_data_waits(wsluice, server):
     daemon.send_signal(15)
     assert client.raw.read_close()[0] == 1001
     client.raw.send(frame(8, b"\x03\xe9"))
+    client.raw.close()
     assert daemon.wait() == 0
 
 
@@ -205,12 +206,12 @@ def grown_by(daemon, sessions):
     return (daemon.rss_kib() - before) / sessions
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's memory says nothing about ours")
 @pytest.mark.parametrize("how, least, most", [("on", 0, 3), ("takeover", 30, 60)])
 def test_memory_of_idle_sessions(wsluice, how, least, most):
     """Without takeover nothing stays with a session; with it what docs/compression.md says."""
     daemon = wsluice("--compression", how, "--max-per-address", "0", "--to", "echo:")
-    assert least <= grown_by(daemon, SESSIONS) <= most
+    grown = grown_by(daemon, SESSIONS)
+    assert SANITIZED or least <= grown <= most  # a sanitizer's memory says nothing about ours
 
 
 def test_shares_count_no_stalls(wsluice, server):

@@ -264,8 +264,8 @@ static size_t pack(z_stream *z, const uint8_t *p, size_t n, uint8_t *out, size_t
 }
 
 /* Reads it cut anywhere into rooms of any size; both copies are exact, for ASan. */
-static void must_read(struct deflate_reader *r, const uint8_t *packed, size_t n, const uint8_t *want,
-                      size_t want_len, uint32_t pieces, uint32_t rooms)
+static void must_read(struct deflate_reader *r, const uint8_t *packed, size_t n,
+                      const uint8_t *want, size_t want_len, uint32_t pieces, uint32_t rooms)
 {
     size_t at = 0, done = 0;
     enum deflate_event ev;
@@ -312,8 +312,8 @@ static void reader_reads_what_zlib_writes(void **state)
         struct deflate_reader *r = deflate_reader_new(takeover ? (unsigned)bits : 15);
         z_stream z = {0};
 
-        assert_int_equal(
-            deflateInit2(&z, level, Z_DEFLATED, -bits, 1 + (int)any(9), (int)any(5)), Z_OK);
+        assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, -bits, 1 + (int)any(9), (int)any(5)),
+                         Z_OK);
         for (int i = 0; i < 6; i++) {
             size_t n = make_message(message);
             size_t len = pack(&z, message, n, packed, sizeof packed, any(4));
