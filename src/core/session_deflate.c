@@ -152,7 +152,9 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
     struct session_deflate *d = s->deflate;
     uint8_t *out = deflate_pool_plain(s->worker);
     uint64_t limit = s->reader.limit != 0 ? s->reader.limit - d->plain : UINT64_MAX - 1;
-    size_t room = limit < DEFLATE_POOL_PLAIN ? (size_t)limit + 1 : DEFLATE_POOL_PLAIN;
+    /* One byte more than there may be, if need be in the tail room, tells a message that is too long
+     * before the rest of it is put together. */
+    size_t room = limit <= DEFLATE_POOL_PLAIN ? (size_t)limit + 1 : DEFLATE_POOL_PLAIN;
     size_t had = f->len;
     enum deflate_event event;
 

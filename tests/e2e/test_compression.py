@@ -316,6 +316,21 @@ def test_lines(wsluice):
     client.raw.finish()
 
 
+@pytest.mark.parametrize("framing", ["nul", "len32", "netstring", "lsp", "tagged"])
+@pytest.mark.parametrize("how", ["on", "takeover"])
+def test_other_framings(wsluice, framing, how):
+    """Prefix and suffix go around what was inflated, whole or put together."""
+    daemon = wsluice("--compression", how, "--framing", framing, "--", "cat")
+    client = opened(daemon)
+    for size in (300, 5000, 200_000, 300):
+        data = payload(random.Random(size), "words", size)
+        for cuts in ([], [1, 20]):
+            client.send(data, TEXT, cuts)
+            _, back, packed = client.read()
+            assert back == data and packed
+    client.raw.finish()
+
+
 def test_empty_compressed_message_is_the_end_of_input(wsluice):
     daemon = wsluice("--compression", "on", "--eof-on-empty", "--", "wc", "-c")
     client = opened(daemon)
