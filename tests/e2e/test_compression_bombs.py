@@ -33,7 +33,7 @@ def warm(daemon, path="/"):
 
 @pytest.mark.parametrize("how", ["on", "takeover"])
 @pytest.mark.parametrize("backend", [["--to", "echo:"], ["--", "cat"]], ids=["echo", "cat"])
-@pytest.mark.parametrize("size", [len(BOMB), 1000, 100])
+@pytest.mark.parametrize("size", [len(BOMB), 100])
 def test_bomb_is_1009_and_costs_little(wsluice, how, backend, size):
     daemon = wsluice("--compression", how, *backend)
     warm(daemon)
@@ -73,7 +73,7 @@ def test_bombs_within_the_limit_all_in_one_read(wsluice, server):
     daemon = wsluice("--compression", "on", "--framing", "lines", *JSON, "--to", service.to)
     client = opened(daemon)
     sock = service.wait_accepted()
-    bombs = b"".join(frame(BINARY, SMALL_BOMB, rsv=RSV1) for _ in range(30))
+    bombs = b"".join(frame(BINARY, SMALL_BOMB, rsv=RSV1) for _ in range(20))
     with Peak(daemon) as peak:
         client.raw.send(bombs)
         other = opened(daemon)
@@ -82,10 +82,10 @@ def test_bombs_within_the_limit_all_in_one_read(wsluice, server):
             other.raw.read_frame()
     peak.check(5 << 10)  # a message put together, twice for its growth, and the queue
     got = 0
-    while got < 30 * (MIB + 1):
+    while got < 20 * (MIB + 1):
         got += len(sock.recv(MIB))
     client.raw.finish()
-    assert ended(daemon)["messages_in"] == 30
+    assert ended(daemon)["messages_in"] == 20
 
 
 @pytest.mark.parametrize("how", ["on", "takeover"])
@@ -95,7 +95,7 @@ def test_stream_to_a_service_that_reads_nothing_and_then_all(wsluice, server, ho
     daemon = wsluice("--compression", how, *JSON, "--to", service.to)
     client = opened(daemon)
     sock = service.wait_accepted()
-    size = 20 * MIB
+    size = 12 * MIB
     packed = client.pack(bytes(size), level=9)
     with Peak(daemon) as peak:
         client.raw.send(client.frames(BINARY, packed, range(0, len(packed), 3000)) + binary(b"plain behind it") +
@@ -118,7 +118,7 @@ def test_others_live_while_one_inflates(wsluice, server):
     daemon = wsluice("--compression", "on", "--to", service.to)
     other = daemon.open()
     client = opened(daemon)
-    client.raw.send(frame(BINARY, deflate.bomb(64 * MIB), rsv=RSV1) + ping("done"))
+    client.raw.send(frame(BINARY, deflate.bomb(24 * MIB), rsv=RSV1) + ping("done"))
     slowest, turns = 0.0, 0
     client.raw.sock.setblocking(False)
     done = False
