@@ -26,7 +26,6 @@
 
 struct session_deflate {
     struct deflate_params params;
-    struct session *session;
     struct deflate_reader *reader; /* with takeover ours, else of the message under way; or NULL */
     struct deflate_writer *writer; /* with takeover, once there was a message */
     ev_timer go_on;
@@ -52,7 +51,6 @@ bool session_deflate_start(struct session *s, const struct deflate_params *param
     if (s->deflate == NULL)
         return false;
     s->deflate->params = *params;
-    s->deflate->session = s;
     s->reader.rsv_mask = WS_RSV1;
     return true;
 }
@@ -152,8 +150,8 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
     struct session_deflate *d = s->deflate;
     uint8_t *out = deflate_pool_plain(s->worker);
     uint64_t limit = s->reader.limit != 0 ? s->reader.limit - d->plain : UINT64_MAX - 1;
-    /* One byte more than there may be, if need be in the tail room, tells a message that is too long
-     * before the rest of it is put together. */
+    /* One byte more than there may be, if need be in the tail room, tells a message that is too
+     * long before the rest of it is put together. */
     size_t room = limit <= DEFLATE_POOL_PLAIN ? (size_t)limit + 1 : DEFLATE_POOL_PLAIN;
     size_t had = f->len;
     enum deflate_event event;
