@@ -43,6 +43,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict
 CPP  = -std=gnu11 -D_GNU_SOURCE -Isrc -DWSLUICE_VERSION=\"$(VERSION)\" $(LLHTTP_CPP) \
        $(shell pkg-config --cflags libcares 2>/dev/null)
 LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcrypt -lcap -lyaml \
+       $(shell pkg-config --libs zlib 2>/dev/null || echo -lz) \
        $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 SANE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 

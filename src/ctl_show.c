@@ -167,6 +167,21 @@ static void show_value(FILE *f, const json_t *value)
         fputs("-", f);
 }
 
+/* What is left of the messages that were compressed. */
+static void show_ratio(FILE *f, const json_t *object, const char *direction)
+{
+    char name[32];
+    double plain, wire;
+
+    snprintf(name, sizeof name, "compressed_%s_plain", direction);
+    plain = ctl_show_number(object, name);
+    snprintf(name, sizeof name, "compressed_%s_wire", direction);
+    wire = ctl_show_number(object, name);
+    snprintf(name, sizeof name, "compressed_%s_to", direction);
+    if (plain > 0)
+        fprintf(f, "%-20s  %.1f %%\n", name, 100 * wire / plain);
+}
+
 void ctl_show_object(FILE *f, const json_t *object)
 {
     const char *name;
@@ -174,10 +189,12 @@ void ctl_show_object(FILE *f, const json_t *object)
 
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
-        fprintf(f, "%-16s  ", name);
+        fprintf(f, "%-20s  ", name);
         show_value(f, value);
         fputc('\n', f);
     }
+    show_ratio(f, object, "in");
+    show_ratio(f, object, "out");
 }
 
 static void show_routes(FILE *f, const json_t *rows)

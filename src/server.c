@@ -12,6 +12,7 @@
 #include "admin.h"
 #include "core/auth.h"
 #include "core/control.h"
+#include "core/deflate_pool.h"
 #include "core/limits.h"
 #include "core/session.h"
 #include "core/stats.h"
@@ -414,6 +415,7 @@ static void server_close(struct server *s)
     stats_free(w);
     limits_free(w->limits);
     auth_free(w->auth);
+    deflate_pool_free(w);
     config_release(w->config);
     log_release(&w->log);
 }

@@ -69,6 +69,8 @@ static void print_type(FILE *out, const struct option_row *row)
             print_string(out, row->choices[i]);
             if (strcmp(row->choices[i], "off") == 0) /* as YAML 1.1 reads it without quotes */
                 fputs(", false", out);
+            if (strcmp(row->choices[i], "on") == 0)
+                fputs(", true", out);
         }
         fputs("]", out);
         return;

@@ -7,6 +7,7 @@ static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
 static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
 static const char *const stderr_choices[] = {"log", "merge", "discard", "message", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
+static const char *const compression_choices[] = {"off", "on", "takeover", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
 static const char *const source_choices[] = {"session", "client", "off", NULL};
@@ -109,6 +110,14 @@ const struct option_row option_rows[] = {
      "sessions at once from one address (IPv6: one /64); 0: no limit"},
     {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,
      "largest message, where messages are put together (all framings but stream and text; echo)"},
+    {"compression", 0, OPTION_CHOICE, SETTING(compression), "HOW", "off", compression_choices, 0, 0,
+     "permessage-deflate, for clients that offer it: off, on (each message by itself) or takeover (streams that remember, with memory for each session)"},
+    {"compression-level", 0, OPTION_COUNT, SETTING(compression_level), "N", "3", NULL, 1, 9,
+     "how hard to compress, from 1 (fast) to 9 (small)"},
+    {"compression-min", 0, OPTION_SIZE, SETTING(compression_min), "SIZE", "256", NULL, 0, 1024.0 * 1024,
+     "shorter messages to the client are sent as they are"},
+    {"compression-window", 0, OPTION_COUNT, SETTING(compression_window), "BITS", "12", NULL, 9, 15,
+     "with takeover: size of the windows, 2^BITS bytes, which sets a session's memory"},
     {"tls-cert", 0, OPTION_TEXT, CONFIG(tls.cert), "FILE", NULL, NULL, 0, 0,
      "PEM certificate and chain: serve wss:// and https:// instead of ws:// and http://"},
     {"tls-key", 0, OPTION_TEXT, CONFIG(tls.key), "FILE", NULL, NULL, 0, 0,

@@ -34,6 +34,7 @@ enum udp_source { UDP_SOURCE_SESSION, UDP_SOURCE_CLIENT, UDP_SOURCE_OFF };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
+enum compression { COMPRESSION_OFF, COMPRESSION_ON, COMPRESSION_TAKEOVER };
 /* One more than the index into auths. */
 enum auth_kind { AUTH_NONE, AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_HOOK };
 
@@ -57,6 +58,10 @@ struct settings {
     struct text_list origins;    /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
+    int compression;             /* enum compression */
+    uint64_t compression_level;  /* 1 to 9 */
+    uint64_t compression_min;    /* bytes; shorter messages are sent as they are */
+    uint64_t compression_window; /* with takeover: bits of each session's windows */
     double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;
     double connect_timeout, stop_grace, kill_grace;
     const char *cwd;

@@ -44,6 +44,7 @@ static void session_check_over(struct session *s)
     sessions_leave_cursors(s);
     session_input_release(s);
     session_output_release(s);
+    session_deflate_release(s);
     if (s->next != NULL)
         s->next->prev = s->prev;
     *s->prev = s->next;
@@ -125,6 +126,7 @@ static void session_refuse(struct session *s, int status, const char *why)
 static void session_begin(struct session *s)
 {
     struct session_opening *opening = s->opening;
+    char extensions[DEFLATE_ANSWER_MAX];
 
     s->opening = NULL;
     s->phase = SESSION_OPEN;
@@ -135,7 +137,8 @@ static void session_begin(struct session *s)
     session_time_start(s);
     if (s->route->framing != NULL && s->route->framing->datagrams)
         stream_stay_live(s->stream);
-    stream_upgrade(s->stream, opening->accept, opening->subprotocol);
+    stream_upgrade(s->stream, opening->accept, opening->subprotocol,
+                   session_deflate_answer(s, extensions));
     free(opening);
 }
 
@@ -225,7 +228,9 @@ void session_balance(struct session *s)
     bool backend_full = b != NULL && b->ops->queued(b) > 0;
     bool hold_backend = (client_full || s->tty_held) && s->phase == SESSION_OPEN;
     /* Also while CLOSING: a service that has said all may still be told more than it reads. */
-    bool hold_client = (backend_full && s->input_open) || (s->loopback && client_full);
+    bool far_full = (backend_full && s->input_open) || (s->loopback && client_full);
+    bool unread = s->stream != NULL && session_deflate_waits(s);
+    bool hold_client = far_full || unread;
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
@@ -233,12 +238,17 @@ void session_balance(struct session *s)
         s->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
         b->ops->pause(b, hold_backend);
     }
+    if (s->stream != NULL && far_full != s->far_held && s->phase != SESSION_OPENING) {
+        s->far_held = far_full;
+        s->stalls_backend += far_full;
+        s->stats->stalls[STATS_BACKEND] += far_full;
+    }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
-        s->stalls_backend += hold_client;
-        s->stats->stalls[STATS_BACKEND] += hold_client;
         stream_pause(s->stream, hold_client);
     }
+    if (unread && !far_full)
+        session_deflate_go_on(s);
     session_time_stalls(s, client_full, backend_full);
 }
 
@@ -462,6 +472,12 @@ static struct session *session_new(const struct session_open *o, const char *uni
     s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->loopback &&
                   (route->backend->has_stderr || session_framing(s)->typed);
     ws_reader_init(&s->reader, session_framing(s)->assembles ? route->settings.max_message : 0, 0);
+    if (!session_deflate_start(s, &o->deflate)) {
+        free(s->origin_text);
+        free(s->opening);
+        free(s);
+        return NULL;
+    }
     return s;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "core/config.h"
 #include "core/stream.h"
+#include "proto/deflate_offer.h"
 
 struct session;
 struct limits_ticket;
@@ -24,8 +25,9 @@ struct sessions {
 struct session_open {
     struct stream *stream;
     const struct route *route;
-    const char *accept;           /* Sec-WebSocket-Accept */
-    struct slice subprotocol;     /* chosen; empty: none */
+    const char *accept;       /* Sec-WebSocket-Accept */
+    struct slice subprotocol; /* chosen; empty: none */
+    struct deflate_params deflate;
     struct limits_ticket *ticket; /* the session's from now on */
 };
 

@@ -9,6 +9,8 @@
  *   session_in.c     client to backend
  *   session_out.c    backend to client
  *   session_tty.c    orders of terminal clients
+
+ *   session_deflate.c  compression, both ways
  *   session_time.c   heartbeat, idle, stalls: one timer
  *   session_log.c    the line at the end
  *   session_info.c   what an operator sees of it, while it lives
@@ -29,6 +31,7 @@
 #include "core/record.h"
 #include "core/session.h"
 #include "core/stats.h"
+#include "proto/deflate_offer.h"
 #include "proto/framing.h"
 #include "proto/handshake.h"
 #include "proto/ws.h"
@@ -71,6 +74,7 @@ struct session {
     bool backend_stopped; /* its ladder was started */
     bool backend_paused;  /* we do not read it */
     bool client_paused;
+    bool far_held;     /* and that because of the far side */
     bool exit_awaited; /* backend eof came; its exit status may follow */
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
@@ -94,6 +98,7 @@ struct session {
     struct record *record;           /* NULL: the route does not record */
     struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
     struct session_opening *opening; /* NULL from the 101 on */
+    struct session_deflate *deflate; /* NULL: no compression was agreed on */
     uint64_t id;
 
     /* client to backend */
@@ -165,6 +170,8 @@ void session_input(struct session *s, uint8_t *p, size_t n);
 /* The client has ended in order: the backend is told, where the framing has a word for it. Before
  * its input is closed. */
 void session_input_farewell(struct session *s);
+/* What session_deflate_hold kept is looked at. */
+void session_input_go_on(struct session *s);
 void session_input_release(struct session *s);
 void session_flush_pong(struct session *s);
 
@@ -182,6 +189,43 @@ void session_send_control(struct session *s, uint8_t opcode, const void *p, size
 /* session_tty.c: a message of a terminal client that is not input. NULL, or why the session is to
  * end. */
 const char *session_tty_order(struct session *s, uint8_t command, struct slice rest);
+
+/* session_deflate.c; what is not said to be right for any session wants s->deflate. */
+
+/* For any session: does nothing when nothing was agreed on. False without memory. */
+bool session_deflate_start(struct session *s, const struct deflate_params *params);
+void session_deflate_release(struct session *s); /* for any */
+/* For any: the value of Sec-WebSocket-Extensions; "" none. */
+const char *session_deflate_answer(const struct session *s, char out[DEFLATE_ANSWER_MAX]);
+void session_deflate_counts(const struct session *s, struct stats_compressed *in,
+                            struct stats_compressed *out); /* for any */
+
+enum session_deflate_step {
+    DEFLATED_PIECE,   /* piece is set, and more of this frame follows */
+    DEFLATED_LAST,    /* piece is set, and this frame is used up */
+    DEFLATED_NOTHING, /* this frame is used up and gave nothing to hand on */
+    DEFLATED_FAULT,   /* the session fails with piece->code and piece->why */
+};
+/* Inflates on in f, whose payload is unmasked and moves on. The piece is a frame that nothing
+ * masks; its payload is writable, with WORKER_HEADROOM, until the next call. */
+enum session_deflate_step session_deflate_next(struct session *s, struct ws_frame *f,
+                                               struct ws_frame *piece);
+/* A new turn: the session may inflate its share again. For any. */
+void session_deflate_turn(struct session *s);
+/* The share is used up, or something waits for the far side. */
+bool session_deflate_must_wait(const struct session *s);
+/* Keeps n bytes, of which the first f->len are what is left of f (NULL: none), until
+ * session_input_go_on. False without memory. */
+bool session_deflate_hold(struct session *s, const struct ws_frame *f, const uint8_t *p, size_t n);
+bool session_deflate_waits(const struct session *s); /* for any */
+/* session_input_go_on will be called from the loop. */
+void session_deflate_go_on(struct session *s);
+/* Gives back what was kept, in the worker's receive buffer. Returns whether it begins with f. */
+bool session_deflate_unhold(struct session *s, struct ws_frame *f, uint8_t **p, size_t *n);
+/* Makes the frame for a message; 0: it goes as it is. *frame is valid until the next call. For any.
+ */
+size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p, size_t n,
+                            const uint8_t **frame);
 
 /* session_time.c */
 void session_time_start(struct session *s);

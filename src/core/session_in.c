@@ -21,6 +21,9 @@ struct input {
     uint8_t *start, *end; /* region of bytes ready to leave; NULL: none */
     size_t pongs;         /* bytes of pong frames gathered in worker->tx */
     bool failed;
+    bool waits;    /* nothing more is looked at in this turn: see session_deflate.c */
+    bool in_frame; /* then: there is more in this frame, unmasked: */
+    struct ws_frame frame;
 };
 
 static void flush_pongs(struct input *in)
@@ -104,6 +107,21 @@ static void note(struct session *s, const struct ws_frame *f, const uint8_t *pla
         record_message(s->record, RECORD_OUT, text, f->end, plain, f->len);
 }
 
+/* Echo: a message that goes back compressed. False: it goes as any other. */
+static bool turn_packed(struct input *in, uint8_t opcode, const uint8_t *p, size_t n)
+{
+    const uint8_t *frame;
+    size_t len = in->s->loopback && in->s->input_open
+                     ? session_deflate_pack(in->s, opcode, p, n, &frame)
+                     : 0;
+
+    if (len == 0)
+        return false;
+    flush_region(in);
+    deliver(in, frame, len);
+    return true;
+}
+
 static size_t put_prefix(const struct session *s, uint8_t *out, uint64_t len, uint8_t opcode)
 {
     return session_framing(s)->prefix != NULL ? session_framing(s)->prefix(out, len, opcode) : 0;
@@ -135,6 +153,10 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
         return;
     }
     note(s, f, at + before);
+    if (turn_packed(in, f->opcode, at + before, f->len)) {
+        message_done(s, f->len);
+        return;
+    }
     memcpy(at, prefix, before);
     memcpy(at + before + f->len, suffix, behind);
     if (in->start == NULL)
@@ -178,9 +200,11 @@ static void take_piece(struct input *in, const struct ws_frame *f)
     uint8_t *body = buf_data(m) + FRAMING_PREFIX_MAX;
     size_t behind = put_suffix(s, body + len, len, f->opcode);
 
-    memcpy(body - before, prefix, before);
-    flush_region(in);
-    deliver(in, body - before, before + len + behind);
+    if (!turn_packed(in, f->opcode, body, len)) {
+        memcpy(body - before, prefix, before);
+        flush_region(in);
+        deliver(in, body - before, before + len + behind);
+    }
     buf_release(m);
     message_done(s, len);
 }
@@ -296,6 +320,42 @@ static void take_data(struct input *in, const struct ws_frame *f, uint8_t *paylo
         take_piece(in, f);
 }
 
+/* A compressed frame, unmasked: its pieces are taken like frames that came as they are. */
+static void take_inflated(struct input *in, struct ws_frame *f)
+{
+    struct session *s = in->s;
+    enum session_deflate_step step;
+    struct ws_frame piece;
+
+    do {
+        step = session_deflate_next(s, f, &piece);
+        if (step == DEFLATED_FAULT)
+            fail(in, piece.code, piece.why);
+        if (step == DEFLATED_FAULT || step == DEFLATED_NOTHING)
+            return;
+        take_data(in, &piece, (uint8_t *)(uintptr_t)piece.payload);
+        flush_region(in); /* the next piece takes its place */
+        if (in->failed)
+            return;
+        in->waits = session_deflate_must_wait(s);
+    } while (step == DEFLATED_PIECE && !in->waits);
+    in->in_frame = step == DEFLATED_PIECE;
+    in->frame = *f;
+}
+
+static void take_compressed(struct input *in, struct ws_frame *f, uint8_t *payload)
+{
+    struct session *s = in->s;
+
+    if (!s->input_open) { /* nobody wants to know what is in it */
+        s->dropped += f->len;
+        return;
+    }
+    flush_region(in);
+    ws_unmask(payload, payload, f->len, f->key);
+    take_inflated(in, f);
+}
+
 static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
 {
     struct session *s = in->s;
@@ -363,36 +423,79 @@ static void unhold(struct session *s, uint8_t **p, size_t *n)
     buf_release(&s->held);
 }
 
-void session_input(struct session *s, uint8_t *p, size_t n)
+/* Keeps what this turn has no time or the far side no place for. */
+static void put_off(struct input *in, const uint8_t *p, size_t n)
 {
-    struct input in = {.s = s};
+    const struct ws_frame *f = in->in_frame ? &in->frame : NULL;
+    size_t unread = f != NULL ? f->len : 0; /* it ends where p begins */
+
+    if (!session_deflate_hold(in->s, f, p - unread, unread + n))
+        no_memory(in);
+}
+
+static void look_at(struct input *in, uint8_t *p, size_t n)
+{
+    struct session *s = in->s;
     struct ws_frame f;
     size_t used;
 
-    unhold(s, &p, &n);
-    while (n > 0 && !in.failed) {
+    while (n > 0 && !in->failed && !in->waits) {
         switch (ws_reader_next(&s->reader, p, n, &used, &f)) {
         case WS_EV_DATA:
-            take_data(&in, &f, p + (f.payload - p));
+            if (f.rsv != 0)
+                take_compressed(in, &f, p + (f.payload - p));
+            else
+                take_data(in, &f, p + (f.payload - p));
             break;
         case WS_EV_CONTROL:
-            take_control(&in, &f);
+            take_control(in, &f);
             break;
         case WS_EV_ERROR:
-            fail(&in, f.code, f.why);
+            fail(in, f.code, f.why);
             break;
         case WS_EV_MORE:
             if (used == 0 && buf_append(&s->held, p, n) < 0)
-                no_memory(&in);
+                no_memory(in);
             used = used == 0 ? n : used;
             break;
         }
         p += used;
         n -= used;
     }
-    flush_region(&in);
+    if (in->waits && !in->failed)
+        put_off(in, p, n);
+    flush_region(in);
+    if (!in->failed)
+        flush_pongs(in);
+}
+
+void session_input(struct session *s, uint8_t *p, size_t n)
+{
+    struct input in = {.s = s};
+
+    session_deflate_turn(s);
+    unhold(s, &p, &n);
+    look_at(&in, p, n);
+}
+
+void session_input_go_on(struct session *s)
+{
+    struct input in = {.s = s};
+    struct ws_frame f;
+    uint8_t *p;
+    size_t n;
+
+    session_deflate_turn(s);
+    if (session_deflate_unhold(s, &f, &p, &n)) {
+        p += f.len;
+        n -= f.len;
+        if (s->input_open)
+            take_inflated(&in, &f);
+        else
+            s->dropped += f.len;
+    }
     if (!in.failed)
-        flush_pongs(&in);
+        look_at(&in, p, n);
 }
 
 void session_input_farewell(struct session *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/session_info.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ void session_inspect(const struct session *s, struct session_info *out)
 {
     static const char *const phases[] = {"opening", "open", "closing", "ending"};
     const char *path = s->origin_text + strlen(s->origin_text) + 1;
+    char answer[DEFLATE_ANSWER_MAX];
 
     *out = (struct session_info){
         .id = s->id,
@@ -36,6 +38,9 @@ void session_inspect(const struct session *s, struct session_info *out)
         .backend_paused = s->backend_paused,
         .rtt_ms = session_log_rtt(s),
     };
+    (void)snprintf(out->compression, sizeof out->compression, "%s",
+                   session_deflate_answer(s, answer));
+    session_deflate_counts(s, &out->compressed_in, &out->compressed_out);
     if (s->backend != NULL && s->was_open) { /* before, there may be nothing to speak of */
         s->backend->ops->describe(s->backend, out->address, sizeof out->address);
         out->queued_backend = s->backend->ops->queued(s->backend);

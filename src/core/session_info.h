@@ -5,6 +5,7 @@
 /* Live sessions, looked at and ended from outside. */
 #include "core/backend.h"
 #include "core/session.h"
+#include "core/stats.h"
 
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
@@ -17,8 +18,10 @@ struct session_info {
     const char *user;        /* "": nobody was asked */
     const char *route;       /* its path */
     const char *backend;     /* kind */
-    char address[BACKEND_TEXT_MAX]; /* "pid 123", "127.0.0.1:80"; "": none */
-    double age, idle;               /* seconds; idle: since the last data */
+    char address[BACKEND_TEXT_MAX];       /* "pid 123", "127.0.0.1:80"; "": none */
+    double age, idle;                     /* seconds; idle: since the last data */
+    char compression[DEFLATE_ANSWER_MAX]; /* what was agreed on; "": none */
+    struct stats_compressed compressed_in, compressed_out;
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     bool datagrams; /* the backend's kind */
     uint64_t datagrams_dropped_in, datagrams_dropped_out;

@@ -42,9 +42,29 @@ static void gather(struct output *o, uint8_t opcode, const uint8_t *p, size_t n)
     o->gathered += header + n;
 }
 
+/* A whole frame that was made elsewhere. */
+static void send_packed(struct output *o, const uint8_t *frame, size_t n, bool is_only)
+{
+    if (n > SMALL_MESSAGE || is_only || o->gathered + n > WORKER_TX_SIZE)
+        flush_gathered(o);
+    if (n > SMALL_MESSAGE || is_only) {
+        stream_write(o->s->stream, frame, n);
+        return;
+    }
+    memcpy(o->s->worker->tx + o->gathered, frame, n);
+    o->gathered += n;
+}
+
 /* p has WS_SERVER_HEADER_MAX writable bytes in front, which nobody needs any more. */
 static void send_frame(struct output *o, uint8_t opcode, uint8_t *p, size_t n, bool is_only)
 {
+    const uint8_t *frame;
+    size_t len = session_deflate_pack(o->s, opcode, p, n, &frame);
+
+    if (len > 0) {
+        send_packed(o, frame, len, is_only);
+        return;
+    }
     if (n <= SMALL_MESSAGE && !is_only) {
         gather(o, opcode, p, n);
         return;

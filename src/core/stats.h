@@ -73,6 +73,11 @@ enum stats_drop {
 };
 extern const char *const stats_drop_names[STATS_DROPS];
 
+/* Messages that were compressed: bytes of payload before and after. */
+struct stats_compressed {
+    uint64_t plain, wire;
+};
+
 /* One route with one kind of backend. */
 struct stats_route {
     char *path;          /* UTF-8 */
@@ -80,14 +85,15 @@ struct stats_route {
     bool datagrams;      /* that is what its messages are */
     uint64_t opened;     /* sessions that got their 101 */
     uint64_t closed[STATS_CLASSES][STATS_BYS];
-    uint64_t active;       /* now */
-    uint64_t not_opened;   /* backends that could not be opened */
-    uint64_t messages_in;  /* "in" is from the client */
-    uint64_t messages_out; /* complete ones */
-    uint64_t bytes_in;     /* payload */
-    uint64_t bytes_out;    /* payload */
-    uint64_t dropped;      /* bytes that found nobody to take them; counted at the end */
+    uint64_t active;                                      /* now */
+    uint64_t not_opened;                                  /* backends that could not be opened */
+    uint64_t messages_in;                                 /* "in" is from the client */
+    uint64_t messages_out;                                /* complete ones */
+    uint64_t bytes_in;                                    /* payload */
+    uint64_t bytes_out;                                   /* payload */
     uint64_t datagrams_dropped[STATS_SIDES][STATS_DROPS]; /* on their way to that side */
+    struct stats_compressed compressed_in, compressed_out;
+    uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
     uint64_t pings;
     uint64_t lost;                   /* to the heartbeat */

@@ -45,7 +45,8 @@ struct response {
 
 struct stream_ops {
     void (*respond)(struct stream *s, const struct response *r);
-    void (*upgrade)(struct stream *s, const char *accept, struct slice subprotocol);
+    void (*upgrade)(struct stream *s, const char *accept, struct slice subprotocol,
+                    const char *extensions);
     void (*write)(struct stream *s, const void *p, size_t n);
     size_t (*queued)(const struct stream *s);
     void (*pause)(struct stream *s, bool paused);
@@ -76,11 +77,12 @@ static inline void stream_respond(struct stream *s, const struct response *r)
     s->ops->respond(s, r);
 }
 
-/* Sends the 101. The request is gone afterwards; data events begin, first with what was sent behind
- * the head. */
-static inline void stream_upgrade(struct stream *s, const char *accept, struct slice subprotocol)
+/* Sends the 101. extensions: the value of Sec-WebSocket-Extensions, "" for none. The request is
+ * gone afterwards; data events begin, first with what was sent behind the head. */
+static inline void stream_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
+                                  const char *extensions)
 {
-    s->ops->upgrade(s, accept, subprotocol);
+    s->ops->upgrade(s, accept, subprotocol, extensions);
 }
 
 static inline void stream_write(struct stream *s, const void *p, size_t n)

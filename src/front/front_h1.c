@@ -189,7 +189,8 @@ static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
 
 /* The 101 is called for from the loop (a backend has opened), and is the caller's last act, so
  * feeding early data here makes no upcall inside a downcall that anything depends on. */
-static void h1_upgrade(struct stream *s, const char *accept, struct slice subprotocol)
+static void h1_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
+                       const char *extensions)
 {
     struct h1 *h = h1_of(s);
     struct h1_request *req = h->req;
@@ -197,9 +198,11 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     int n = snprintf(
         head, sizeof head,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\n%s%.*s%s\r\n",
+        "Sec-WebSocket-Accept: %s\r\n%s%.*s%s%s%s%s\r\n",
         accept, subprotocol.len > 0 ? "Sec-WebSocket-Protocol: " : "", (int)subprotocol.len,
-        subprotocol.len > 0 ? subprotocol.p : "", subprotocol.len > 0 ? "\r\n" : "");
+        subprotocol.len > 0 ? subprotocol.p : "", subprotocol.len > 0 ? "\r\n" : "",
+        extensions[0] != '\0' ? "Sec-WebSocket-Extensions: " : "", extensions,
+        extensions[0] != '\0' ? "\r\n" : "");
 
     if (n < 0 || (size_t)n >= sizeof head)
         abort();

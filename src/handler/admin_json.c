@@ -84,7 +84,8 @@ static json_t *session_json(const struct session *session)
     session_inspect(session, &i);
     json_t *all = json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
-        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
+        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o,"
+        " s:s, s:o, s:o, s:o, s:o}",
         "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "user",
         text_of(i.user), "path", text_of(i.path), "route", text_of(i.route), "backend", i.backend,
         "address", text_of(i.address), "subprotocol", text_of(i.subprotocol), "age", i.age, "idle",
@@ -93,7 +94,10 @@ static json_t *session_json(const struct session *session)
         count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
         count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
-        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms));
+        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms), "compression", i.compression,
+        "compressed_in_plain", count_of(i.compressed_in.plain), "compressed_in_wire",
+        count_of(i.compressed_in.wire), "compressed_out_plain", count_of(i.compressed_out.plain),
+        "compressed_out_wire", count_of(i.compressed_out.wire));
 
     if (all != NULL && i.datagrams) {
         (void)json_object_set_new(all, "datagrams_dropped_in", count_of(i.datagrams_dropped_in));
@@ -191,7 +195,8 @@ static json_t *route_json(const struct stats_route *r)
     uint64_t trips = stats_observed(&r->round_trip), openings = stats_observed(&r->opening);
 
     return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+        " s:o, s:o, s:o, s:o}",
         "route", r->path, "backend", r->backend, "active", count_of(r->active), "opened",
         count_of(r->opened), "closed", closed_json(r), "not_opened", count_of(r->not_opened),
         "messages_in", count_of(r->messages_in), "messages_out", count_of(r->messages_out),
@@ -199,8 +204,10 @@ static json_t *route_json(const struct stats_route *r)
         count_of(r->dropped), "stalls_client", count_of(r->stalls[STATS_CLIENT]), "stalls_backend",
         count_of(r->stalls[STATS_BACKEND]), "pings", count_of(r->pings), "lost", count_of(r->lost),
         "mean_rtt_ms", real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000),
-        "mean_open_ms",
-        real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000));
+        "mean_open_ms", real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000),
+        "compressed_in_plain", count_of(r->compressed_in.plain), "compressed_in_wire",
+        count_of(r->compressed_in.wire), "compressed_out_plain", count_of(r->compressed_out.plain),
+        "compressed_out_wire", count_of(r->compressed_out.wire));
 }
 
 static json_t *routes_json(const struct stats *st)

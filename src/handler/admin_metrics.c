@@ -128,6 +128,20 @@ static void route_bytes(struct admin_out *out, const struct family *f, const str
     two(out, f, labels, "direction", directions, (const uint64_t[]){r->bytes_in, r->bytes_out});
 }
 
+static void route_compressed_plain(struct admin_out *out, const struct family *f,
+                                   const struct stats_route *r, const char *labels)
+{
+    two(out, f, labels, "direction", directions,
+        (const uint64_t[]){r->compressed_in.plain, r->compressed_out.plain});
+}
+
+static void route_compressed_wire(struct admin_out *out, const struct family *f,
+                                  const struct stats_route *r, const char *labels)
+{
+    two(out, f, labels, "direction", directions,
+        (const uint64_t[]){r->compressed_in.wire, r->compressed_out.wire});
+}
+
 static void route_stalls(struct admin_out *out, const struct family *f, const struct stats_route *r,
                          const char *labels)
 {
@@ -247,6 +261,10 @@ static const struct family families[] = {
      .help = "Whole messages; in: from clients, out: to clients."},
     {"wsluice_payload_bytes", COUNTER, "bytes", .by_route = route_bytes,
      .help = "Payload of messages, without frame headers; in: from clients, out: to clients."},
+    {"wsluice_compressed_plain_bytes", COUNTER, "bytes", .by_route = route_compressed_plain,
+     .help = "Payload of messages that were compressed, as it is when it is not."},
+    {"wsluice_compressed_wire_bytes", COUNTER, "bytes", .by_route = route_compressed_wire,
+     .help = "Payload of the same messages as the wire carried it."},
     {"wsluice_dropped_bytes", COUNTER, "bytes", ROUTE(dropped),
      .help = "Bytes that arrived when nobody was there to take them any more, added as sessions end."},
     {"wsluice_datagrams_dropped", COUNTER, .by_route = route_datagrams,

@@ -55,6 +55,18 @@ static void choose_subprotocol(const struct request *r, const struct route *rout
     }
 }
 
+static void choose_compression(const struct request *r, const struct route *route,
+                               struct deflate_params *params)
+{
+    const struct deflate_policy policy = {
+        .takeover = route->settings.compression == COMPRESSION_TAKEOVER,
+        .window = (uint8_t)route->settings.compression_window,
+    };
+
+    if (route->settings.compression != COMPRESSION_OFF)
+        deflate_offer_choose(r->head, &policy, params);
+}
+
 /* Over a limit. Page script cannot see a status: with errors: close it gets a Close that it can. */
 static void refuse_limit(struct stream *s, const struct route *route, const char *accept,
                          int status, const char *why)
@@ -66,7 +78,7 @@ static void refuse_limit(struct stream *s, const struct route *route, const char
         return;
     }
     handler_log(s, status, why);
-    stream_upgrade(s, accept, slice_of("", 0));
+    stream_upgrade(s, accept, slice_of("", 0), "");
     stream_write(s, frame, ws_write_close(frame, WS_CODE_TRY_LATER, why));
     stream_end(s);
 }
@@ -99,6 +111,7 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
         return;
     }
     choose_subprotocol(r, route, &open.subprotocol);
+    choose_compression(r, route, &open.deflate);
     session_start(&open);
 }
 

@@ -22,6 +22,7 @@ struct sessions;
 struct connections;
 struct config;
 struct stats;
+struct deflate_pool;
 struct control;
 struct auth;
 
@@ -79,13 +80,14 @@ struct worker {
     struct auth *auth;             /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;     /* core's */
     struct connections *connections; /* core's */
-    struct config *config;   /* core's: the current one; sessions hold the one they started with */
-    uint64_t next_id;        /* of sessions */
-    struct stats *stats;     /* core's: what is counted, see core/stats.h */
-    struct control *control; /* core's: what the admin door may have the server do; see
-                                core/control.h */
-    uint64_t accept_pauses;  /* how often a listener had to pause */
-    uint64_t recordings_failed; /* that ended before their session; see core/record.h */
+    struct config *config; /* core's: the current one; sessions hold the one they started with */
+    uint64_t next_id;      /* of sessions */
+    struct stats *stats;   /* core's: what is counted, see core/stats.h */
+    struct deflate_pool *deflate; /* core's: made when a message is first compressed */
+    struct control *control;      /* core's: what the admin door may have the server do; see
+                                     core/control.h */
+    uint64_t accept_pauses;       /* how often a listener had to pause */
+    uint64_t recordings_failed;   /* that ended before their session; see core/record.h */
     double longest_turn; /* seconds; of turns longer than a tick of the kernel's clock. Whoever
                             looks at it sets it back */
     bool draining;       /* on the way out: not ready for anything new */

@@ -85,6 +85,15 @@ static const char *len_fault(uint8_t form, uint64_t len)
     return NULL;
 }
 
+/* Its frames' lengths are the message's own: no extension stands between. */
+static bool is_measured(const struct ws_reader *r, uint8_t first)
+{
+    uint8_t opcode = first & OPCODE_MASK;
+
+    return !(opcode & CONTROL_BIT) &&
+           (opcode == WS_CONTINUATION ? r->rsv : first & WS_RSV_MASK) == 0;
+}
+
 static enum head_result bad(struct ws_frame *f, uint16_t code, const char *why)
 {
     f->code = code;
@@ -114,7 +123,7 @@ static enum head_result read_head(const struct ws_reader *r, const uint8_t *p, s
     if ((why = len_fault(form, h->len)))
         return bad(f, WS_CODE_PROTOCOL, why);
     /* total never passes limit, so the difference cannot wrap */
-    if (r->limit && !(p[0] & CONTROL_BIT) && h->len > r->limit - r->total)
+    if (r->limit && is_measured(r, p[0]) && h->len > r->limit - r->total)
         return bad(f, WS_CODE_TOO_BIG, "message too big");
 
     if (n < h->size + KEY_SIZE)

@@ -42,6 +42,7 @@ enum ws_code {
 
 /* RSV1 to RSV3 as they stand in the first byte of a frame. */
 #define WS_RSV_MASK 0x70
+#define WS_RSV1 0x40
 
 #define WS_CONTROL_MAX 125      /* payload of a control frame, section 5.5 */
 #define WS_REASON_MAX 123       /* reason in a close frame */
@@ -77,7 +78,8 @@ struct ws_frame {
 struct ws_reader {
     uint64_t left;    /* payload bytes of the current data frame still to come */
     uint64_t total;   /* payload bytes of the current message so far, declared lengths included */
-    uint64_t limit;   /* largest message; 0: none. WS_CODE_TOO_BIG when a header declares more */
+    uint64_t limit;   /* largest message; 0: none. WS_CODE_TOO_BIG when a header declares more. A
+                         message with an RSV bit is the extension's to measure */
     uint8_t key[4];   /* rotated to the next payload byte */
     uint8_t rsv_mask; /* RSV bits with a meaning (extensions), allowed on a message's first frame */
     uint8_t opcode;   /* of the message in progress; 0: none */

@@ -150,7 +150,7 @@ def test_help_and_version_go_to_stdout(option):
 def test_version_tells_the_libraries():
     text = command_line("-V").stdout.lower()
     assert text.startswith("wsluice ")
-    for library in ("libev", "openssl", "llhttp", "c-ares"):
+    for library in ("libev", "openssl", "llhttp", "c-ares", "zlib"):
         assert re.search(rf"{library}\s+v?\d", text), f"no version of {library} in {text!r}"
 
 
@@ -169,7 +169,8 @@ VALUES = {"listen": "127.0.0.1:0", "to": "echo:", "route": "/x=echo:", "framing"
           "invalid-utf8": "close", "subprotocol": "a, b", "origin": "any", "static": "/", "errors": "close",
           "stderr": "merge", "cwd": "/", "env": "A=b", "pass-env": "HOME", "max-sessions": "100",
           "max-per-address": "7", "max-message": "64KiB", "unix-mode": "0600", "dns-servers": "127.0.0.1:5353",
-          "log-level": "debug", "log-format": "text"}
+          "log-level": "debug", "log-format": "text",
+          "compression-level": "9", "compression-window": "15"}
 
 
 def accepted_form(name, letter, takes):

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Clients and servers that others wrote: python3-websocket, ws for node, Chromium, MQTT.js and mosquitto, redis."""
+"""Clients and servers that others wrote: python3-websocket, python3-websockets, ws for node, Chromium, MQTT.js and mosquitto, redis."""
 
+import asyncio
 import json
 import socket
 
 import pytest
 import websocket
+import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from lib import peers
+from lib.admin import Admin
 from lib.proc import wait_until
 from lib.setting import SOON
 from lib.wire import BINARY
@@ -15,6 +19,15 @@ from lib.wire import BINARY
 
 def run_node(script, *args):
     return json.loads(peers.node(script, *args))
+
+
+def assert_compressed(daemon):
+    """The client's messages came smaller than they are, and ours left so."""
+    metrics = Admin(daemon).metrics()
+    for direction in ("in", "out"):
+        plain, wire = (sum(value for name, value in metrics.items() if name[0] == f"wsluice_compressed_{form}_bytes_total"
+                           and ("direction", direction) in name) for form in ("plain", "wire"))
+        assert 0 < wire < plain / 4, (direction, wire, plain)
 
 
 # python3-websocket.
@@ -78,6 +91,29 @@ def test_python_websocket_over_a_unix_socket(wsluice, python_client, tmp_path):
     assert client.recv() == "local"
 
 
+# python3-websockets, which compresses.
+
+
+@pytest.mark.parametrize("how", ["on", "takeover"])
+@pytest.mark.parametrize("parameters", [
+    {}, {"server_max_window_bits": 9, "client_max_window_bits": 9}, {"server_no_context_takeover": True},
+    {"client_no_context_takeover": True, "client_max_window_bits": 15}], ids=str)
+def test_python_websockets_compressed(wsluice, how, parameters):
+    async def talk(url):
+        offer = ClientPerMessageDeflateFactory(**parameters)
+        async with websockets.connect(url, compression=None, extensions=[offer], max_size=None) as client:
+            assert [e.name for e in client.extensions] == ["permessage-deflate"]
+            for message in ("Grüße, κόσμε!", "", b"", b"word " * 20000, "word " * 20000, "x" * 300_000):
+                await client.send(message)
+                assert await client.recv() == message
+            await client.send(["in ", "three ", "fragments"])
+            assert await client.recv() == "in three fragments"
+
+    daemon = wsluice("--compression", how, "--compression-min", "1", "--admin", "127.0.0.1:0", "--to", "echo:")
+    asyncio.run(talk(daemon.url))
+    assert_compressed(daemon)
+
+
 # ws for node.
 
 
@@ -87,6 +123,16 @@ def test_node_ws_echo(wsluice):
     assert seen == {
         "protocol": "", "extensions": "", "messages": ["same"] * 6, "pongs": ["are you there?"],
         "code": 4321}
+
+
+@pytest.mark.parametrize("how", ["on", "takeover"])
+def test_node_ws_compressed(wsluice, how):
+    daemon = wsluice("--compression", how, "--compression-min", "1", "--admin", "127.0.0.1:0", "--to", "echo:")
+    seen = run_node("ws_echo.mjs", daemon.url + "/")
+    assert seen == {
+        "protocol": "", "extensions": "permessage-deflate", "messages": ["same"] * 6, "pongs": ["are you there?"],
+        "code": 4321}
+    assert_compressed(daemon)
 
 
 def test_node_ws_to_a_service(wsluice, server):
@@ -119,7 +165,8 @@ socket.onopen = () => { seen.push("open " + socket.protocol); if (lines.length) 
 socket.onmessage = (event) => { seen.push(event.data); if (lines.length) socket.send(lines.shift()); };
 socket.onerror = () => seen.push("error");
 socket.onclose = (event) => {
-  window.result = { seen, code: event.code, reason: event.reason, clean: event.wasClean, origin: location.origin };
+  window.result = { seen, code: event.code, reason: event.reason, clean: event.wasClean, origin: location.origin,
+    extensions: socket.extensions };
 };
 </script>
 """
@@ -168,6 +215,16 @@ def test_chromium_loads_the_page_again_and_again(wsluice, page):
     for _ in range(2):
         assert browse(daemon)["seen"] == ["open ", "2"]
     wait_until(lambda: not daemon.children(), "bc to be gone")
+
+
+def test_chromium_compressed(wsluice, page):
+    lines = ["Grüße, κόσμε! " * n for n in (1, 40, 4000, 1, 40)] + ["x" * 100_000]
+    daemon = wsluice("--compression", "takeover", "--admin", "127.0.0.1:0", "--static", page(lines + ["q"]), "--",
+                     "sed", "-u", "-e", "/^q/{", "-e", "q", "-e", "}")
+    result = browse(daemon)
+    assert result["seen"] == ["open ", *lines, "q"] and result["code"] == 1000
+    assert result["extensions"].startswith("permessage-deflate")
+    assert_compressed(daemon)
 
 
 # Services.

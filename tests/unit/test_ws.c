@@ -108,6 +108,12 @@ static const struct talk talks[] = {
     {{{0xA1, "a"}}, "!1002", 0, 0x40},
     {{{0xC9, "a"}}, "!1002", 0, 0x40},
     {{{0xC1, "a"}}, "!1002", 0, 0},
+    /* the limit is not for messages that an extension has changed */
+    {{{0xC1, "abcdef"}, {0x81, "abcdef"}}, "T4(abcdef)!1009", 5, 0x40},
+    {{{0x41, "abcdef"}, {0x80, "g"}, {0x01, "abc"}, {0x80, "def"}},
+     "T4(abcdefg)T(abc!1009",
+     5,
+     0x40},
     /* fragmentation */
     {{{0x80, "x"}}, "!1002", 0, 0},
     {{{0x00, "x"}, {0x80, ""}}, "!1002", 0, 0},

@@ -179,6 +179,7 @@ class Raw:
         self.pending = bytearray()  # received and not yet looked at
         self.pongs = []  # payloads of pongs that came while a message was awaited
         self.pings = []
+        self.rsv_allowed = 0  # bits that an extension was agreed on for, on data frames
 
     @classmethod
     def connect(cls, address, *, timeout=SOON, rcvbuf=None, sndbuf=None, source=None):
@@ -359,7 +360,7 @@ class Raw:
         fin, rsv, opcode, length = bool(first & 0x80), first >> 4 & 7, first & 15, second & 127
         if second & 0x80:
             raise Broken("a masked frame from the server")
-        if rsv or opcode not in NAMES:
+        if rsv & ~(self.rsv_allowed if opcode in (TEXT, BINARY) else 0) or opcode not in NAMES:
             raise Broken(f"reserved bits or opcode from the server: {first:#04x}")
         if opcode >= 8 and (not fin or length > 125):
             raise Broken("a control frame too long or fragmented from the server")

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * permessage-deflate in a session (RFC 7692).
+ *
+ * From the client: a compressed frame is inflated into the worker's buffer, a piece at a time, and
+ * each piece goes the way of an uncompressed frame. Because a few bytes may become a thousand times
+ * as many, that stops as soon as anything waits for the far side, and after SHARE bytes in any
+ * case. What was received and not looked at waits in `rest`, at most one read, with the client
+ * paused; session_balance has the session go on from the loop.
+ *
+ * To the client: a message is compressed whole, and sent as it is if that would not make it
+ * smaller.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/deflate_pool.h"
+#include "core/session_impl.h"
+
+/* Inflated bytes of one session in a turn of the loop. */
+#define SHARE 262144U
+/* Longer messages leave as they are: compressing one takes its time from all other sessions. */
+#define COMPRESSED_MAX (1U << 20)
+
+struct session_deflate {
+    struct deflate_params params;
+    struct deflate_reader *reader; /* with takeover ours, else of the message under way; or NULL */
+    struct deflate_writer *writer; /* with takeover, once there was a message */
+    ev_timer go_on;
+
+    /* the message under way */
+    uint64_t plain; /* its length so far */
+    bool begun;     /* its first piece was given */
+
+    size_t share;          /* what is left of it */
+    bool waits;            /* for its next turn, or for the far side: */
+    struct buf rest;       /* received, not looked at */
+    bool in_frame;         /* what it begins with is the unmasked rest of this frame */
+    struct ws_frame frame; /* its payload is not set */
+
+    struct stats_compressed in, out;
+};
+
+bool session_deflate_start(struct session *s, const struct deflate_params *params)
+{
+    if (!params->agreed)
+        return true;
+    s->deflate = calloc(1, sizeof *s->deflate);
+    if (s->deflate == NULL)
+        return false;
+    s->deflate->params = *params;
+    s->reader.rsv_mask = WS_RSV1;
+    return true;
+}
+
+const char *session_deflate_answer(const struct session *s, char out[DEFLATE_ANSWER_MAX])
+{
+    return s->deflate != NULL ? deflate_offer_answer(&s->deflate->params, out) : "";
+}
+
+void session_deflate_counts(const struct session *s, struct stats_compressed *in,
+                            struct stats_compressed *out)
+{
+    static const struct stats_compressed none = {0, 0};
+
+    *in = s->deflate != NULL ? s->deflate->in : none;
+    *out = s->deflate != NULL ? s->deflate->out : none;
+}
+
+static void drop_reader(struct session *s)
+{
+    if (s->deflate->reader != NULL && !s->deflate->params.client_takeover)
+        deflate_pool_return(s->worker, s->deflate->reader);
+    else
+        deflate_reader_free(s->deflate->reader);
+    s->deflate->reader = NULL;
+}
+
+static void stop_timer(struct session *s)
+{
+    ev_timer_stop(s->worker->loop, &s->deflate->go_on);
+}
+
+void session_deflate_release(struct session *s)
+{
+    struct session_deflate *d = s->deflate;
+
+    if (d == NULL)
+        return;
+    stop_timer(s);
+    s->dropped += buf_len(&d->rest);
+    buf_release(&d->rest);
+    drop_reader(s);
+    deflate_writer_free(d->writer);
+    free(d);
+    s->deflate = NULL;
+}
+
+/* ---- from the client ---- */
+
+void session_deflate_turn(struct session *s)
+{
+    if (s->deflate != NULL)
+        s->deflate->share = SHARE;
+}
+
+static bool has_reader(struct session *s)
+{
+    struct session_deflate *d = s->deflate;
+
+    if (d->reader == NULL && d->params.client_takeover)
+        d->reader = deflate_reader_new(d->params.client_bits);
+    else if (d->reader == NULL)
+        d->reader = deflate_pool_borrow(s->worker);
+    return d->reader != NULL;
+}
+
+static enum session_deflate_step fault(struct ws_frame *piece, uint16_t code, const char *why)
+{
+    piece->code = code;
+    piece->why = why;
+    return DEFLATED_FAULT;
+}
+
+static void count(struct stats_compressed *c, struct stats_compressed *route, uint64_t plain,
+                  uint64_t wire)
+{
+    c->plain += plain;
+    c->wire += wire;
+    route->plain += plain;
+    route->wire += wire;
+}
+
+/* The piece that was inflated, as a frame that nothing masks. */
+static void describe(struct session_deflate *d, const struct ws_frame *f, bool end,
+                     struct ws_frame *piece)
+{
+    piece->opcode = f->opcode;
+    piece->begin = !d->begun;
+    piece->end = end;
+    d->begun = !end;
+    d->plain = end ? 0 : d->plain + piece->len;
+}
+
+enum session_deflate_step session_deflate_next(struct session *s, struct ws_frame *f,
+                                               struct ws_frame *piece)
+{
+    struct session_deflate *d = s->deflate;
+    uint8_t *out = deflate_pool_plain(s->worker);
+    uint64_t limit = s->reader.limit != 0 ? s->reader.limit - d->plain : UINT64_MAX - 1;
+    /* One byte more than there may be, if need be in the tail room, tells a message that is too
+     * long before the rest of it is put together. */
+    size_t room = limit <= DEFLATE_POOL_PLAIN ? (size_t)limit + 1 : DEFLATE_POOL_PLAIN;
+    size_t had = f->len;
+    enum deflate_event event;
+
+    *piece = (struct ws_frame){.payload = out};
+    if (out == NULL || !has_reader(s))
+        return fault(piece, WS_CODE_INTERNAL, "out of memory");
+    event = deflate_read(d->reader, &f->payload, &f->len, f->end, out, room, &piece->len);
+    count(&d->in, &s->stats->compressed_in, piece->len, had - f->len);
+    d->share -= piece->len < d->share ? piece->len : d->share;
+    if (event == DEFLATE_NO_MEMORY)
+        return fault(piece, WS_CODE_INTERNAL, "out of memory");
+    if (event == DEFLATE_BAD)
+        return fault(piece, WS_CODE_BAD_UTF8, "compressed data that is broken");
+    if (piece->len > limit)
+        return fault(piece, WS_CODE_TOO_BIG, "message too big");
+    if (event == DEFLATE_MORE && piece->len == 0)
+        return DEFLATED_NOTHING;
+    describe(d, f, event == DEFLATE_DONE, piece);
+    if (event == DEFLATE_DONE && !d->params.client_takeover)
+        drop_reader(s);
+    return event == DEFLATE_FULL ? DEFLATED_PIECE : DEFLATED_LAST;
+}
+
+bool session_deflate_must_wait(const struct session *s)
+{
+    if (s->deflate->share == 0)
+        return true;
+    if (s->loopback)
+        return s->stream != NULL && stream_queued(s->stream) > 0;
+    return s->backend != NULL && s->backend->ops->queued(s->backend) > 0;
+}
+
+bool session_deflate_hold(struct session *s, const struct ws_frame *f, const uint8_t *p, size_t n)
+{
+    struct session_deflate *d = s->deflate;
+
+    assert(!d->waits);
+    if (n > 0 && buf_append(&d->rest, p, n) < 0)
+        return false;
+    d->waits = f != NULL || n > 0;
+    d->in_frame = f != NULL;
+    if (f != NULL)
+        d->frame = *f;
+    return true;
+}
+
+bool session_deflate_waits(const struct session *s)
+{
+    return s->deflate != NULL && s->deflate->waits;
+}
+
+static void on_go_on(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct session *s = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (s->phase == SESSION_OVER)
+        return;
+    session_input_go_on(s);
+    session_balance(s);
+}
+
+void session_deflate_go_on(struct session *s)
+{
+    ev_timer *t = &s->deflate->go_on;
+
+    if (ev_is_active(t))
+        return;
+    ev_timer_init(t, on_go_on, 0, 0);
+    t->data = s;
+    ev_timer_start(s->worker->loop, t);
+}
+
+bool session_deflate_unhold(struct session *s, struct ws_frame *f, uint8_t **p, size_t *n)
+{
+    struct session_deflate *d = s->deflate;
+
+    *p = s->worker->rx + WORKER_HEADROOM - WS_HELD_MAX;
+    *n = buf_len(&d->rest);
+    assert(*n <= WS_HELD_MAX + WORKER_RX_SIZE);
+    if (*n > 0)
+        memcpy(*p, buf_data(&d->rest), *n);
+    buf_release(&d->rest);
+    d->waits = false;
+    *f = d->frame;
+    f->payload = *p;
+    return d->in_frame;
+}
+
+/* ---- to the client ---- */
+
+static struct deflate_writer *writer_for(struct session *s)
+{
+    struct session_deflate *d = s->deflate;
+    int level = (int)s->route->settings.compression_level;
+
+    if (!d->params.server_takeover)
+        return deflate_pool_writer(s->worker, d->params.server_bits, level);
+    if (d->writer == NULL)
+        d->writer = deflate_writer_new(d->params.server_bits, level);
+    return d->writer;
+}
+
+size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p, size_t n,
+                            const uint8_t **frame)
+{
+    struct session_deflate *d = s->deflate;
+    struct deflate_writer *writer;
+    uint8_t *packed;
+    size_t len, header;
+
+    if (d == NULL || n == 0 || n < s->route->settings.compression_min || n > COMPRESSED_MAX)
+        return 0;
+    packed = deflate_pool_packed(s->worker, WS_SERVER_HEADER_MAX + n + DEFLATE_SLACK);
+    writer = packed != NULL ? writer_for(s) : NULL;
+    if (writer == NULL)
+        return 0;
+    packed += WS_SERVER_HEADER_MAX;
+    len = deflate_write(writer, p, n, packed, n - 1 + DEFLATE_SLACK);
+    if (len == 0)
+        return 0;
+    count(&d->out, &s->stats->compressed_out, n, len);
+    header = ws_header_len(len);
+    ws_write_header(packed - header, opcode | WS_RSV1, len);
+    *frame = packed - header;
+    return header + len;
+}
