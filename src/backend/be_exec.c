@@ -34,9 +34,13 @@ struct be_exec {
     ev_io writer;            /* of the io: stdin is a descriptor of its own */
     struct exec_stderr *err; /* NULL: not a pipe of ours */
     ev_timer later;          /* first: tells opened or failed; after the exit: HELD_OPEN */
-    uint64_t owed;           /* io.received at which all is read that the program wrote */
-    int status;              /* wait status */
-    int failure;             /* errno of the start */
+    union {
+        uint64_t owed; /* io.received at which all is read that the program wrote */
+        const char
+            *failed_step; /* of the start, before the program's own; NULL: that. See child.h */
+    };
+    int status;  /* wait status */
+    int failure; /* errno of the start */
     bool short_of_resources;
     bool exited, eof, ended;
     struct reap reap;
@@ -153,16 +157,20 @@ static void exec_pause(struct backend *b, bool paused)
 
 static void tell_start(struct be_exec *x)
 {
-    char why[128];
+    char why[160], reason[96];
+    const char *step;
 
     if (x->child != NULL) {
         exec_pause(&x->base, false);
         x->base.events->opened(x->base.owner);
         return;
     }
-    snprintf(why, sizeof why, "the program could not be started: %s", strerror(x->failure));
+    step = x->failed_step;
+    snprintf(reason, sizeof reason, "%s%s%s", step != NULL ? step : "", step != NULL ? ": " : "",
+             strerror(x->failure));
+    snprintf(why, sizeof why, "the program could not be started: %s", reason);
     log_line(&x->worker->log, LOG_WARN, "cannot start the program", LOG_C("route", x->route->path),
-             LOG_C("program", x->route->target.argv[0]), LOG_C("reason", strerror(x->failure)));
+             LOG_C("program", x->route->target.argv[0]), LOG_C("reason", reason));
     x->base.events->failed(x->base.owner, x->short_of_resources ? 503 : 502, why);
 }
 
@@ -231,6 +239,8 @@ static void exec_start_child(struct be_exec *x, const struct backend_open *o)
         .argv = expanded != NULL ? expanded : o->route->target.argv,
         .envp = env.vars,
         .cwd = set->cwd,
+        .rules = o->route->rules,
+        .failed_step = &x->failed_step,
         .stderr_to_stdout = set->stderr_mode == STDERR_MERGE,
         .stderr_discard = set->stderr_mode == STDERR_DISCARD,
         .stop_grace = set->stop_grace,
@@ -339,6 +349,7 @@ const struct backend_ops backend_exec = {
     .framing = &framing_lines,
     .reports_exit = true,
     .has_stderr = true,
+    .runs_programs = true,
     .descriptors = 4,
     .rows = exec_rows,
     .rows_count = sizeof exec_rows / sizeof exec_rows[0],

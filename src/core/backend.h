@@ -74,6 +74,7 @@ struct backend_ops {
     bool reports_exit;    /* `ended` tells an exit status: after eof it is worth a short wait */
     bool has_stderr;      /* beside its output: `lines` may come */
     bool over_tls;        /* sessions use the route's tls */
+    bool runs_programs;   /* with the route's rules */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/auth.h"
+#include "core/program.h"
 #include "core/route.h"
 
 const char *config_record_dir(const struct settings *s)
@@ -60,6 +61,7 @@ void config_release(struct config *c)
     for (size_t i = 0; i < c->route_count; i++) {
         auth_release(&c->routes[i]);
         route_release(&c->routes[i]);
+        program_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);
         if (c->routes[i].static_fd >= 0)
             close(c->routes[i].static_fd);

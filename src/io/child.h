@@ -19,15 +19,20 @@
 
 #include "io/worker.h"
 
+struct child_rules; /* io/child_rules.h */
+
 struct child_spec {
-    const char *path;      /* what to execute, already looked up (see child_find) */
-    char *const *argv;     /* NULL-terminated */
-    char *const *envp;     /* NULL-terminated, the whole environment */
-    const char *cwd;       /* NULL: ours */
-    bool stderr_to_stdout; /* one pipe for both */
-    bool stderr_discard;   /* /dev/null */
-    ev_tstamp stop_grace;  /* seconds from child_stop to SIGTERM */
-    ev_tstamp kill_grace;  /* seconds from SIGTERM to SIGKILL */
+    const char *path;                /* what to execute, already looked up (see child_find) */
+    char *const *argv;               /* NULL-terminated */
+    char *const *envp;               /* NULL-terminated, the whole environment */
+    const char *cwd;                 /* NULL: ours */
+    const struct child_rules *rules; /* NULL: as we are */
+    const char **failed_step; /* where to say what could not be done, in words, when a step before
+                                 execve failed; left alone otherwise. NULL: nobody asks */
+    bool stderr_to_stdout;    /* one pipe for both */
+    bool stderr_discard;      /* /dev/null */
+    ev_tstamp stop_grace;     /* seconds from child_stop to SIGTERM */
+    ev_tstamp kill_grace;     /* seconds from SIGTERM to SIGKILL */
 };
 
 /* Where starting failed. */
@@ -56,6 +61,7 @@ struct child {
     ev_tstamp step; /* until the next look whether the group is gone */
     enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung;
     bool is_reaped;
+    bool other_user; /* it was started as somebody else than we are */
     int status;
     struct reap reap;
 };
@@ -66,8 +72,8 @@ struct child {
  * caller's. On failure returns NULL with errno set and *why telling whether resources were short
  * (no descriptors, no processes, no memory: worth trying later) or the program could not be
  * executed; nothing is left behind. The child sees descriptors 0-2 only, all signals at their
- * defaults and unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD
- * must not be ignored in us: then the kernel would throw exit statuses away.
+ * defaults and unblocked, an empty signal mask, the descriptor limit we were started with or that
+ * of the rules. SIGCHLD must not be ignored in us: then the kernel would throw exit statuses away.
  */
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner);

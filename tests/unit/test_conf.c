@@ -864,10 +864,10 @@ static void test_reload(void **state)
     load_good(b, "user: nobody\nreuse-port: on\nping: 2\nroutes: [{static: /b}]\n");
     reload_compare(&kept, b->config, tell_reload, told);
     assert_string_equal(told, "");
-    load_good(b, "no-new-privs: off\nroutes: [{static: /b}]\n");
+    load_good(b, "log-to: syslog\nno-new-privs: off\nroutes: [{static: /b}]\n");
     reload_compare(&kept, b->config, tell_reload, told);
     assert_string_equal(told, "user: the change needs a restart; it stays as it was\n"
-                              "no-new-privs: the change needs a restart; it stays as it was\n");
+                              "log-to: the change needs a restart; it stays as it was\n");
     arena_release(&kept.arena);
 }
 
