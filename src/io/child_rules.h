@@ -44,8 +44,8 @@ bool child_rules_change_user(const struct child_rules *r);
 
 /*
  * In the child, by raw system calls only (see child_spawn.c); 0, or -1 with errno. First all but
- * the user, and but RLIMIT_NOFILE, which must come last of all: *step is what was being done, in
- * words.
+ * the user, and but RLIMIT_NOFILE, which must wait until descriptors are in place: *step is what
+ * was being done, in words.
  */
 int child_rules_apply(const struct child_rules *r, const char *volatile *step);
 

@@ -275,7 +275,7 @@ def test_who_stops_programs_at_their_start_stops_us_for_a_moment_only(wsluice):
                      "-r", "/true=exec:true", "--", "/usr/bin/python3", "-c", stopper)
     with daemon.open() as client:
         assert client.read_message()[1] == b"on"
-        for _ in range(40):
+        for _ in range(100):
             daemon.open("/true").close()
 
 

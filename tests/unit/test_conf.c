@@ -147,7 +147,9 @@ static const struct fault_case {
      {"2:1: unknown key whatever; see wsluice --help-config"}},
     {"routes: [{static: /}]\npath: /x\n", {"2:1: path belongs to a route, not to the top level"}},
     {"routes: [{static: /}]\nto: x\n", {"2:1: to belongs to a route, not to the top level"}},
-    {"routes: [{static: /, user: x}]\n", {"1:22: user belongs to the top level, not to a route; whose process a program is says run-as"}},
+    {"routes: [{static: /, user: x}]\n",
+     {"1:22: user belongs to the top level, not to a route; whose process a program is says "
+      "run-as"}},
     {"routes: [{static: /, letsen: 1}]\n", {"1:22: unknown key letsen; see wsluice --help-config"}},
     {"routes: [{static: /}]\nping: 5x\n", {"2:7: ping: \"5x\" is not a time (100ms, 25s, 5m, 1h)"}},
     {"routes: [{static: /}]\npong-timeout: 0\n",
