@@ -16,6 +16,7 @@
 #include "handler/admin_body.h"
 #include "handler/admin_json.h"
 #include "handler/admin_metrics.h"
+#include "handler/admin_ready.h"
 #include "handler/handlers.h"
 #include "proto/authority.h"
 
@@ -113,12 +114,13 @@ static void bad_parameter(struct stream *s, const char *why)
 
 static void get_root(struct stream *s)
 {
-    admin_body_whole(s, 200, TEXT, NULL,
-                     slice_from("wsluice admin\n"
-                                "GET  /healthz /readyz /metrics /sessions /sessions/ID /stats "
-                                "/log-level\n"
-                                "POST /sessions/kick?what=ID|ADDRESS&reason=TEXT /reload /drain "
-                                "/log-level?level=LEVEL\n"));
+    admin_body_whole(
+        s, 200, TEXT, NULL,
+        slice_from("wsluice admin\n"
+                   "GET  /healthz /readyz?backend=PATH /metrics /sessions /sessions/ID /stats "
+                   "/log-level\n"
+                   "POST /sessions/kick?what=ID|ADDRESS&reason=TEXT /reload /drain "
+                   "/log-level?level=LEVEL\n"));
 }
 
 static void get_health(struct stream *s)
@@ -128,10 +130,16 @@ static void get_health(struct stream *s)
 
 static void get_ready(struct stream *s)
 {
-    bool draining = s->worker->draining;
+    char backend[VALUE_MAX];
 
-    admin_body_whole(s, draining ? 503 : 200, TEXT, NULL,
-                     slice_from(draining ? "draining\n" : "ready\n"));
+    if (!parameter(s->request, "backend", backend))
+        bad_parameter(s, "backend= must be the path of a route, or all");
+    else if (s->worker->draining)
+        admin_body_whole(s, 503, TEXT, NULL, slice_from("draining\n"));
+    else if (backend[0] != '\0')
+        admin_ready_start(s, backend);
+    else
+        admin_body_whole(s, 200, TEXT, NULL, slice_from("ready\n"));
 }
 
 static void get_session(struct stream *s)

@@ -165,6 +165,49 @@ def test_ready_until_draining(admin):
     assert door.daemon.wait() == 0
 
 
+def test_ready_only_with_its_service(wsluice, tmp_path):
+    """Asked for a service, it connects there: refused, silent (a full backlog), gone again, no such route."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = [socket.socket() for _ in range(8)]
+    for one in waiting:  # nobody accepts: soon the system answers nobody either
+        one.setblocking(False)
+        one.connect_ex(full.getsockname())
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "service"))
+        (tmp_path / "wsluice.yaml").write_text(f"""
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+connect-timeout: 300ms
+routes:
+  - {{ path: /there, to: "tcp://127.0.0.1:{there.getsockname()[1]}" }}
+  - {{ path: /full, to: "tcp://127.0.0.1:{full.getsockname()[1]}" }}
+  - {{ path: /unix, to: "unix:{tmp_path}/service" }}
+  - {{ path: /program, exec: [cat] }}
+  - {{ path: /echo, to: "echo:" }}
+""")
+        door = Admin(wsluice("--config", tmp_path / "wsluice.yaml", listen=None))
+        for path in ("/there", "/program", "/echo"):
+            assert door.ask("GET", f"/readyz?backend={path}")[::2] == (200, b"ready\n")
+        there.accept()[0].close()
+        status, _, said = door.ask("GET", "/readyz?backend=/unix")
+        assert status == 503 and said.startswith(b"not ready: /unix: ") and b"refused" in said
+        status, _, said = door.ask("GET", "/readyz?backend=/full")
+        assert status == 503 and said.startswith(b"not ready: /full: ") and b"timed out" in said
+        assert door.ask("GET", "/readyz?backend=all")[0] == 503
+        assert door.ask("GET", "/readyz?backend=/nowhere")[0] == 404
+        assert door.ask("GET", "/readyz?backend=%zz")[0] == 400
+        unix.listen()
+        assert door.ask("GET", "/readyz?backend=/unix")[0] == 200
+        assert door.get("/readyz") == b"ready\n"
+    assert door.ask("GET", "/readyz?backend=/there")[0] == 503
+    with Raw.connect((door.address[0], int(door.address[1]))) as leaving:  # one who does not wait
+        leaving.send(b"GET /readyz?backend=/full HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        leaving.rst()
+    door.daemon.settle()
+    for one in (*waiting, full):
+        one.close()
+
+
 def test_sigterm_turns_readiness_too(admin):
     door = admin("--drain-timeout", "20s", "--close-timeout", "19s", "--to", "echo:")
     client = door.daemon.open()
