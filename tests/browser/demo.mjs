@@ -89,7 +89,7 @@ async function demo(context) {
   await page.bringToFront();
   await page.evaluate(() => document.activeElement.blur());
   seen.wide = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
-  await page.screenshot({ path: png });
+  await page.screenshot({ path: png, fullPage: true });
   await page.setViewportSize({ width: 390, height: 844 });
   seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
 
