@@ -142,7 +142,8 @@ void ctl_show_sessions(FILE *f, const json_t *answer)
         ctl_show_text(f, ctl_show_string(row, "path"), path);
         fprintf(f, "  %-7s  ", ctl_show_string(row, "backend"));
         ctl_show_text(f, ctl_show_string(row, "address"), address);
-        fprintf(f, "  %-7s  %7s  %6s  %6s  %6s  %7s\n", ctl_show_string(row, "state"),
+        fprintf(f, "  %-7s  %7s  %6s  %6s  %6s  %7s\n", json_is_true(json_object_get(row, "rate_held")) ? "held"
+                                                                   : ctl_show_string(row, "state"),
                 ctl_show_age(ctl_show_number(row, "age"), age),
                 ctl_show_size(ctl_show_number(row, "bytes_in"), in),
                 ctl_show_size(ctl_show_number(row, "bytes_out"), out),

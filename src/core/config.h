@@ -14,11 +14,13 @@
 #include "base/arena.h"
 #include "base/cidr.h"
 #include "base/log.h"
+#include "core/rate.h"
 #include "io/tlsclient.h"
 #include "io/tlsctx.h"
 #include "proto/framing.h"
 
 struct backend_ops;
+struct bans;
 struct handler_ops;
 struct auth_ops;
 
@@ -32,6 +34,7 @@ enum invalid_utf8 { UTF8_REPLACE, UTF8_CLOSE, UTF8_BINARY };
 enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD, STDERR_MESSAGE };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
+enum over_rate { OVER_RATE_HOLD, OVER_RATE_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
 /* One more than the index into auths. */
 enum auth_kind { AUTH_NONE, AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_HOOK };
@@ -51,6 +54,9 @@ struct settings {
     struct text_list origins; /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
+    struct rate message_rate, byte_rate;             /* from the client, of a session */
+    struct rate route_message_rate, route_byte_rate; /* of all sessions of a route */
+    int over_rate;                                   /* enum over_rate */
     double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;
     double connect_timeout, stop_grace, kill_grace;
     const char *cwd;
@@ -98,6 +104,7 @@ struct route {
     int static_fd;                     /* O_PATH, -1: none */
     const struct backend_ops *backend; /* NULL: no WebSocket here */
     struct target target;
+    uint64_t max_sessions;         /* 0: no limit of its own */
     const struct framing *framing; /* NULL without a backend */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
@@ -131,6 +138,10 @@ struct config {
     unsigned unix_mode;       /* default of the listeners */
     uint64_t max_sessions;    /* 0: derived from the descriptor limit */
     uint64_t max_per_address; /* 0: none */
+    struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
+    struct rate total_message_rate, total_byte_rate; /* from all clients */
+    const char *ban_file;                            /* networks to turn away; NULL: none */
+    struct bans *bans;                               /* what it says, from prepare_config until core/gate.c takes it */
     double handshake_timeout, drain_delay, drain_timeout;
     bool reuse_port;
     bool log_query;     /* query strings in the log */

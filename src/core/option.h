@@ -15,6 +15,8 @@ enum option_type {
     OPTION_COUNT,  /* uint64_t */
     OPTION_SIZE,   /* uint64_t, bytes: 64K, 1MiB */
     OPTION_TIME,   /* double, seconds: 100ms, 25s, 5m, 1h; a bare number is seconds */
+    OPTION_RATE,   /* struct rate: 10/s, 600/m, 1/h; ":BURST" behind it; a bare number is by the second */
+    OPTION_BYTE_RATE, /* the same in bytes: 64K/s:1M */
     OPTION_MODE,   /* unsigned, permission bits in octal */
     OPTION_TEXT,   /* const char *, not empty */
     OPTION_LIST,   /* struct text_list; commas separate, repeating adds */

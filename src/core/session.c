@@ -47,7 +47,8 @@ static void session_check_over(struct session *s)
         s->next->prev = s->prev;
     *s->prev = s->next;
     s->worker->sessions->count--;
-    limits_leave(s->worker->limits, s->ticket);
+    session_rate_release(s);
+    limits_leave(s->worker->limits, s->ticket, s->route);
     config_release(s->route->config);
     s->magic = ~SESSION_MAGIC;
     s->reap.release = session_release;
@@ -100,6 +101,7 @@ static void session_leave_stream(struct session *s, void (*leave)(struct stream 
 {
     struct stream *stream = s->stream;
 
+    session_rate_drop(s);
     if (s->was_open)
         session_time_stop(s);
     s->stream = NULL;
@@ -215,14 +217,23 @@ void session_stalled(struct session *s, uint16_t code, const char *why)
     session_check_over(s);
 }
 
+/* Also while CLOSING: a service that has said all may still be told more than it reads. */
+bool session_blocked(const struct session *s)
+{
+    const struct backend *b = s->backend;
+
+    return (b != NULL && s->input_open && b->ops->queued(b) > 0) ||
+           (s->loopback && s->stream != NULL && stream_queued(s->stream) > 0);
+}
+
 void session_balance(struct session *s)
 {
     struct backend *b = s->backend;
     bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
     bool backend_full = b != NULL && b->ops->queued(b) > 0;
     bool hold_backend = client_full && s->phase == SESSION_OPEN;
-    /* Also while CLOSING: a service that has said all may still be told more than it reads. */
-    bool hold_client = (backend_full && s->input_open) || (s->loopback && client_full);
+    bool blocked = session_blocked(s);
+    bool hold_client = blocked || session_rate_holds(s);
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
@@ -232,11 +243,12 @@ void session_balance(struct session *s)
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
-        s->stalls_backend += hold_client;
-        s->stats->stalls[STATS_BACKEND] += hold_client;
+        s->stalls_backend += blocked;
+        s->stats->stalls[STATS_BACKEND] += blocked;
         stream_pause(s->stream, hold_client);
     }
     session_time_stalls(s, client_full, backend_full);
+    session_rate_balanced(s);
 }
 
 /* ---- what the client's side tells ---- */
@@ -423,7 +435,10 @@ static struct session *session_new(const struct session_open *o)
     s->opening = calloc(1, sizeof *s->opening);
     s->stream = o->stream;
     s->route = route;
-    if (s->opening == NULL || session_log_start(s, o->subprotocol) < 0) {
+    s->worker = o->stream->worker;
+    if (s->opening == NULL || session_log_start(s, o->subprotocol) < 0 ||
+        session_rate_start(s) < 0) {
+        free(s->origin_text);
         free(s->opening);
         free(s);
         return NULL;
@@ -431,7 +446,6 @@ static struct session *session_new(const struct session_open *o)
     memcpy(s->opening->accept, o->accept, sizeof s->opening->accept);
     s->opening->subprotocol = slice_from(session_log_subprotocol(s));
     s->magic = SESSION_MAGIC;
-    s->worker = o->stream->worker;
     s->ticket = o->ticket;
     s->stats = stats_route(s->worker, route);
     s->id = ++s->worker->next_id;
@@ -481,7 +495,7 @@ void session_start(const struct session_open *o)
     char unique[33];
 
     if (s == NULL) {
-        limits_leave(w->limits, o->ticket);
+        limits_leave(w->limits, o->ticket, o->route);
         handler_log(o->stream, 503, "out of memory");
         stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;

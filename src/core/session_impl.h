@@ -8,6 +8,7 @@
  *   session.c        life: opening, every way it ends, what happens when
  *   session_in.c     client to backend
  *   session_out.c    backend to client
+ *   session_rate.c   how much a client may send in a time
  *   session_time.c   heartbeat, idle, stalls: one timer
  *   session_log.c    the line at the end
  *   session_info.c   what an operator sees of it, while it lives
@@ -79,6 +80,7 @@ struct session {
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;
     struct record *record;           /* NULL: the route does not record */
+    struct session_rate *rate;       /* NULL: no rates are limited; see session_rate.c */
     struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
     struct session_opening *opening; /* NULL from the 101 on */
     uint64_t id;
@@ -134,6 +136,8 @@ void session_lost(struct session *s, const char *why);
 void session_stalled(struct session *s, uint16_t code, const char *why);
 /* Applies backpressure: after anything was written to either side. */
 void session_balance(struct session *s);
+/* What the client sent waits for the far side: nothing more of it is read. */
+bool session_blocked(const struct session *s);
 /* The backend has sent all: its tail goes out, then Close 1000. */
 void session_backend_done(struct session *s);
 /* The same, but its exit status may follow and is worth a short wait. Nothing it sends counts any
@@ -159,7 +163,35 @@ void session_output_partial(struct session *s); /* `partial-lines` ran out */
 void session_output_release(struct session *s);
 void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n);
 
+/* session_rate.c */
+enum session_rated { RATE_PASS, RATE_HELD, RATE_OVER };
+
+/* -1 without memory. Rates that are not limited cost nothing. */
+int session_rate_start(struct session *s);
+void session_rate_release(struct session *s);
+/* The client is gone: what is put aside goes nowhere. */
+void session_rate_drop(struct session *s);
+/* Before the reader looks at what comes next. */
+void session_rate_mark(struct session *s);
+/* May this piece of a message pass? HELD: it is put aside with all of the chunk from p on, and the
+ * reader stands before it again; it comes back by session_input once the rates allow. OVER: the
+ * client is to be closed. */
+enum session_rated session_rate_take(struct session *s, const struct ws_frame *f, const uint8_t *p,
+                                     size_t n);
+/* Something is put aside: the client is not read. */
+bool session_rate_holds(const struct session *s);
+/* The far side may have become ready for what is put aside. */
+void session_rate_balanced(struct session *s);
+/* Nothing is limited any more, because the end is near: what is put aside comes back. */
+void session_rate_lift(struct session *s);
+/* By the timer: when to look again, worker time; and the look, which may end the session. */
+double session_rate_due(const struct session *s);
+void session_rate_look(struct session *s);
+uint32_t session_rate_count(const struct session *s); /* how often it was held */
+
 /* session_time.c */
+#define SESSION_NEVER 1e9 /* worker time */
+
 void session_time_start(struct session *s);
 void session_time_stop(struct session *s);
 /* The phase has become CLOSING. */

@@ -294,6 +294,21 @@ static void unhold(struct session *s, uint8_t **p, size_t *n)
     buf_release(&s->held);
 }
 
+/* False: it is over a rate, and what comes from p on is not for now. */
+static bool may_pass(struct input *in, const struct ws_frame *f, const uint8_t *p, size_t n)
+{
+    switch (session_rate_take(in->s, f, p, n)) {
+    case RATE_PASS:
+        return true;
+    case RATE_HELD:
+        return false;
+    case RATE_OVER:
+        break;
+    }
+    fail(in, WS_CODE_POLICY, "more than the rate that is allowed");
+    return false;
+}
+
 void session_input(struct session *s, uint8_t *p, size_t n)
 {
     struct input in = {.s = s};
@@ -302,8 +317,14 @@ void session_input(struct session *s, uint8_t *p, size_t n)
 
     unhold(s, &p, &n);
     while (n > 0 && !in.failed) {
+        if (s->rate != NULL)
+            session_rate_mark(s);
         switch (ws_reader_next(&s->reader, p, n, &used, &f)) {
         case WS_EV_DATA:
+            if (s->rate != NULL && !may_pass(&in, &f, p, n)) {
+                used = n;
+                break;
+            }
             take_data(&in, &f, p + (f.payload - p));
             break;
         case WS_EV_CONTROL:

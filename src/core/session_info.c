@@ -34,6 +34,8 @@ void session_inspect(const struct session *s, struct session_info *out)
         .queued_client = s->stream != NULL ? stream_queued(s->stream) : 0,
         .client_paused = s->client_paused,
         .backend_paused = s->backend_paused,
+        .rate_held = session_rate_holds(s),
+        .rate_holds = session_rate_count(s),
         .rtt_ms = session_log_rtt(s),
     };
     if (s->backend != NULL && s->was_open) { /* before, there may be nothing to speak of */

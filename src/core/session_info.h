@@ -23,6 +23,8 @@ struct session_info {
     uint64_t stalls_client, stalls_backend;
     size_t queued_client, queued_backend; /* bytes that wait here for either side */
     bool client_paused, backend_paused;   /* we do not read that side, because of the other */
+    bool rate_held;                       /* nor the client, because it is over a rate */
+    uint64_t rate_holds;                  /* how often it was */
     double rtt_ms;                        /* negative: not measured */
 };
 

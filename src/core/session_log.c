@@ -90,6 +90,15 @@ double session_log_rtt(const struct session *s)
     return (double)sorted[n / 2];
 }
 
+/* "" where no rate is limited. */
+static const char *describe_holds(const struct session *s, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (s->rate != NULL)
+        snprintf(out, size, "%u", session_rate_count(s));
+    return out;
+}
+
 static const char *describe_exit(const struct session *s, char *out, size_t size)
 {
     out[0] = '\0';
@@ -103,7 +112,7 @@ static const char *describe_exit(const struct session *s, char *out, size_t size
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
-    char exit_text[24];
+    char exit_text[24], holds[16];
     double rtt = session_log_rtt(s);
     const char *verify = next_text(session_log_user(s));
     const struct log_field f[] = {
@@ -125,6 +134,7 @@ void session_log_end(struct session *s)
         LOG_I("dropped", s->dropped),
         LOG_I("stalls_client", s->stalls_client),
         LOG_I("stalls_backend", s->stalls_backend),
+        LOG_C("rate_holds", describe_holds(s, holds, sizeof holds)),
         LOG_I("code", s->code),
         LOG_C("closed_by", closers[s->closer]),
         LOG_C("reason", s->reason),

@@ -236,6 +236,8 @@ static const struct family families[] = {
      .help = "Bytes that arrived when nobody was there to take them any more, added as sessions end."},
     {"wsluice_stalls", COUNTER, .by_route = route_stalls,
      .help = "How often this side was so slow that the other was held back."},
+    {"wsluice_rate_holds", COUNTER, ROUTE(rate_holds),
+     .help = "How often a client had to wait because it was over a rate of messages or bytes."},
     {"wsluice_pings", COUNTER, ROUTE(pings), .help = "Heartbeats sent, or due while data was on its way."},
     {"wsluice_heartbeat_losses", COUNTER, ROUTE(lost), .help = "Sessions dropped because the client did not answer."},
     {"wsluice_round_trip_seconds", HISTOGRAM, "seconds", ROUTE_TIMES(round_trip, &stats_scale_short),

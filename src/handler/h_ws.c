@@ -91,7 +91,7 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
         refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
         return;
     }
-    status = limits_admit(s->worker->limits, c, &r->client, &open.ticket, &why);
+    status = limits_admit(s->worker->limits, c, route, &r->client, &open.ticket, &why);
     if (status != 0) {
         refuse_limit(s, route, accept, status, why);
         return;
