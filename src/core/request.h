@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "core/gate.h"
 #include "core/route.h"
 #include "proto/http1.h"
 
@@ -21,6 +22,7 @@ struct request {
     char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
     struct slice host;     /* Host, or what a trusted proxy says it was */
     union addr client, server;
+    enum gate_verdict gate; /* PASS, or why it may not come in */
     bool admin;  /* came by the admin address: only handlers of that door answer */
     bool secure; /* TLS */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.

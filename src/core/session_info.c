@@ -44,6 +44,18 @@ void session_inspect(const struct session *s, struct session_info *out)
     }
 }
 
+bool session_client(const struct session *s, union addr *out)
+{
+    struct slice host;
+    uint16_t port;
+
+    *out = (union addr){.sa.sa_family = AF_UNIX};
+    if (strcmp(s->origin_text, "unix") == 0)
+        return true;
+    return addr_split(slice_from(s->origin_text), &host, &port) == NULL &&
+           addr_parse_host(host, port, out);
+}
+
 struct session *session_find(const struct worker *w, uint64_t id)
 {
     struct session *s = w->sessions->first;

@@ -30,6 +30,9 @@ struct session_info {
 
 void session_inspect(const struct session *s, struct session_info *out);
 
+/* Where its client is. False when that cannot be told. */
+bool session_client(const struct session *s, union addr *out);
+
 /* NULL: there is none. */
 struct session *session_find(const struct worker *w, uint64_t id);
 
