@@ -222,6 +222,30 @@ static void show_counts(FILE *f, const char *title, const json_t *counts)
     fputc('\n', f);
 }
 
+void ctl_show_bans(FILE *f, const json_t *answer)
+{
+    const json_t *rows = json_object_get(answer, "bans"), *row;
+    const char *file = ctl_show_string(answer, "file");
+    int width = widest(rows, "network", 7);
+    char left[CTL_NUMBER_MAX];
+    size_t i;
+
+    fprintf(f, "%-*s  %s\n", width, "NETWORK", "LEFT");
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        const json_t *seconds = json_object_get(row, "left");
+
+        ctl_show_text(f, ctl_show_string(row, "network"), width);
+        fprintf(f, "  %s\n",
+                json_is_number(seconds) ? ctl_show_age(json_number_value(seconds), left) : "-");
+    }
+    if (file[0] == '\0')
+        return;
+    fprintf(f, "and %.0f of ", ctl_show_number(answer, "file_networks"));
+    ctl_show_text(f, file, 0);
+    fputs(json_is_true(json_object_get(answer, "file_ok")) ? "\n" : " as it was: it cannot be read\n", f);
+}
+
 void ctl_show_stats(FILE *f, const json_t *answer)
 {
     static const char *const plain[] = {"version",      "draining",    "sessions",

@@ -34,8 +34,8 @@ struct gate {
     struct known (*known)[WAYS]; /* SETS of them; NULL: not needed so far */
     struct rate_bucket all;
     uint64_t refused[GATE_VERDICTS];
-    uint64_t untold; /* refusals since the last line about them */
-    double told_at;
+    uint64_t untold[GATE_VERDICTS]; /* refusals since the last line about them */
+    double told_at[GATE_VERDICTS];
     struct bans *file;
     struct bans_stamp stamp; /* of the file when it was last read, well or not */
     bool file_is_good;
@@ -174,7 +174,8 @@ struct gate *gate_new(struct worker *w)
     }
     g->worker = w;
     g->file_is_good = true;
-    g->told_at = -LOOK_EVERY;
+    for (int v = 0; v < GATE_VERDICTS; v++)
+        g->told_at[v] = -LOOK_EVERY;
     ev_timer_init(&g->look, on_look, 0, 0);
     g->look.data = g;
     return g;
@@ -251,13 +252,13 @@ static enum gate_verdict refuse(struct gate *g, const union addr *client, enum g
     char text[ADDR_TEXT_MAX];
 
     g->refused[v]++;
-    g->untold++;
-    if (now - g->told_at < LOOK_EVERY)
+    g->untold[v]++;
+    if (now - g->told_at[v] < LOOK_EVERY)
         return v;
     log_line(&g->worker->log, LOG_INFO, "turned away", LOG_C("client", addr_format(client, text)),
-             LOG_C("reason", gate_why(v)), LOG_I("times", g->untold));
-    g->told_at = now;
-    g->untold = 0;
+             LOG_C("reason", gate_why(v)), LOG_I("times", g->untold[v]));
+    g->told_at[v] = now;
+    g->untold[v] = 0;
     return v;
 }
 

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/auth.h"
 #include "core/session_impl.h"
+
+#define USER "user:"
+#define TOKEN "token:"
 
 /* ---- looking ---- */
 
@@ -78,18 +82,12 @@ static bool parse_id(struct slice text, uint64_t *id)
     return *id != 0;
 }
 
-bool session_choice_parse(struct session_choice *c, struct slice text)
+static bool parse_client(struct slice text, struct session_choice *c)
 {
     struct slice host;
     union addr addr;
     uint16_t port;
 
-    *c = (struct session_choice){0};
-    if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
-        return false;
-    if (parse_id(text, &c->id))
-        return true;
-    c->id = 0;
     if (slice_is(text, "unix")) {
         memcpy(c->client, "unix", sizeof "unix");
         c->with_port = true; /* it is all there is */
@@ -105,13 +103,39 @@ bool session_choice_parse(struct session_choice *c, struct slice text)
     return true;
 }
 
-bool session_chosen(const struct session *s, const struct session_choice *c)
+bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text)
+{
+    *c = (struct session_choice){.by = CHOICE_ID};
+    if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
+        return false;
+    if (parse_id(text, &c->id))
+        return true;
+    if (slice_starts(text, USER)) {
+        c->by = CHOICE_USER;
+        c->user = slice_of(text.p + strlen(USER), text.len - strlen(USER));
+        return c->user.len > 0; /* "" is what all have whom nobody has asked */
+    }
+    if (slice_starts(text, TOKEN)) {
+        text = slice_of(text.p + strlen(TOKEN), text.len - strlen(TOKEN));
+        c->by = CHOICE_TOKEN;
+        return text.len > 0 && secret_mac(w->auth->key, &text, 1, c->mac);
+    }
+    c->by = CHOICE_CLIENT;
+    return parse_client(text, c);
+}
+
+static bool has_token(const struct session *s, const uint8_t mac[SECRET_MAC_SIZE])
+{
+    const struct backend *b = s->backend;
+
+    return b != NULL && b->ops->has_token != NULL && b->ops->has_token(b, mac);
+}
+
+static bool client_chosen(const struct session *s, const struct session_choice *c)
 {
     struct slice client = slice_from(s->origin_text);
     const char *colon = strrchr(s->origin_text, ':');
 
-    if (c->id != 0)
-        return s->id == c->id;
     if (c->with_port)
         return slice_is(client, c->client);
     if (colon == NULL)
@@ -120,6 +144,21 @@ bool session_chosen(const struct session *s, const struct session_choice *c)
     if (client.len >= 2 && client.p[0] == '[')
         client = slice_of(client.p + 1, client.len - 2);
     return slice_is(client, c->client);
+}
+
+bool session_chosen(const struct session *s, const struct session_choice *c)
+{
+    switch (c->by) {
+    case CHOICE_ID:
+        return s->id == c->id;
+    case CHOICE_CLIENT:
+        return client_chosen(s, c);
+    case CHOICE_USER:
+        return slice_is(c->user, session_log_user(s));
+    case CHOICE_TOKEN:
+        return has_token(s, c->mac);
+    }
+    return false;
 }
 
 /* ---- walking ---- */

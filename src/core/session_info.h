@@ -5,6 +5,7 @@
 /* Live sessions, looked at and ended from outside. */
 #include "core/backend.h"
 #include "core/session.h"
+#include "proto/secret.h"
 
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
@@ -41,15 +42,19 @@ struct session *session_find(const struct worker *w, uint64_t id);
  * that was sent a Close before, so a second kick is the end. */
 void session_kick(struct session *s, const char *reason);
 
-/* Which sessions are meant: an ID, an address (all from there), an address with port, or "unix". */
+/* Which sessions are meant: an ID, an address (all from there), an address with port, "unix",
+ * "user:NAME" (as authenticated), or "token:TOKEN" (that of a list of services). */
 struct session_choice {
-    uint64_t id; /* 0: by address */
+    enum { CHOICE_ID, CHOICE_CLIENT, CHOICE_USER, CHOICE_TOKEN } by;
+    uint64_t id;
     char client[ADDR_TEXT_MAX];
     bool with_port;
+    struct slice user;            /* into the text that was parsed */
+    uint8_t mac[SECRET_MAC_SIZE]; /* of the token */
 };
 
 /* False when the text is none of these. */
-bool session_choice_parse(struct session_choice *c, struct slice text);
+bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text);
 bool session_chosen(const struct session *s, const struct session_choice *c);
 
 /* A walk along all sessions there were at its beginning, newest first, that may take many turns:

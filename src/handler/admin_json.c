@@ -9,6 +9,7 @@
 #include "base/self.h"
 #include "base/utf8.h"
 #include "core/front.h"
+#include "core/gate.h"
 #include "core/stats.h"
 #include "handler/admin_body.h"
 #include "io/child.h"
@@ -161,6 +162,30 @@ void admin_json_sessions(struct stream *s)
 void admin_json_session(struct stream *s, const struct session *session)
 {
     answer(s, 200, NULL, session_json(session));
+}
+
+/* ---- bans ---- */
+
+void admin_json_bans(struct stream *s)
+{
+    struct worker *w = s->worker;
+    const struct gate_ban *all;
+    size_t n = gate_bans(w->gate, &all);
+    json_t *list = json_array();
+    char text[CIDR_TEXT_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        double left = all[i].until > 0 ? all[i].until - w->now : -1;
+
+        (void)json_array_append_new(list, json_pack("{s:s, s:o}", "network",
+                                                    cidr_format(&all[i].network, text), "left",
+                                                    real_or_null(left)));
+    }
+    answer(s, 200, NULL,
+           json_pack("{s:o, s:o, s:o, s:b}", "bans", list, "file",
+                     w->config->ban_file != NULL ? text_of(w->config->ban_file) : json_null(),
+                     "file_networks", count_of(gate_file_count(w->gate)), "file_ok",
+                     gate_file_is_good(w->gate)));
 }
 
 /* ---- figures ---- */
