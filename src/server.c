@@ -370,8 +370,7 @@ static int server_open(struct server *s, struct config *c)
     if (open_log(s, c) < 0)
         return -1;
     if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->gate == NULL ||
-        w->auth == NULL ||
-        worker_init(w) < 0) {
+        w->auth == NULL || worker_init(w) < 0) {
         complain(NULL, strerror(errno));
         return -1;
     }

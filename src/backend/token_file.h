@@ -21,7 +21,7 @@ struct token_target {
     uint16_t port;
     bool is_unix;
     uint8_t mac[SECRET_MAC_SIZE]; /* of the token, under the worker's key; be_tcp.c only */
-    bool broken;   /* the list itself, or the line of this token, is no good */
+    bool broken;                  /* the list itself, or the line of this token, is no good */
     char why[200]; /* what could not be read; also when the rest of a directory was */
 };
 

@@ -33,7 +33,7 @@ struct bans *bans_read(const char *path, struct bans_stamp *stamp, char why[BANS
 bool bans_changed(const char *path, const struct bans_stamp *stamp);
 void bans_free(struct bans *b); /* NULL is fine */
 
-struct bans_stamp bans_stamp(const struct bans *b);         /* of the file it was read from */
+struct bans_stamp bans_stamp(const struct bans *b);        /* of the file it was read from */
 bool bans_have(const struct bans *b, const union addr *a); /* NULL has nobody */
 size_t bans_count(const struct bans *b);                   /* lines */
 

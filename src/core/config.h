@@ -135,13 +135,13 @@ struct config {
     size_t listen_count;
     struct route *routes;
     size_t route_count, route_room;
-    unsigned unix_mode;       /* default of the listeners */
-    uint64_t max_sessions;    /* 0: derived from the descriptor limit */
-    uint64_t max_per_address; /* 0: none */
+    unsigned unix_mode;                              /* default of the listeners */
+    uint64_t max_sessions;                           /* 0: derived from the descriptor limit */
+    uint64_t max_per_address;                        /* 0: none */
     struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
     struct rate total_message_rate, total_byte_rate; /* from all clients */
     const char *ban_file;                            /* networks to turn away; NULL: none */
-    struct bans *bans;                               /* what it says, from prepare_config until core/gate.c takes it */
+    struct bans *bans; /* what it says, from prepare_config until core/gate.c takes it */
     double handshake_timeout, drain_delay, drain_timeout;
     bool reuse_port;
     bool log_query;     /* query strings in the log */

@@ -12,7 +12,7 @@
 
 #define SETS 2048 /* addresses that are remembered: SETS * WAYS, chosen by a keyed digest */
 #define WAYS 8
-#define LOOK_EVERY 1.0 /* seconds between looks at the file of bans, and between lines in the log */
+#define LOOK_EVERY 1.0 /* seconds: at the file of bans; and between lines in the log */
 #define WALK_PIECE 500 /* sessions that are looked at in a turn */
 #define WALK_KICKS 50
 #define RETRY_MAX 86400.0 /* seconds */
@@ -301,10 +301,10 @@ const char *gate_why(enum gate_verdict v)
 unsigned gate_retry_after(const struct gate *g, const union addr *client, enum gate_verdict v)
 {
     const struct config *c = g->worker->config;
-    const struct rate_bucket *own = v == GATE_ADDRESS_RATE && g->known != NULL &&
-                                            has_address(client)
-                                        ? bucket_of(g, client, false)
-                                        : NULL;
+    const struct rate_bucket *own =
+        v == GATE_ADDRESS_RATE && g->known != NULL && has_address(client)
+            ? bucket_of(g, client, false)
+            : NULL;
     double wait = 0, now = g->worker->now;
 
     if (v == GATE_BANNED)

@@ -23,8 +23,8 @@ struct request {
     struct slice host;     /* Host, or what a trusted proxy says it was */
     union addr client, server;
     enum gate_verdict gate; /* PASS, or why it may not come in */
-    bool admin;  /* came by the admin address: only handlers of that door answer */
-    bool secure; /* TLS */
+    bool admin;             /* came by the admin address: only handlers of that door answer */
+    bool secure;            /* TLS */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
     struct slice client_verify, client_dn;

@@ -94,7 +94,8 @@ static json_t *session_json(const struct session *session)
         count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
         count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
-        i.backend_paused, "rate_held", i.rate_held, "rate_holds", count_of(i.rate_holds), "rtt_ms", real_or_null(i.rtt_ms));
+        i.backend_paused, "rate_held", i.rate_held, "rate_holds", count_of(i.rate_holds), "rtt_ms",
+        real_or_null(i.rtt_ms));
 }
 
 struct listing {
@@ -210,15 +211,16 @@ static json_t *route_json(const struct stats_route *r)
     uint64_t trips = stats_observed(&r->round_trip), openings = stats_observed(&r->opening);
 
     return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "route", r->path, "backend", r->backend, "active", count_of(r->active), "opened",
         count_of(r->opened), "closed", closed_json(r), "not_opened", count_of(r->not_opened),
         "messages_in", count_of(r->messages_in), "messages_out", count_of(r->messages_out),
         "bytes_in", count_of(r->bytes_in), "bytes_out", count_of(r->bytes_out), "dropped",
         count_of(r->dropped), "stalls_client", count_of(r->stalls[STATS_CLIENT]), "stalls_backend",
-        count_of(r->stalls[STATS_BACKEND]), "rate_holds", count_of(r->rate_holds), "pings", count_of(r->pings), "lost", count_of(r->lost),
-        "mean_rtt_ms", real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000),
-        "mean_open_ms",
+        count_of(r->stalls[STATS_BACKEND]), "rate_holds", count_of(r->rate_holds), "pings",
+        count_of(r->pings), "lost", count_of(r->lost), "mean_rtt_ms",
+        real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000), "mean_open_ms",
         real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000));
 }
 

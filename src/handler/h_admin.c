@@ -60,13 +60,14 @@ static const char *why_not(const struct request *r)
 
 static void get_root(struct stream *s)
 {
-    admin_body_whole(s, 200, TEXT, NULL,
-                     slice_from("wsluice admin\n"
-                                "GET  /healthz /readyz /metrics /sessions /sessions/ID /stats /bans "
-                                "/log-level\n"
-                                "POST /sessions/kick?what=ID|ADDRESS|user:NAME|token:TOKEN&reason=TEXT "
-                                "/ban?what=NETWORK&time=TIME /unban?what=NETWORK /reload /drain "
-                                "/log-level?level=LEVEL\n"));
+    admin_body_whole(
+        s, 200, TEXT, NULL,
+        slice_from("wsluice admin\n"
+                   "GET  /healthz /readyz /metrics /sessions /sessions/ID /stats /bans "
+                   "/log-level\n"
+                   "POST /sessions/kick?what=ID|ADDRESS|user:NAME|token:TOKEN&reason=TEXT "
+                   "/ban?what=NETWORK&time=TIME /unban?what=NETWORK /reload /drain "
+                   "/log-level?level=LEVEL\n"));
 }
 
 static void get_health(struct stream *s)
@@ -164,9 +165,11 @@ static void post_kick(struct stream *s)
         admin_json_error(s, 503, NULL, "out of memory");
         return;
     }
-    if (!admin_order_parameter(s->request, "what", k->what) || !admin_order_parameter(s->request, "reason", k->reason) ||
+    if (!admin_order_parameter(s->request, "what", k->what) ||
+        !admin_order_parameter(s->request, "reason", k->reason) ||
         !session_choice_parse(s->worker, &k->choice, slice_from(k->what))) {
-        admin_order_bad(s, "what= must be the ID of a session, a numeric address, user:NAME or token:TOKEN; reason= a text");
+        admin_order_bad(s, "what= must be the ID of a session, a numeric address, user:NAME or "
+                           "token:TOKEN; reason= a text");
         free(k);
         return;
     }
@@ -248,12 +251,19 @@ static const struct {
     void (*get)(struct stream *s);
     void (*post)(struct stream *s);
 } doors[] = {
-    {"/healthz", get_health, NULL},           {"/readyz", get_ready, NULL},
-    {"/metrics", admin_metrics_answer, NULL}, {"/stats", admin_json_stats, NULL},
-    {"/sessions", admin_json_sessions, NULL}, {"/sessions/kick", NULL, post_kick},
-    {"/sessions/", get_session, NULL},        {"/log-level", get_level, post_level},
-    {"/bans", admin_json_bans, NULL},         {"/ban", NULL, admin_bans_ban},
-    {"/unban", NULL, admin_bans_unban},       {"/reload", NULL, post_reload},           {"/drain", NULL, post_drain},
+    {"/healthz", get_health, NULL},
+    {"/readyz", get_ready, NULL},
+    {"/metrics", admin_metrics_answer, NULL},
+    {"/stats", admin_json_stats, NULL},
+    {"/sessions", admin_json_sessions, NULL},
+    {"/sessions/kick", NULL, post_kick},
+    {"/sessions/", get_session, NULL},
+    {"/log-level", get_level, post_level},
+    {"/bans", admin_json_bans, NULL},
+    {"/ban", NULL, admin_bans_ban},
+    {"/unban", NULL, admin_bans_unban},
+    {"/reload", NULL, post_reload},
+    {"/drain", NULL, post_drain},
 };
 
 #define DOORS (sizeof doors / sizeof doors[0])
