@@ -11,45 +11,41 @@
 
 #include "base/cidr.h"
 
-/* IPv4 is kept as ::ffff:a.b.c.d, so that all addresses are numbers of one kind. */
+/* The family before the address: networks of both stand in one order, and none holds the other's.
+ */
+#define KEY_SIZE 17
+
 struct range {
-    uint8_t first[16], last[16];
+    uint8_t first[KEY_SIZE], last[KEY_SIZE];
 };
 
 struct bans {
-    struct range *all; /* in order, none touches another's inside */
+    struct range *all; /* in order, none inside another */
     size_t count;
     size_t lines;
     struct bans_stamp stamp;
     bool unix_; /* clients of Unix sockets */
 };
 
-static void key_of(const union addr *a, uint8_t out[16])
+static void key_of(const union addr *a, uint8_t out[KEY_SIZE])
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (a->sa.sa_family == AF_INET) {
-        memcpy(out, mapped, sizeof mapped);
-        memcpy(out + 12, &a->v4.sin_addr, 4);
-    } else {
-        memcpy(out, a->v6.sin6_addr.s6_addr, 16);
-    }
+    memset(out, 0, KEY_SIZE);
+    out[0] = a->sa.sa_family == AF_INET ? 4 : 6;
+    if (a->sa.sa_family == AF_INET)
+        memcpy(out + 1, &a->v4.sin_addr, 4);
+    else
+        memcpy(out + 1, a->v6.sin6_addr.s6_addr, 16);
 }
 
 static struct range range_of(const struct cidr *c)
 {
-    union addr a = {.sa.sa_family = c->family};
-    size_t bits = c->bits + (c->family == AF_INET ? 96U : 0U);
+    union addr a;
     struct range r;
 
-    if (c->family == AF_INET)
-        memcpy(&a.v4.sin_addr, c->bytes, 4);
-    else
-        memcpy(a.v6.sin6_addr.s6_addr, c->bytes, 16);
+    cidr_first(c, &a);
     key_of(&a, r.first);
-    r.last[0] = 0;
     memcpy(r.last, r.first, sizeof r.last);
-    for (size_t bit = bits; bit < 128; bit++)
+    for (size_t bit = 8U + c->bits; bit < 8 * sizeof r.last; bit++)
         r.last[bit / 8] |= (uint8_t)(0x80U >> (bit % 8));
     return r;
 }
@@ -70,7 +66,7 @@ static void merge(struct bans *b)
     if (b->count > 0)
         qsort(b->all, b->count, sizeof *b->all, compare_ranges);
     for (size_t i = 0; i < b->count; i++) {
-        if (kept == 0 || memcmp(b->all[i].first, b->all[kept - 1].last, 16) > 0)
+        if (kept == 0 || memcmp(b->all[i].first, b->all[kept - 1].last, KEY_SIZE) > 0)
             b->all[kept++] = b->all[i];
     }
     b->count = kept;
@@ -149,7 +145,7 @@ void bans_free(struct bans *b)
 
 bool bans_have(const struct bans *b, const union addr *a)
 {
-    uint8_t key[16];
+    uint8_t key[KEY_SIZE];
     size_t low = 0, high;
 
     if (b == NULL || a->sa.sa_family == AF_UNSPEC)

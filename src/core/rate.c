@@ -38,8 +38,3 @@ void rate_give_back(struct rate_bucket *b, double n)
 {
     b->level = b->level > n ? b->level - n : 0;
 }
-
-bool rate_is_rested(const struct rate_bucket *b, const struct rate *r, double now)
-{
-    return !rate_is_set(r) || level_at(b, r, now) <= 0;
-}

@@ -33,7 +33,5 @@ double rate_wait(const struct rate_bucket *b, const struct rate *r, double n, do
 double rate_reserve(struct rate_bucket *b, const struct rate *r, double n, double now);
 /* What was taken did not happen. */
 void rate_give_back(struct rate_bucket *b, double n);
-/* Nothing is left of what happened: a bucket like new. */
-bool rate_is_rested(const struct rate_bucket *b, const struct rate *r, double now);
 
 #endif
