@@ -59,6 +59,13 @@ static void drop_expired(struct gate *g)
     g->order_count = kept;
 }
 
+bool gate_is_proxy(const struct gate *g, const union addr *peer)
+{
+    const struct config *c = g->worker->config;
+
+    return cidr_any_has(c->trusted, c->trusted_texts.count, peer);
+}
+
 static bool is_banned(struct gate *g, const union addr *client)
 {
     if (bans_have(g->file, client))
@@ -111,7 +118,7 @@ static void walk(struct gate *g)
             stop_walk(g);
             return;
         }
-        if (session_client(s, &client) && is_banned(g, &client)) {
+        if (session_client(s, &client) && !gate_is_proxy(g, &client) && is_banned(g, &client)) {
             session_kick(s, "banned");
             kicks++;
         }

@@ -38,6 +38,9 @@ void gate_free(struct gate *g);
  * sessions from where it bans are ended. The worker's loop is there. */
 void gate_follow(struct gate *g, struct config *c);
 
+/* Of one of the networks that are believed about others. What it says in its own name is never
+ * turned away. */
+bool gate_is_proxy(const struct gate *g, const union addr *peer);
 /* Counts a connection, or tells why it is turned away; that is counted and logged, once a second
  * at most. */
 enum gate_verdict gate_enter(struct gate *g, const union addr *client);

@@ -7,23 +7,15 @@
  * judged: by a PROXY header's address as if it had connected itself; else request by request, where
  * only those that open a WebSocket count as connections.
  */
-#include "core/config.h"
 #include "core/gate.h"
 #include "front/h1.h"
 #include "proto/handshake.h"
-
-static bool is_proxy(const struct worker *w, const union addr *peer)
-{
-    const struct config *c = w->config;
-
-    return cidr_any_has(c->trusted, c->trusted_texts.count, peer);
-}
 
 enum gate_verdict h1_gate_accept(struct worker *w, const struct front_accepted *a)
 {
     if (a->admin)
         return GATE_PASS;
-    if (is_proxy(w, a->client))
+    if (gate_is_proxy(w->gate, a->client))
         return GATE_UNKNOWN;
     return gate_enter(w->gate, a->client);
 }
@@ -47,7 +39,7 @@ enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r)
 
     if (h->admin || h->gate > GATE_PASS)
         return (enum gate_verdict)h->gate;
-    if (h->gate == GATE_UNKNOWN && is_proxy(w, &r->client))
+    if (h->gate == GATE_UNKNOWN && gate_is_proxy(w->gate, &r->client))
         return GATE_PASS; /* its own word: a health check */
     if (h->gate == GATE_UNKNOWN && handshake_wanted(r->head))
         return gate_enter(w->gate, &r->client);

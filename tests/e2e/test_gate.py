@@ -286,9 +286,11 @@ def test_banned_behind_a_proxy(banning):
     door = banning("192.0.2.0/24\n127.0.0.1\n", *TRUST)
     bad = [("X-Forwarded-For", "192.0.2.5")]
     assert ask(door.daemon, headers=bad).status == ask(door.daemon, headers=bad, plain=True).status == 403
-    good = door.daemon.open(headers=[("X-Forwarded-For", "192.0.3.5")])
-    door.ban("192.0.3.0/24\n")
+    good, own = door.daemon.open(headers=[("X-Forwarded-For", "192.0.3.5")]), door.daemon.open()
+    door.ban("192.0.3.0/24\n127.0.0.1\n")
     assert good.expect_close(1008) == "banned"
+    assert ask(door.daemon).status == 101  # the proxy itself, whatever the list says
+    own.exchange([text("x")], [(1, "x")])
 
 
 def test_banned_by_a_proxy_header(banning):
