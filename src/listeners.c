@@ -260,6 +260,18 @@ uint16_t listeners_tls_port(const struct listeners *set)
     return port;
 }
 
+const struct listener *listeners_exposed(const struct listeners *set)
+{
+    for (const struct listener *l = set->first; l != NULL; l = l->next) {
+        union addr a = l->addr;
+
+        addr_unmap(&a);
+        if ((a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6) && !addr_is_loopback(&a))
+            return l;
+    }
+    return NULL;
+}
+
 void listeners_close(struct listeners *set, bool keep_files)
 {
     close_all(set->first, keep_files);

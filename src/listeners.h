@@ -26,6 +26,9 @@ int listeners_follow(struct listeners *set, const struct config *c, struct passe
 /* The port of the first listener with TLS, in the order of the configuration; 0: none. */
 uint16_t listeners_tls_port(const struct listeners *set);
 
+/* The first that other machines may reach: neither loopback nor a Unix socket; NULL: none. */
+const struct listener *listeners_exposed(const struct listeners *set);
+
 /* Stops listening. keep_files: another process serves the sockets now. */
 void listeners_close(struct listeners *set, bool keep_files);
 

@@ -16,6 +16,7 @@
 #include "core/backend.h"
 #include "core/bans.h"
 #include "core/preamble.h"
+#include "core/rules.h"
 #include "priv.h"
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
@@ -66,18 +67,27 @@ struct teller {
     void (*tell)(void *arg, const char *line);
     void *arg;
     size_t count;
+    bool stays_root;
 };
 
 /* where: "FILE:LINE:COL", or NULL. */
+static void fault_line(struct teller *f, const char *where, const char *what)
+{
+    char line[LINE_MAX_LEN];
+
+    snprintf(line, sizeof line, "%s%s%s", where != NULL ? where : "", where != NULL ? ": " : "",
+             what);
+    f->count++;
+    f->tell(f->arg, line);
+}
+
 static void fault_at(struct teller *f, const char *where, const char *what, const char *name,
                      const char *why)
 {
     char line[LINE_MAX_LEN];
 
-    snprintf(line, sizeof line, "%s%s%s %.300s: %s", where != NULL ? where : "",
-             where != NULL ? ": " : "", what, name, why);
-    f->count++;
-    f->tell(f->arg, line);
+    snprintf(line, sizeof line, "%s %.300s: %s", what, name, why);
+    fault_line(f, where, line);
 }
 
 static void fault(struct teller *f, const char *what, const char *name, const char *why)
@@ -272,6 +282,35 @@ static void check_preamble(struct route *r, struct teller *f)
     explicit_bzero(r->preamble_secret + word.len, len - word.len);
 }
 
+static void check_program(struct route *r, struct teller *f)
+{
+    char why[RULES_ERROR_MAX];
+
+    if (rules_prepare(r, f->stays_root, why))
+        return;
+    fault_line(f, r->where, why);
+}
+
+/* What every program does without the whole process gives up; else each program by itself. */
+static void share_no_new_privs(struct config *c, struct teller *f)
+{
+    c->no_new_privs = c->settings.no_new_privs;
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (rules_of_program(&c->routes[i]) && !c->routes[i].settings.no_new_privs)
+            c->no_new_privs = false;
+    }
+    for (size_t i = 0; i < c->route_count && !c->no_new_privs; i++) {
+        struct route *r = &c->routes[i];
+
+        if (!rules_of_program(r) || !r->settings.no_new_privs)
+            continue;
+        if (rules_make(r) == NULL)
+            fault(f, "no-new-privs", "", "out of memory");
+        else
+            r->rules->no_new_privs = true;
+    }
+}
+
 static void check_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
@@ -280,8 +319,11 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
         wrong = r->backend->check(&r->target, arena);
     if (wrong != NULL)
         fault_at(f, r->where, "cannot use", r->target.text, wrong);
-    if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0)
+    /* what is closed to us may be open to the program's user */
+    if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0 &&
+        !(errno == EACCES && r->settings.run_as != NULL))
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
+    check_program(r, f);
     check_record(r, f);
     check_auth(r, f);
     check_preamble(r, f);
@@ -290,7 +332,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
                         void *arg)
 {
-    struct teller f = {tell, arg, 0};
+    struct teller f = {.tell = tell, .arg = arg};
 
     for (size_t i = 0; i < c->route_count; i++)
         check_record(&c->routes[i], &f);
@@ -299,13 +341,12 @@ size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const ch
 
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
 {
-    struct teller f = {tell, arg, 0};
+    struct teller f = {.tell = tell, .arg = arg, .stays_root = priv_stays_root(c)};
     char error[PRIV_ERROR_MAX];
 
-    if (c->user != NULL && priv_check(c->user, error) < 0) {
-        f.count++;
-        tell(arg, error);
-    }
+    if (priv_check(c, error) < 0)
+        fault_line(&f, NULL, error);
+    share_no_new_privs(c, &f);
     parse_trusted(c, &f);
     read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))

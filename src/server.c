@@ -15,6 +15,7 @@
 #include "core/deflate_pool.h"
 #include "core/gate.h"
 #include "core/limits.h"
+#include "core/rules.h"
 #include "core/session.h"
 #include "core/stats.h"
 #include "io/child.h"
@@ -38,6 +39,8 @@ struct server {
     struct passed passed;
     struct notify notify;
     struct upgrade upgrade;
+    struct priv priv;
+    bool user_given; /* who we are was said at the start; later it cannot be */
     const struct server_loader *loader;
     struct control control;
     char *told; /* what a reload by the admin door has to say is also written here */
@@ -174,23 +177,58 @@ static int follow_admin(struct server *s, const struct config *c, char error[LIS
                         error);
 }
 
+/* Root serves other machines only when told to. */
+static bool may_serve(const struct server *s, char error[PRIV_ERROR_MAX])
+{
+    const struct listener *l = listeners_exposed(&s->listeners);
+
+    if (l == NULL || geteuid() != 0 || s->user_given)
+        return true;
+    snprintf(error, PRIV_ERROR_MAX,
+             "not serving %s as root, with programs as root: say --user NAME, or --user root to "
+             "stay root",
+             l->url);
+    return false;
+}
+
+static int follow_listeners(struct server *s, const struct config *c, char error[PRIV_ERROR_MAX])
+{
+    int rc;
+
+    priv_raise_bind(&s->worker, true);
+    rc = listeners_follow(&s->listeners, c, &s->passed, error);
+    priv_raise_bind(&s->worker, false);
+    return rc;
+}
+
+static void warn_about(struct log *log, const struct config *c)
+{
+    if (rules_may_truncate(c))
+        log_printf(log, LOG_WARN,
+                   "read-paths, write-paths: this kernel cannot keep programs from shortening "
+                   "(truncate) files elsewhere; Linux 6.2 can");
+}
+
 /* Puts a prepared configuration in force. False when its listeners cannot be had: nothing has
  * changed then. */
 static bool swap(struct server *s, struct config *c)
 {
-    char error[LISTENER_ERROR_MAX];
+    char error[PRIV_ERROR_MAX];
     struct config *old = s->worker.config;
 
-    if (listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+    if (priv_admits(&s->priv, &s->worker, c, &s->listeners, error) < 0 ||
+        follow_listeners(s, c, error) < 0) {
         log_fault(s, error);
         return false;
     }
-    if (follow_admin(s, c, error) < 0) {
+    if (!may_serve(s, error) || follow_admin(s, c, error) < 0) {
         log_fault(s, error);
-        if (listeners_follow(&s->listeners, old, &s->passed, error) < 0)
+        if (follow_listeners(s, old, error) < 0)
             log_fault(s, error);
         return false;
     }
+    priv_follow(&s->priv, c);
+    warn_about(&s->worker.log, c);
     s->worker.config = c;
     s->worker.dns_servers = c->dns_servers;
     gate_follow(s->worker.gate, c);
@@ -353,12 +391,14 @@ static int open_log(struct server *s, const struct config *c)
     return -1;
 }
 
+/* 0, or the exit status. */
 static int server_open(struct server *s, struct config *c)
 {
     struct worker *w = &s->worker;
-    char error[LISTENER_ERROR_MAX];
+    char error[PRIV_ERROR_MAX];
 
     w->config = c;
+    s->user_given = c->user != NULL;
     w->sessions = &s->sessions;
     w->connections = &s->connections;
     w->limits = limits_new();
@@ -369,29 +409,34 @@ static int server_open(struct server *s, struct config *c)
     w->control = &s->control;
     s->notify.fd = -1;
     if (open_log(s, c) < 0)
-        return -1;
+        return 1;
     if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->gate == NULL ||
         w->auth == NULL || worker_init(w) < 0) {
         complain(NULL, strerror(errno));
-        return -1;
+        return 1;
     }
     w->dns_servers = c->dns_servers;
     watch_signals(s);
     upgrade_init(&s->upgrade, w, s->loader->argv, on_successor_serves, s);
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
     if (prepare_config(c, complain, NULL) > 0)
-        return -1;
+        return 1;
     if (follow_admin(s, c, error) < 0 ||
         listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
         complain(NULL, error);
-        return -1;
+        return 1;
     }
-    if (priv_drop(&w->log, c->user, c->no_new_privs, error) < 0) {
+    if (!may_serve(s, error)) {
         complain(NULL, error);
-        return -1;
+        return 2;
     }
+    if (priv_drop(&s->priv, w, c, error) < 0) {
+        complain(NULL, error);
+        return 1;
+    }
+    warn_about(&w->log, c);
     if (prepare_writable(c, complain, NULL) > 0)
-        return -1;
+        return 1;
     gate_follow(w->gate, c);
     passed_release(&s->passed);
     notify_open(&s->notify, w->loop);
@@ -445,5 +490,5 @@ int server_run(struct config *c, const struct server_loader *loader)
     }
     server_close(s);
     free(s);
-    return rc == 0 ? 0 : 1;
+    return rc;
 }

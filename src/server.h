@@ -18,7 +18,8 @@ struct server_loader {
  * Serves until SIGTERM or SIGINT and the drain after it. Takes one reference of c. SIGHUP loads
  * again: everything is read and checked first, then swapped, or the old one is kept and the log
  * says why; sessions keep what they started with. SIGUSR2 starts a successor. Returns the exit
- * status: 0, or 1 when it could not start (said on standard error).
+ * status: 0, or 1 when it could not start (said on standard error), or 2 when it must not, as root
+ * for other machines.
  */
 int server_run(struct config *c, const struct server_loader *loader);
 

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin.h"
+#include "io/child_rules.h"
 
 static char *own_program(const char *argv0)
 {
@@ -106,6 +108,18 @@ static char *describe_sockets(const struct listeners *set)
     return fclose(f) == 0 ? text : NULL;
 }
 
+/* What we kept for a need, the successor needs, too: execve leaves nothing else to who is not root.
+ */
+static void pass_capabilities_on(uint64_t caps)
+{
+    if (caps == 0 || child_caps_set(caps, caps, caps) != 0)
+        return; /* it will say what it lacks */
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        if (caps >> cap & 1)
+            (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    }
+}
+
 /* In the child of fork: never returns. */
 static void become_successor(const struct upgrade *u, const struct listeners *set,
                              const char *sockets, int pipe_fd)
@@ -128,6 +142,7 @@ static void become_successor(const struct upgrade *u, const struct listeners *se
     }
     if (limit->rlim_max != 0)
         (void)setrlimit(RLIMIT_NOFILE, limit);
+    pass_capabilities_on(u->worker->caps);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     execv(u->program, u->argv);

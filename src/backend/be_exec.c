@@ -51,6 +51,7 @@ const struct backend_ops backend_exec = {
     .framing = &framing_lines,
     .reports_exit = true,
     .has_stderr = true,
+    .runs_programs = true,
     .descriptors = 4,
     .rows = exec_rows,
     .rows_count = sizeof exec_rows / sizeof exec_rows[0],

@@ -111,11 +111,14 @@ static const struct child_events child_events = {on_exited};
 /* Before it was answered a client can be told by a status, afterwards by its Close. */
 static void tell_failed(struct program *p)
 {
-    char why[128];
+    char why[160], reason[96];
+    const char *step = p->failed_step;
 
-    snprintf(why, sizeof why, "the program could not be started: %s", strerror(p->failure));
+    snprintf(reason, sizeof reason, "%s%s%s", step != NULL ? step : "", step != NULL ? ": " : "",
+             strerror(p->failure));
+    snprintf(why, sizeof why, "the program could not be started: %s", reason);
     log_line(&p->worker->log, LOG_WARN, "cannot start the program", LOG_C("route", p->route->path),
-             LOG_C("program", p->route->target.argv[0]), LOG_C("reason", strerror(p->failure)));
+             LOG_C("program", p->route->target.argv[0]), LOG_C("reason", reason));
     const struct backend_end end = {.how = BACKEND_BROKE, .why = why};
 
     p->ended = true;
@@ -264,6 +267,8 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
         .argv = s->argv != NULL ? s->argv : p->route->target.argv,
         .envp = s->env.vars,
         .cwd = set->cwd,
+        .rules = p->route->rules,
+        .failed_step = &p->failed_step,
         .standard = standard,
         .size = *size,
         .stderr_to_stdout = set->stderr_mode == STDERR_MERGE,

@@ -26,9 +26,13 @@ struct program {
     ev_io writer;            /* of the io, where input is a descriptor of its own */
     struct exec_stderr *err; /* NULL: not a pipe of ours */
     ev_timer later; /* first: tells opened or failed; after the exit: how long it may last */
-    uint64_t owed;  /* io.received at which all is read that the program wrote */
-    int status;     /* wait status */
-    int failure;    /* errno of the start */
+    union {
+        uint64_t owed; /* io.received at which all is read that the program wrote */
+        const char
+            *failed_step; /* of the start, before the program's own; NULL: that. See child.h */
+    };
+    int status;  /* wait status */
+    int failure; /* errno of the start */
     bool short_of_resources;
     bool opened;  /* was told; the program may be started later */
     bool paused;  /* its output is not read */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/build_rules.h"
 #include "core/route.h"
 
 static bool is_systemd(const char *text)
@@ -70,6 +71,7 @@ struct building {
     struct route *route;
     const struct conf_kinds *kinds;
     const char *given_path; /* as written */
+    const char *key;        /* set by a step that stands for several */
     char why[BUILD_ERROR_MAX];
 };
 
@@ -216,6 +218,12 @@ static bool same(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool step_program(struct building *b)
+{
+    b->key = build_rules(b->route, b->why);
+    return b->key == NULL;
+}
+
 static bool step_twins(struct building *b)
 {
     const struct route *r = b->route;
@@ -246,8 +254,8 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         const char *key;
         bool (*run)(struct building *b);
     } steps[] = {
-        {"path", step_path},  {"host", step_host},       {"to", step_target},
-        {NULL, step_prepare}, {"framing", step_framing}, {"path", step_twins},
+        {"path", step_path},       {"host", step_host},  {"to", step_target},  {NULL, step_prepare},
+        {"framing", step_framing}, {NULL, step_program}, {"path", step_twins},
     };
     struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
     bool ok = true;
@@ -258,7 +266,9 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         if (steps[i].run(&b))
             continue;
         ok = false;
-        if (key == NULL)
+        if (key == NULL && b.key != NULL)
+            key = b.key;
+        else if (key == NULL)
             key = r->backend->key != NULL ? r->backend->key : "to";
         tell(owner, key, b.why);
     }

@@ -148,10 +148,13 @@ static bool build_listeners(struct reading *r)
 
 static void tell_route(void *owner, const char *key, const char *why)
 {
+    const struct option_row *row = option_find(slice_from(key));
     struct reading *r = owner;
 
     if (strcmp(key, "framing") == 0)
         usage(r, "--framing %s", why);
+    else if (row != NULL && row->place == IN_SETTINGS)
+        usage(r, "--%s: %s", key, why);
     else
         usage(r, "%s %s", r->name, why);
 }
@@ -335,6 +338,7 @@ enum cli_result cli_parse(int argc, char **argv, struct config *c, struct comman
         return CLI_OK;
     if (!judge_file(&r))
         return CLI_USAGE;
+    c->from_file = cli->file != NULL;
     if (cli->file == NULL)
         return build_listeners(&r) && build_routes(&r) ? CLI_OK : CLI_USAGE;
     if (cli->listen.count > 0 && !build_listeners(&r))

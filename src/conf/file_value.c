@@ -163,7 +163,10 @@ void value_unknown(struct loader *l, enum schema_map map, const struct yaml_node
     for (enum schema_map other = SCHEMA_TOP; other <= SCHEMA_CERT; other++) {
         if (schema_find(l->kinds, other, key, &kind) == NULL)
             continue;
-        faults_add(l->faults, at, "%.60s belongs to %s, not to %s", key, names[other], names[map]);
+        faults_add(l->faults, at, "%.60s belongs to %s, not to %s%s", key, names[other], names[map],
+                   map == SCHEMA_ROUTE && strcmp(key, "user") == 0
+                       ? "; whose process a program is says run-as"
+                       : "");
         return;
     }
     if (guess != NULL)

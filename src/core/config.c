@@ -8,6 +8,7 @@
 #include "core/auth.h"
 #include "core/bans.h"
 #include "core/route.h"
+#include "core/rules.h"
 #include "proto/secret.h"
 
 const char *config_record_dir(const struct settings *s)
@@ -62,6 +63,7 @@ void config_release(struct config *c)
     for (size_t i = 0; i < c->route_count; i++) {
         auth_release(&c->routes[i]);
         route_release(&c->routes[i]);
+        rules_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);
         secret_wipe(slice_from(c->routes[i].preamble_secret));
         free(c->routes[i].preamble_secret);

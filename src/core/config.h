@@ -23,6 +23,7 @@ struct backend_ops;
 struct bans;
 struct handler_ops;
 struct auth_ops;
+struct child_rules;
 
 struct text_list {
     const char **items;
@@ -73,13 +74,19 @@ struct settings {
     const char *cwd;
     struct text_list env;      /* NAME=VALUE for programs */
     struct text_list pass_env; /* names taken from our own environment */
-    struct tlsclient_spec tls; /* towards services, tls:// */
-    const char *record;        /* directory of recordings; see config_record_dir */
-    int record_what;           /* enum record_what */
-    uint64_t record_max;       /* bytes of one file */
-    uint64_t record_files;     /* of one session to keep; 0: all */
-    int auth;                  /* enum auth_kind */
-    const char *auth_file;     /* passwords or tokens */
+    const char *run_as;        /* whose process a program is; NULL: ours */
+    struct text_list rlimits;  /* NAME=SOFT[:HARD] for programs */
+    const char *umask;         /* of programs, octal; NULL: ours */
+    uint64_t nice;             /* of programs, added to ours */
+    bool no_new_privs;
+    struct text_list read_paths, write_paths; /* what programs reach; none: see core/rules.h */
+    struct tlsclient_spec tls;                /* towards services, tls:// */
+    const char *record;                       /* directory of recordings; see config_record_dir */
+    int record_what;                          /* enum record_what */
+    uint64_t record_max;                      /* bytes of one file */
+    uint64_t record_files;                    /* of one session to keep; 0: all */
+    int auth;                                 /* enum auth_kind */
+    const char *auth_file;                    /* passwords or tokens */
     const char *auth_realm;
     struct text_list auth_hook; /* words of a program, or one address */
     int udp_source;             /* enum udp_source */
@@ -125,6 +132,7 @@ struct route {
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
     char *preamble_secret;       /* what was in that file; read by prepare_config, owned */
+    struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */
 };
@@ -167,8 +175,9 @@ struct config {
     int log_format;     /* enum log_format */
     const char *log_to; /* stderr, syslog, or a file */
     const char *syslog_socket;
-    const char *user; /* whom to become once all is open; NULL: stay */
-    bool no_new_privs;
+    const char *user;  /* whom to become once all is open; NULL: stay */
+    bool from_file;    /* which may say something else when it is read again */
+    bool no_new_privs; /* for the process, as no route does without; set by prepare_config */
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     int forwarded_header;           /* enum forwarded_header: which one our proxies write */

@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "io/child_rules.h"
 #include "io/child_spawn.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
@@ -47,7 +50,7 @@ static int signal_own_group(const struct child *c, int sig)
     return kill(-c->pid, sig);
 }
 
-static int signal_group(const struct child *c, int sig)
+static int signal_both_groups(const struct child *c, int sig)
 {
     int own = signal_own_group(c, sig), saved = errno;
 
@@ -55,6 +58,23 @@ static int signal_group(const struct child *c, int sig)
         return 0;
     errno = saved;
     return own;
+}
+
+/* The same; a group of another user hears us only with the capability in effect. */
+static int signal_group(const struct child *c, int sig)
+{
+    uint64_t caps = c->worker->caps;
+    bool raise = c->other_user && caps != 0;
+    int rc, saved;
+
+    if (raise)
+        (void)child_caps_set(caps, caps & UINT64_C(1) << CAP_KILL, 0);
+    rc = signal_both_groups(c, sig);
+    saved = errno;
+    if (raise)
+        (void)child_caps_set(caps, 0, 0);
+    errno = saved;
+    return rc;
 }
 
 static bool group_is_gone(const struct child *c)
@@ -315,6 +335,26 @@ static int make_pipes(struct pipes *p, const struct child_spec *spec)
     return p->theirs[2] < 0 ? -1 : above_standard(&p->theirs[2]);
 }
 
+/*
+ * /dev/stdin and the like open a pipe anew by its permissions, which are for our user. Nobody else
+ * finds it: it has no name but below the program's /proc. A terminal has a name, so it is handed to
+ * the program's user; where we may not (CAP_CHOWN is not kept), the descriptors and /dev/tty do.
+ */
+static int hand_over(const struct pipes *p, const struct child_rules *rules)
+{
+    for (int i = 0; i < 3; i++) {
+        if (p->ours[i] < 0)
+            continue;
+        if (isatty(p->theirs[i])) {
+            if (fchown(p->theirs[i], rules->uid, (gid_t)-1) != 0 && errno != EPERM)
+                return -1;
+        } else if (fchmod(p->theirs[i], 0666) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Errors that are ours and pass, not the program's. */
 static bool is_shortage(int err)
 {
@@ -322,12 +362,12 @@ static bool is_shortage(int err)
 }
 
 /* The process runs but cannot be watched: it must not stay. */
-static void undo_spawn(pid_t pid)
+static void undo_spawn(const struct child *c)
 {
     int saved = errno;
 
-    (void)kill(-pid, SIGKILL); /* it is ours and not reaped: cannot miss */
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    (void)signal_group(c, SIGKILL); /* it is ours and not reaped: cannot miss */
+    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
     }
     errno = saved;
 }
@@ -340,7 +380,7 @@ static int spawn(struct child *c, const struct child_spec *spec, const int std[3
         return -1;
     c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0U);
     if (c->pidfd < 0) {
-        undo_spawn(c->pid);
+        undo_spawn(c);
         return -1;
     }
     return 0;
@@ -377,7 +417,9 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->owner = owner;
     c->stop_grace = spec->stop_grace;
     c->kill_grace = spec->kill_grace;
-    if (make_pipes(&pipes, spec) != 0 || spawn(c, spec, pipes.theirs) != 0) {
+    c->other_user = child_rules_change_user(spec->rules);
+    if (make_pipes(&pipes, spec) != 0 || (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
+        spawn(c, spec, pipes.theirs) != 0) {
         int saved = errno;
 
         *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;

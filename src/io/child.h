@@ -20,6 +20,8 @@
 #include "io/terminal.h"
 #include "io/worker.h"
 
+struct child_rules; /* io/child_rules.h */
+
 /* What its standard descriptors are. */
 enum child_standard {
     CHILD_ON_PIPES,
@@ -28,10 +30,13 @@ enum child_standard {
 };
 
 struct child_spec {
-    const char *path;  /* what to execute, already looked up (see child_find) */
-    char *const *argv; /* NULL-terminated */
-    char *const *envp; /* NULL-terminated, the whole environment */
-    const char *cwd;   /* NULL: ours */
+    const char *path;                /* what to execute, already looked up (see child_find) */
+    char *const *argv;               /* NULL-terminated */
+    char *const *envp;               /* NULL-terminated, the whole environment */
+    const char *cwd;                 /* NULL: ours */
+    const struct child_rules *rules; /* NULL: as we are */
+    const char **failed_step; /* where to say what could not be done, in words, when a step before
+                                 execve failed; left alone otherwise. NULL: nobody asks */
     enum child_standard standard;
     struct terminal_size size; /* of the terminal */
     bool stderr_to_stdout;     /* one pipe, or terminal, for both */
@@ -66,6 +71,7 @@ struct child {
     ev_tstamp step; /* until the next look whether the group is gone */
     enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung;
     bool is_reaped;
+    bool other_user; /* it was started as somebody else than we are */
     int status;
     pid_t foreground; /* a further group on the ladder, see child_hang_up; 0: none */
     struct reap reap;
@@ -78,8 +84,8 @@ struct child {
  * failure returns NULL with errno set and *why telling whether resources were short (no
  * descriptors, no processes, no memory: worth trying later) or the program could not be executed;
  * nothing is left behind. The child sees descriptors 0-2 only, all signals at their defaults and
- * unblocked, an empty signal mask, the descriptor limit we were started with. SIGCHLD must not be
- * ignored in us: then the kernel would throw exit statuses away.
+ * unblocked, an empty signal mask, the descriptor limit we were started with or that of the rules.
+ * SIGCHLD must not be ignored in us: then the kernel would throw exit statuses away.
  */
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner);

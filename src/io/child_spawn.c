@@ -2,6 +2,7 @@
 #include "io/child_spawn.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "io/child_rules.h"
 
 /*
  * Why vfork: fork copies the page tables, which takes longer the larger we are; vfork takes the
@@ -27,6 +30,9 @@
 /* Everything the child needs, made before vfork, so that it has nothing to compute. */
 struct plan {
     const char *path, *cwd;
+    const struct child_rules *rules; /* NULL: as we are */
+    bool change_user;
+    uint64_t raise; /* capabilities to do it with, not in effect in us */
     char *const *argv;
     char *const *envp;
     int std[3];
@@ -34,11 +40,14 @@ struct plan {
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
     bool set_nofile;
+    bool own_nofile; /* of the rules; ours can only be refused when the hard limit is below by now:
+                        then that one holds */
     unsigned long default_action[8]; /* the kernel's struct sigaction, larger: all zeroes is SIG_DFL
                                         without flags */
     uint64_t no_signals;
-    uint64_t unusual_signals; /* bit n: signal n + 1 is ignored or handled by us */
-    volatile int error;       /* written by the child: the errno it died of */
+    uint64_t unusual_signals;  /* bit n: signal n + 1 is ignored or handled by us */
+    volatile int error;        /* written by the child: the errno it died of */
+    const char *volatile step; /* and what it was doing then */
 };
 
 /* Those that are not at their defaults are put there (ignored ones survive execve, handlers must
@@ -67,25 +76,49 @@ static long place_descriptors(const struct plan *p)
     return 0;
 }
 
-/* Runs in the child: returns only when the program cannot be executed, with errno set. */
-static void become_program(const struct plan *p)
+/* A change of the user before it would take the death signal away. */
+static long die_with_us(const struct plan *p)
 {
-    if (syscall(SYS_setsid) < 0 || syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return -1;
+    if (syscall(SYS_getppid) == p->parent)
+        return 0;
+    errno = ESRCH; /* it died before the line above could tell */
+    return -1;
+}
+
+/* Runs in the child: returns only when the program cannot be executed, with errno set. */
+static void become_program(struct plan *p)
+{
+    p->step = "a session of its own";
+    if (syscall(SYS_setsid) < 0)
         return;
-    if (syscall(SYS_getppid) != p->parent) { /* it died before the line above could tell */
-        errno = ESRCH;
+    if (p->rules != NULL && child_rules_apply(p->rules, &p->step) != 0)
         return;
-    }
-    if (place_descriptors(p) != 0 || (p->cwd && syscall(SYS_chdir, p->cwd) != 0))
+    p->step = "its descriptors";
+    if (place_descriptors(p) != 0)
         return;
+    p->step = "its terminal";
     if (p->on_terminal && syscall(SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0) != 0)
         return;
-    /* Last of all that could need a descriptor. It can only be refused when the hard limit is
-     * below: then that one holds. */
-    if (p->set_nofile)
-        (void)syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, p->nofile, NULL);
+    p->step = "rlimits: nofile"; /* after all that needs a descriptor */
+    if (p->set_nofile && syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, p->nofile, NULL) != 0 &&
+        p->own_nofile)
+        return;
+    p->step = "its signals";
     if (reset_signals(p) != 0)
         return;
+    /* As late as can be: from here on the program's user may send it signals. */
+    p->step = "run-as";
+    if (p->change_user && child_rules_become(p->rules, p->raise) != 0)
+        return;
+    p->step = "its end with us";
+    if (die_with_us(p) != 0)
+        return;
+    p->step = "cwd"; /* a folder that is closed to us may be open to the program's user */
+    if (p->cwd && syscall(SYS_chdir, p->cwd) != 0)
+        return;
+    p->step = NULL;
     (void)syscall(SYS_execve, p->path, p->argv, p->envp);
 }
 
@@ -119,6 +152,37 @@ static uint64_t unusual_signals(struct worker *w)
     return w->unusual_signals;
 }
 
+static void plan_rules(struct plan *p, const struct worker *w, const struct child_spec *spec)
+{
+    const struct child_limit *nofile;
+
+    p->rules = spec->rules;
+    if (p->rules == NULL)
+        return;
+    p->change_user = child_rules_change_user(p->rules);
+    p->raise = w->caps & (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID);
+    nofile = child_rules_limit(p->rules, RLIMIT_NOFILE);
+    if (nofile == NULL)
+        return;
+    p->set_nofile = p->own_nofile = true;
+    p->nofile[0] = nofile->soft;
+    p->nofile[1] = nofile->hard;
+}
+
+/* A child that becomes somebody else makes the memory it shares with us undumpable, or what the
+ * system has for such (fs.suid_dumpable): ours is put back to what it was. */
+static pid_t vfork_other_user(struct plan *p)
+{
+    int dumpable = prctl(PR_GET_DUMPABLE);
+    pid_t pid = vfork_plan(p);
+    int saved = errno;
+
+    if (dumpable != prctl(PR_GET_DUMPABLE))
+        (void)prctl(PR_SET_DUMPABLE, dumpable == 1, 0, 0, 0);
+    errno = saved;
+    return pid;
+}
+
 pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3])
 {
     struct plan plan = {
@@ -137,9 +201,10 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
     int saved;
     pid_t pid;
 
+    plan_rules(&plan, w, spec);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE) != 0)
         return -1;
-    pid = vfork_plan(&plan);
+    pid = plan.change_user ? vfork_other_user(&plan) : vfork_plan(&plan);
     saved = errno;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL,
                   SIGSET_SIZE); /* a valid set: cannot fail */
@@ -148,6 +213,8 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
         return pid;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
+    if (spec->failed_step != NULL)
+        *spec->failed_step = plan.step;
     errno = plan.error;
     return -1;
 }

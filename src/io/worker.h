@@ -76,11 +76,13 @@ struct worker {
     bool signals_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */
-    struct child *children;        /* every child not yet reaped; see child.h */
-    struct limits *limits;         /* core's; io never looks inside */
-    struct gate *gate;             /* core's: who may come in, see core/gate.h */
-    struct auth *auth;             /* core's: passwords known lately, failures, see core/auth.h */
-    struct sessions *sessions;     /* core's */
+    uint64_t caps; /* capabilities (1 << CAP_*) that this process has, not in effect: raised only
+                      around what needs them; see priv.h */
+    struct child *children;          /* every child not yet reaped; see child.h */
+    struct limits *limits;           /* core's; io never looks inside */
+    struct gate *gate;               /* core's: who may come in, see core/gate.h */
+    struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
+    struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */
     uint64_t next_id;      /* of sessions */

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "io/child.h"
+#include "io/child_rules.h"
 #include "io/worker.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
@@ -514,6 +515,69 @@ static void execution_errors_are_reported(void **state)
     huge[1024 * 1024 - 1] = '\0';
     expect_failure(b, &spec, CHILD_NO_EXEC, E2BIG);
     free(huge);
+}
+
+static struct child_rules no_rules(void)
+{
+    return (struct child_rules){.umask = -1, .priority = CHILD_PRIORITY_OURS, .landlock = -1};
+}
+
+static void rules_are_kept_by_the_program_alone(void **state)
+{
+    struct bench *b = *state;
+    const char *argv[] = {"/bin/sh", "-c", "umask; ulimit -S -n; ulimit -H -n; ulimit -c", NULL};
+    struct child_spec spec = plain_spec(argv);
+    struct child_rules rules = no_rules();
+    mode_t ours = umask(0);
+    struct rlimit before, after;
+
+    (void)umask(ours);
+    rules.umask = 0123;
+    rules.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, 30};
+    rules.limits[1] = (struct child_limit){RLIMIT_CORE, 0, 0};
+    rules.limit_count = 2;
+    spec.rules = &rules;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    start(b, &spec);
+    expect_line(b->fds[1], "0123");
+    expect_line(b->fds[1], "20");
+    expect_line(b->fds[1], "30");
+    expect_line(b->fds[1], "0");
+    assert_int_equal(finish(b), 0);
+    assert_int_equal(umask(ours), ours);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &after), 0);
+    assert_int_equal(before.rlim_cur, after.rlim_cur);
+}
+
+/* Each step that fails says its name, and nothing of the child stays. */
+static void the_step_that_failed_is_told(void **state)
+{
+    struct bench *b = *state;
+    const char *argv[] = {"/bin/true", NULL}, *step = NULL;
+    struct child_spec spec = plain_spec(argv);
+    struct child_rules rules = no_rules();
+
+    spec.failed_step = &step;
+    spec.rules = &rules;
+    rules.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, UINT64_C(1) << 40};
+    rules.limit_count = 1; /* above what the kernel lets anybody have */
+    expect_failure(b, &spec, CHILD_NO_EXEC, EPERM);
+    assert_string_equal(step, "rlimits: nofile");
+    rules.limit_count = 0;
+    rules.landlock = STDIN_FILENO; /* not a set of rules */
+    rules.no_new_privs = true;
+    assert_null(child_start(&b->w, &spec, b->fds, &b->why, &events, b));
+    assert_string_equal(step, "read-paths and write-paths");
+    rules.landlock = -1;
+    spec.cwd = "/nonexistent";
+    expect_failure(b, &spec, CHILD_NO_EXEC, ENOENT);
+    assert_string_equal(step, "cwd");
+    spec.cwd = NULL;
+    spec.path = "/nonexistent";
+    step = NULL;
+    expect_failure(b, &spec, CHILD_NO_EXEC, ENOENT);
+    assert_null(step); /* the program's own start */
+    assert_int_equal(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
 }
 
 static void no_descriptors_left(void **state)
@@ -1020,6 +1084,8 @@ int main(void)
         TEST(program_has_what_was_specified),
         TEST(exit_status_is_told),
         TEST(execution_errors_are_reported),
+        TEST(rules_are_kept_by_the_program_alone),
+        TEST(the_step_that_failed_is_told),
         TEST(no_descriptors_left),
         TEST(no_process_to_be_had),
         TEST(we_have_no_standard_descriptors),

@@ -147,7 +147,9 @@ static const struct fault_case {
      {"2:1: unknown key whatever; see wsluice --help-config"}},
     {"routes: [{static: /}]\npath: /x\n", {"2:1: path belongs to a route, not to the top level"}},
     {"routes: [{static: /}]\nto: x\n", {"2:1: to belongs to a route, not to the top level"}},
-    {"routes: [{static: /, user: x}]\n", {"1:22: user belongs to the top level, not to a route"}},
+    {"routes: [{static: /, user: x}]\n",
+     {"1:22: user belongs to the top level, not to a route; whose process a program is says "
+      "run-as"}},
     {"routes: [{static: /, letsen: 1}]\n", {"1:22: unknown key letsen; see wsluice --help-config"}},
     {"routes: [{static: /}]\nping: 5x\n", {"2:7: ping: \"5x\" is not a time (100ms, 25s, 5m, 1h)"}},
     {"routes: [{static: /}]\npong-timeout: 0\n",
@@ -864,10 +866,10 @@ static void test_reload(void **state)
     load_good(b, "user: nobody\nreuse-port: on\nping: 2\nroutes: [{static: /b}]\n");
     reload_compare(&kept, b->config, tell_reload, told);
     assert_string_equal(told, "");
-    load_good(b, "no-new-privs: off\nroutes: [{static: /b}]\n");
+    load_good(b, "log-to: syslog\nno-new-privs: off\nroutes: [{static: /b}]\n");
     reload_compare(&kept, b->config, tell_reload, told);
     assert_string_equal(told, "user: the change needs a restart; it stays as it was\n"
-                              "no-new-privs: the change needs a restart; it stays as it was\n");
+                              "log-to: the change needs a restart; it stays as it was\n");
     arena_release(&kept.arena);
 }
 
