@@ -198,6 +198,7 @@ build/bench/micro: bench/micro.c build/plain/all.a
 	$(Q)$(FLAGS_plain) $(WARN) $(LD_plain) -o $@ $^ $(LDFLAGS) $(LIBS)
 demo: deps-demo  ## serve a page with a calculator, a chess engine, an echo and a clock
 	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s terminal || echo 'demo: goes on without its terminal, which needs npm and its registry' >&2
 	@WSLUICE=$(CURDIR)/build/plain/wsluice contrib/demo/run
 
 # ---- what Debian and npm must provide; nothing happens when it is there already
@@ -206,7 +207,7 @@ deps deps-build:  ## install the libraries needed to build (Debian)
 	@contrib/install-deps.sh build
 deps-test:  ## install what `make check` needs, node modules too
 	@contrib/install-deps.sh test
-	@$(MAKE) --no-print-directory tests/browser/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory tests/browser/node_modules/.package-lock.json terminal
 deps-bench:  ## install the peers that `make bench` compares with
 	@contrib/install-deps.sh bench
 deps-demo:
@@ -215,12 +216,20 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 	cd tests/browser && npm ci --no-audit --no-fund --ignore-scripts </dev/null
 	@touch $@
 
+# ---- the terminal page is complete with xterm.js from npm, and the client library
+.PHONY: terminal
+TERMINAL = contrib/terminal/www/vendor/wsluice-client.js
+terminal: $(TERMINAL)  ## complete the page in contrib/terminal/www with xterm.js, from npm
+$(TERMINAL): contrib/terminal/package-lock.json contrib/terminal/vendor contrib/client/index.js
+	contrib/terminal/vendor
+
 # ---- install
 .PHONY: install man clean help
 man: $(MANS)  ## the manual pages, when scdoc is installed
 build/man/%: docs/%.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@
+# the terminal page goes with it when `make terminal` has completed it
 install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREFIX)
 	install -D -m 755 build/plain/wsluice '$(DESTDIR)$(PREFIX)/bin/wsluice'
 	@mkdir -p build/completion && for s in bash zsh fish; do build/plain/wsluice --completion $$s >build/completion/$$s; done
@@ -229,6 +238,8 @@ install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(
 	install -D -m 644 build/completion/fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wsluice.fish'
 	@for m in $(notdir $(MANS)); do [ ! -f build/man/$$m ] || \
 	  install -D -m 644 build/man/$$m '$(DESTDIR)$(PREFIX)'/share/man/man$${m##*.}/$$m; done
+	@[ ! -d contrib/terminal/www/vendor ] || for f in $$(cd contrib/terminal/www && find . -type f); do \
+	  install -D -m 644 contrib/terminal/www/$$f '$(DESTDIR)$(PREFIX)'/share/wsluice/terminal/$$f; done
 clean:  ## remove build/
 	rm -rf build
 help:  ## this list

@@ -92,6 +92,11 @@ async function demo(context) {
   await page.screenshot({ path: png });
   await page.setViewportSize({ width: 390, height: 844 });
   seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.click("#terminal");
+  await page.waitForFunction(() => /^Score: 0/.test(window.terminal?.buffer.active.getLine(0)?.translateToString(true)));
+  seen.game = page.url();
   return seen;
 }
 

@@ -83,6 +83,7 @@ def test_every_card_in_a_browser(demo, tmp_path):
     assert re.search(r"Heron: hello from the first tab", seen["heard"]) and "Otter: and hello back" in seen["chat"]
     assert re.fullmatch(r"datagram \d+: 2 on the pond, click to swim", seen["pond"])
     assert seen["wide"] and seen["narrow"]  # nothing to scroll sideways, on a phone neither
+    assert seen["game"] == running.url + "terminal/"
     with open(picture, "rb") as file:
         data = file.read()
     assert PICTURE.match(data) and 30_000 < len(data) < 300_000

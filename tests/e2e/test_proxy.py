@@ -228,6 +228,7 @@ def test_refusals_name_the_client(wsluice):
     with daemon.connect() as client:
         client.send(v2("2001:db8::5", 9, "::") + b"GET / HTTP/1.1\r\n\r\n")
         refused(client, 400)
+    wait_until(lambda: records(daemon, "request refused"), "the line about it")
     assert records(daemon, "request refused")[0]["client"] == "[2001:db8::5]:9"
 
 

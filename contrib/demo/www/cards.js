@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { Link, addLine } from "./link.js";
+import { Lines, Link } from "./client/index.js";
+import { addLine, connect, tell } from "./link.js";
 
 const card = (id) => document.getElementById(id);
 
@@ -15,8 +16,8 @@ function onSay(element, say) {
 // The calculator: a line to bc, its lines back.
 {
   const element = card("calc"), lines = element.querySelector(".lines");
-  const link = new Link(element, { text: (line) => addLine(lines, line, "answer") });
-  const say = (text) => link.send(text) && (addLine(lines, text, "question"), true);
+  const link = connect(element, { text: (line) => addLine(lines, line, "answer") });
+  const say = (text) => tell(link, text) && (addLine(lines, text, "question"), true);
   onSay(element, say);
   for (const chip of element.querySelectorAll(".chips button")) chip.onclick = () => say(chip.textContent);
 }
@@ -25,7 +26,7 @@ function onSay(element, say) {
 {
   const element = card("clock"), time = element.querySelector(".big"), note = element.querySelector(".note");
   let count = 0;
-  new Link(element, {
+  connect(element, {
     open: () => (count = 0),
     text: (line) => {
       time.textContent = line;
@@ -38,46 +39,42 @@ function onSay(element, say) {
 {
   const KEEP = 60, PAUSE = 200, WARM = 3; // the first ones measure how the page loads
   const element = card("echo"), [line, area] = ["polyline", "polygon"].map((name) => element.querySelector(name));
-  let times = [], count = 0, sent = 0, timer = 0;
-  const ping = () => {
-    sent = performance.now();
-    link.send(String(sent));
-  };
+  let times = [], count = 0;
   const draw = () => {
     const top = Math.max(1, ...times) * 1.15;
     const points = times.map((ms, i) => `${((KEEP - times.length + i) * 240) / (KEEP - 1)},${(48 - (ms * 46) / top).toFixed(1)}`);
     line.setAttribute("points", points.join(" "));
     area.setAttribute("points", [`${((KEEP - times.length) * 240) / (KEEP - 1)},48`, ...points, "240,48"].join(" "));
   };
-  const link = new Link(element, {
-    open: ping,
-    closed: () => clearTimeout(timer),
-    text: (text) => {
-      const ms = performance.now() - sent;
-      if (text !== String(sent)) return;
-      if (++count > WARM) times = [...times, ms].slice(-KEEP);
-      const median = [...times].sort((a, b) => a - b)[times.length >> 1] ?? ms;
-      element.querySelector(".value").textContent = median.toFixed(1);
-      element.querySelector(".note").textContent = `now ${ms.toFixed(1)} ms · ${count} there and back`;
-      draw();
-      timer = setTimeout(ping, PAUSE);
-    },
-  });
+  const measure = async () => {
+    try {
+      while (link.state === "open") {
+        const ms = await link.roundTrip();
+        if (++count > WARM) times = [...times, ms].slice(-KEEP);
+        const median = [...times].sort((a, b) => a - b)[times.length >> 1] ?? ms;
+        element.querySelector(".value").textContent = median.toFixed(1);
+        element.querySelector(".note").textContent = `now ${ms.toFixed(1)} ms · ${count} there and back`;
+        draw();
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    } catch {
+      // closed in between; the next open measures again
+    }
+  };
+  const link = connect(element, { open: measure });
 }
 
 // The chat: a TCP service sends bytes; where a line ends is ours to see.
 {
   const element = card("chat"), lines = element.querySelector(".lines");
-  let decoder, rest;
-  const link = new Link(element, {
-    open: () => ((decoder = new TextDecoder()), (rest = "")),
+  let splitter;
+  const link = connect(element, {
+    open: () => (splitter = new Lines()),
     bytes: (buffer) => {
-      const parts = (rest + decoder.decode(buffer, { stream: true })).split("\n");
-      rest = parts.pop();
-      for (const line of parts) addLine(lines, line, line.startsWith("* ") ? "event" : "");
+      for (const line of splitter.push(buffer)) addLine(lines, line, line.startsWith("* ") ? "event" : "");
     },
   });
-  onSay(element, (text) => link.send(text + "\n"));
+  onSay(element, (text) => tell(link, text + "\n"));
 }
 
 // The pond: a UDP service. A message is a datagram: where our duck is, and back where all of them are.
@@ -85,7 +82,7 @@ function onSay(element, say) {
   const element = card("pond"), water = element.querySelector(".water"), note = element.querySelector(".note");
   const here = [40 + Math.random() * 175, 20 + Math.random() * 60];
   let count = 0, timer = 0;
-  const swim = () => link.send(Uint8Array.from(here));
+  const swim = () => tell(link, Uint8Array.from(here));
   const duck = (number, x, y, own) => {
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
     for (const [name, value] of Object.entries({ cx: x, cy: y, r: own ? 6 : 4.5, fill: `hsl(${(number * 137) % 360} 65% 50%)` }))
@@ -99,7 +96,7 @@ function onSay(element, say) {
     here[1] = Math.max(0, Math.min(100, at.y));
     swim();
   };
-  const link = new Link(element, {
+  const link = connect(element, {
     open: () => ((count = 0), swim(), (timer = setInterval(swim, 1000))), // else the service forgets us
     closed: () => clearInterval(timer),
     bytes: (buffer) => {
@@ -109,4 +106,9 @@ function onSay(element, say) {
       note.textContent = `datagram ${++count}: ${ducks.length} on the pond, click to swim`;
     },
   });
+}
+
+// What else is there is told by a program.
+for await (const offers of new Link("offers")) {
+  for (const link of document.querySelectorAll("[data-offer]")) link.hidden = !offers.split(" ").includes(link.dataset.offer);
 }

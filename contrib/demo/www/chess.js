@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The page knows no rule of chess: the engine tells the position ("d") and the legal moves ("go perft 1"), in its own words.
-import { Link } from "./link.js";
+import { connect, tell } from "./link.js";
 
 const NAMES = { p: "pawn", n: "knight", b: "bishop", r: "rook", q: "queen", k: "king" };
 // A piece as shapes on 45 by 45: bodies, then lines on them.
@@ -91,9 +91,9 @@ function play(move) {
 function look() {
   asked = { legal: [], fen: "", check: false };
   position = null;
-  link.send("position startpos moves " + moves.join(" "));
-  link.send("d");
-  link.send("go perft 1");
+  tell(link, "position startpos moves " + moves.join(" "));
+  tell(link, "d");
+  tell(link, "go perft 1");
 }
 
 function seen() {
@@ -108,8 +108,8 @@ function seen() {
     status.textContent = (position.check ? "check! " : "") + hint;
   } else {
     thinking = true;
-    link.send(`setoption name Skill Level value ${level.value}`);
-    link.send("go movetime 600");
+    tell(link, `setoption name Skill Level value ${level.value}`);
+    tell(link, "go movetime 600");
     status.textContent = "Stockfish thinks";
   }
 }
@@ -119,7 +119,7 @@ function newGame() {
   if (restart || asked) return;
   moves = [];
   chosen = null;
-  link.send("ucinewgame");
+  tell(link, "ucinewgame");
   look();
 }
 
@@ -140,10 +140,10 @@ function onLine(line) {
   }
 }
 
-const link = new Link(element, {
+const link = connect(element, {
   open: () => {
     thinking = restart = false;
-    link.send("uci");
+    tell(link, "uci");
   },
   text: onLine,
   closed: () => {

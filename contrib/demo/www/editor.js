@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A small client of the Language Server Protocol: one file, its diagnostics, and where they are.
 // One WebSocket message is one LSP message; framing `lsp` puts the headers around it for the server.
-import { Link } from "./link.js";
+import { connect, tell } from "./link.js";
 
 const FILE = "file:///tmp/wsluice-demo/example.c"; // never written: the server is told its text
 const PAUSE = 200; // ms without a key before the text is sent
@@ -15,10 +15,10 @@ const list = card.querySelector(".faults");
 let ready = false; // the server has answered `initialize`
 let version = 0, timer = 0;
 
-const notify = (method, params) => link.send(JSON.stringify({ jsonrpc: "2.0", method, params }));
+const notify = (method, params) => tell(link, JSON.stringify({ jsonrpc: "2.0", method, params }));
 
 function opened() {
-  link.send(JSON.stringify({
+  tell(link, JSON.stringify({
     jsonrpc: "2.0", id: 1, method: "initialize",
     params: { processId: null, rootUri: null, capabilities: { textDocument: { publishDiagnostics: {} } } },
   }));
@@ -66,10 +66,10 @@ function heard(text) {
   if (message.id === 1 && message.result) initialized(message.result.serverInfo);
   else if (message.method === "textDocument/publishDiagnostics" && message.params.uri === FILE) show(message.params);
   else if (message.method && message.id !== undefined) // it asks for something we do not have
-    link.send(JSON.stringify({ jsonrpc: "2.0", id: message.id, error: { code: -32601, message: "not here" } }));
+    tell(link, JSON.stringify({ jsonrpc: "2.0", id: message.id, error: { code: -32601, message: "not here" } }));
 }
 
-const link = new Link(card, {
+const link = connect(card, {
   open: opened,
   text: heard,
   closed: () => {

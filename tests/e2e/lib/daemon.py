@@ -44,12 +44,12 @@ def _wants_listeners(args):
 class Wsluice:
     """One running daemon.
 
-    Listens on 127.0.0.1 port 0 unless -l is among the arguments. All clients made by connect() and open() are closed
+    Listens on 127.0.0.1 port 0 unless -l is among the arguments, or listen=False says that they tell it otherwise. All clients made by connect() and open() are closed
     before the end is judged. By finish(), the process must have given back every descriptor and child, exit 0 on
     SIGTERM (or as `expect_exit` says) and have no sanitizer report in its log.
     """
 
-    def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY):
+    def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY, listen=True):
         self.args = [str(a) for a in args]
         self.log = []  # lines, undecodable bytes as surrogates
         self.raw_log = bytearray()
@@ -62,7 +62,7 @@ class Wsluice:
         self._reading.set()
         self._clients = []
         listeners = _wants_listeners(self.args)
-        listen = [] if listeners else ["-l", "127.0.0.1:0"]
+        listen = ["-l", "127.0.0.1:0"] if listen and not listeners else []
 
         def prepare():
             proc.die_with_parent()

@@ -190,11 +190,11 @@ class Program:
         proc.started.discard(self.process.pid)
 
 
-def node(script, *args, timeout=4 * SOON):
-    """Runs tests/browser/SCRIPT with node; returns its standard output. A failure shows what it said."""
+def node(script, *args, timeout=4 * SOON, env=None):
+    """Runs tests/browser/SCRIPT with node; returns its standard output. A failure shows what it said. env: more variables."""
     if not (BROWSER / "node_modules").is_dir():
         raise AssertionError(f"{BROWSER}/node_modules is missing: run npm ci in tests/browser")
-    env = {**os.environ, "NODE_PATH": str(BROWSER / "node_modules")}
+    env = {**os.environ, "NODE_PATH": str(BROWSER / "node_modules"), **(env or {})}
     process = subprocess.Popen(["node", str(BROWSER / script), *map(str, args)], stdin=subprocess.DEVNULL, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True,
                                preexec_fn=_own_orphans)
