@@ -121,7 +121,7 @@ static int show_kicked(const json_t *value)
     double n = ctl_show_number(value, "kicked");
 
     if (n < 1)
-        return complain("no session is from there");
+        return complain("no session is meant by that");
     printf("%.0f session%s ended\n", n, n < 2 ? "" : "s");
     return DONE;
 }
@@ -169,15 +169,67 @@ static int run_show(const struct ctl *c)
     return ask(c, "GET", target, show_object);
 }
 
+/* "token:-": the token is a line of standard input, where no list of processes shows it. */
+static const char *read_token(const char *word, char line[WORD_MAX + 1])
+{
+    static const char from_input[] = "token:-", begin[] = "token:";
+
+    if (strcmp(word, from_input) != 0)
+        return word;
+    memcpy(line, begin, sizeof begin);
+    if (fgets(line + strlen(begin), WORD_MAX + 1 - (int)strlen(begin), stdin) == NULL)
+        return begin;
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}
+
 static int run_kick(const struct ctl *c)
 {
-    char target[TARGET_MAX], reason[TARGET_MAX] = "";
+    char target[TARGET_MAX], reason[TARGET_MAX] = "", line[WORD_MAX + 1];
 
-    if (!make_target(target, "/sessions/kick?what=", c->words[0]) ||
+    if (!make_target(target, "/sessions/kick?what=", read_token(c->words[0], line)) ||
         (c->count > 1 && !make_target(reason, "&reason=", c->words[1])))
         return complain("too long");
     strcat(target, reason); /* each is at most 3 * WORD_MAX and its beginning */
     return ask(c, "POST", target, show_kicked);
+}
+
+static int show_done(const json_t *value)
+{
+    (void)value;
+    puts("done");
+    return DONE;
+}
+
+static int show_bans(const json_t *value)
+{
+    ctl_show_bans(stdout, value);
+    return DONE;
+}
+
+static int run_ban(const struct ctl *c)
+{
+    char target[TARGET_MAX], time[TARGET_MAX] = "";
+
+    if (!make_target(target, "/ban?what=", c->words[0]) ||
+        (c->count > 1 && !make_target(time, "&time=", c->words[1])))
+        return complain("too long");
+    strcat(target, time); /* as in run_kick */
+    return ask(c, "POST", target, show_done);
+}
+
+static int run_unban(const struct ctl *c)
+{
+    char target[TARGET_MAX];
+
+    if (!make_target(target, "/unban?what=", c->words[0]))
+        return complain("too long");
+    return ask(c, "POST", target, show_done);
+}
+
+static int run_bans(const struct ctl *c)
+{
+    return ask(c, "GET", "/bans", show_bans);
 }
 
 static int run_stats(const struct ctl *c)
@@ -229,8 +281,11 @@ static int run_top(const struct ctl *c)
 static const struct command commands[] = {
     {"sessions", 0, 0, run_sessions, "sessions", "all sessions, newest first"},
     {"show", 1, 1, run_show, "show ID", "all about one session"},
-    {"kick", 1, 2, run_kick, "kick ID|ADDRESS [REASON]",
-     "end a session, or all from an address, with Close 1008"},
+    {"kick", 1, 2, run_kick, "kick WHOM [REASON]",
+     "end with Close 1008: ID, ADDRESS, user:NAME or token:TOKEN"},
+    {"ban", 1, 2, run_ban, "ban ADDRESS [TIME]", "turn it away, and end its sessions"},
+    {"unban", 1, 1, run_unban, "unban ADDRESS", "let it in again"},
+    {"bans", 0, 0, run_bans, "bans", "who is banned by order"},
     {"stats", 0, 0, run_stats, "stats", "figures of the server and its routes"},
     {"top", 0, 0, run_top, "top", "both, live; q ends"},
     {"metrics", 0, 0, run_metrics, "metrics", "what Prometheus would read"},

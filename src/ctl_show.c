@@ -142,7 +142,9 @@ void ctl_show_sessions(FILE *f, const json_t *answer)
         ctl_show_text(f, ctl_show_string(row, "path"), path);
         fprintf(f, "  %-7s  ", ctl_show_string(row, "backend"));
         ctl_show_text(f, ctl_show_string(row, "address"), address);
-        fprintf(f, "  %-7s  %7s  %6s  %6s  %6s  %7s\n", ctl_show_string(row, "state"),
+        fprintf(f, "  %-7s  %7s  %6s  %6s  %6s  %7s\n",
+                json_is_true(json_object_get(row, "rate_held")) ? "held"
+                                                                : ctl_show_string(row, "state"),
                 ctl_show_age(ctl_show_number(row, "age"), age),
                 ctl_show_size(ctl_show_number(row, "bytes_in"), in),
                 ctl_show_size(ctl_show_number(row, "bytes_out"), out),
@@ -236,6 +238,32 @@ static void show_counts(FILE *f, const char *title, const json_t *counts)
         fputc(' ', f);
     }
     fputc('\n', f);
+}
+
+void ctl_show_bans(FILE *f, const json_t *answer)
+{
+    const json_t *rows = json_object_get(answer, "bans"), *row;
+    const char *file = ctl_show_string(answer, "file");
+    int width = widest(rows, "network", 7);
+    char left[CTL_NUMBER_MAX];
+    size_t i;
+
+    fprintf(f, "%-*s  %s\n", width, "NETWORK", "LEFT");
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        const json_t *seconds = json_object_get(row, "left");
+
+        ctl_show_text(f, ctl_show_string(row, "network"), width);
+        fprintf(f, "  %s\n",
+                json_is_number(seconds) ? ctl_show_age(json_number_value(seconds), left) : "-");
+    }
+    if (file[0] == '\0')
+        return;
+    fprintf(f, "and %.0f of ", ctl_show_number(answer, "file_networks"));
+    ctl_show_text(f, file, 0);
+    fputs(json_is_true(json_object_get(answer, "file_ok")) ? "\n"
+                                                           : " as it was: it cannot be read\n",
+          f);
 }
 
 void ctl_show_stats(FILE *f, const json_t *answer)

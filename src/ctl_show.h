@@ -29,6 +29,7 @@ double ctl_show_number(const json_t *object, const char *name);      /* 0 when m
 void ctl_show_sessions(FILE *f, const json_t *answer);
 /* All members, one a line. */
 void ctl_show_object(FILE *f, const json_t *object);
+void ctl_show_bans(FILE *f, const json_t *answer);
 void ctl_show_stats(FILE *f, const json_t *answer);
 
 #endif

@@ -14,6 +14,7 @@
 #include "auth/secret_file.h"
 #include "core/auth.h"
 #include "core/backend.h"
+#include "core/bans.h"
 #include "core/preamble.h"
 #include "core/rules.h"
 #include "priv.h"
@@ -192,6 +193,20 @@ static void open_backend_tls(struct route *r, struct teller *f)
         fault_at(f, r->where, "TLS to", r->target.text, error);
 }
 
+static void read_bans(struct config *c, struct teller *f)
+{
+    struct bans_stamp stamp;
+    char why[BANS_ERROR_MAX];
+
+    if (c->ban_file == NULL)
+        return;
+    c->bans = bans_read(c->ban_file, &stamp, why);
+    if (c->bans == NULL) {
+        f->count++;
+        f->tell(f->arg, why);
+    }
+}
+
 static void parse_trusted(struct config *c, struct teller *f)
 {
     const char *wrong;
@@ -333,6 +348,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         fault_line(&f, NULL, error);
     share_no_new_privs(c, &f);
     parse_trusted(c, &f);
+    read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))
         fault(&f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,
               "certificate and key go together: --tls-cert FILE --tls-key FILE");

@@ -13,6 +13,7 @@
 #include "core/auth.h"
 #include "core/control.h"
 #include "core/deflate_pool.h"
+#include "core/gate.h"
 #include "core/limits.h"
 #include "core/rules.h"
 #include "core/session.h"
@@ -230,6 +231,7 @@ static bool swap(struct server *s, struct config *c)
     warn_about(&s->worker.log, c);
     s->worker.config = c;
     s->worker.dns_servers = c->dns_servers;
+    gate_follow(s->worker.gate, c);
     s->worker.log.level = (enum log_level)c->log_level;
     s->worker.log.format = (enum log_format)c->log_format;
     config_release(old);
@@ -401,14 +403,15 @@ static int server_open(struct server *s, struct config *c)
     w->connections = &s->connections;
     w->limits = limits_new();
     w->stats = stats_new();
+    w->gate = gate_new(w);
     w->auth = auth_new(w);
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
     if (open_log(s, c) < 0)
         return 1;
-    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->auth == NULL ||
-        worker_init(w) < 0) {
+    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->gate == NULL ||
+        w->auth == NULL || worker_init(w) < 0) {
         complain(NULL, strerror(errno));
         return 1;
     }
@@ -434,6 +437,7 @@ static int server_open(struct server *s, struct config *c)
     warn_about(&w->log, c);
     if (prepare_writable(c, complain, NULL) > 0)
         return 1;
+    gate_follow(w->gate, c);
     passed_release(&s->passed);
     notify_open(&s->notify, w->loop);
     upgrade_tell_ready();
@@ -449,6 +453,7 @@ static void server_close(struct server *s)
     admin_close(&s->listeners.admin, s->handed_over);
     passed_release(&s->passed);
     notify_close(&s->notify);
+    gate_free(w->gate);
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);
         unwatch_signals(s);

@@ -16,6 +16,7 @@
 
 #include "backend/backends.h"
 #include "backend/token_file.h"
+#include "core/auth.h"
 #include "core/preamble.h"
 #include "core/request.h"
 #include "io/connect.h"
@@ -389,7 +390,10 @@ static struct backend *token_open(const struct backend_open *o)
         free(t);
         return NULL;
     }
-    if (!token_file_find(o->route->target.token_file, token_of(o->request), to)) {
+    const struct slice token = token_of(o->request);
+    bool found = token_file_find(o->route->target.token_file, token, to);
+    (void)secret_mac(o->worker->auth->key, &token, 1, to->mac); /* without memory: nobody's */
+    if (!found) {
         if (to->why[0] != '\0')
             log_line(&o->worker->log, LOG_ERROR, "cannot read the list of services",
                      LOG_C("route", o->route->path), LOG_C("reason", to->why));
@@ -508,6 +512,11 @@ static void unix_describe(const struct backend *b, char *out, size_t size)
     snprintf(out, size, "%s", tcp_of_const(b)->route->target.unix_path);
 }
 
+static bool token_has_token(const struct backend *b, const uint8_t mac[SECRET_MAC_SIZE])
+{
+    return secret_equal(tcp_of_const(b)->target->mac, mac, SECRET_MAC_SIZE);
+}
+
 static void token_describe(const struct backend *b, char *out, size_t size)
 {
     const struct be_tcp *t = tcp_of_const(b);
@@ -573,5 +582,6 @@ const struct backend_ops backend_token = {
     .prepare = token_prepare,
     .open = token_open,
     .describe = token_describe,
+    .has_token = token_has_token,
     STREAM_SOCKET_OPS,
 };

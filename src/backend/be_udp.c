@@ -205,8 +205,6 @@ static void set_limits(struct be_udp *u, const struct settings *s)
 {
     u->to_client.max = u->to_server.max = (uint32_t)s->udp_queue;
     u->to_client.age = u->to_server.age = s->udp_queue_age;
-    u->allowed = (double)s->udp_rate;
-    u->allowed_at = u->worker->now;
 }
 
 static struct backend *udp_open(const struct backend_open *o)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "proto/secret.h"
 
 #define TOKEN_FILE_SIZE_MAX (1U << 20)
 #define TOKEN_FILES_MAX 1024 /* of a directory */
@@ -19,7 +20,8 @@ struct token_target {
     char host[256]; /* or the path of a Unix socket */
     uint16_t port;
     bool is_unix;
-    bool broken;   /* the list itself, or the line of this token, is no good */
+    uint8_t mac[SECRET_MAC_SIZE]; /* of the token, under the worker's key; be_tcp.c only */
+    bool broken;                  /* the list itself, or the line of this token, is no good */
     char why[200]; /* what could not be read; also when the rest of a directory was */
 };
 

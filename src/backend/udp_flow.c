@@ -147,20 +147,13 @@ static bool is_port_message(const uint8_t *p, size_t n)
     return n == 10 && memcmp(p, "\xff\xff\xff\xffport", 8) == 0;
 }
 
-/* udp-rate: a bucket of one second. */
 static bool rate_allows(struct be_udp *u)
 {
-    double rate = (double)u->route->settings.udp_rate, now = u->worker->now;
+    const struct rate *rate = &u->route->settings.udp_rate;
 
-    if (rate <= 0)
-        return true;
-    u->allowed += rate * (now - u->allowed_at);
-    u->allowed_at = now;
-    if (u->allowed > rate)
-        u->allowed = rate;
-    if (u->allowed < 1)
+    if (rate_wait(&u->sent, rate, 1, u->worker->now) > 0)
         return false;
-    u->allowed--;
+    rate_reserve(&u->sent, rate, 1, u->worker->now);
     return true;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "backend/udp_queue.h"
 #include "core/backend.h"
+#include "core/rate.h"
 #include "core/stats.h"
 
 struct resolve;
@@ -26,8 +27,8 @@ struct be_udp {
     bool ended;
     bool has_begun; /* the client's first message was seen */
     bool told_in, told_out;
-    double allowed, allowed_at; /* udp-rate: datagrams that may be sent, at that worker time */
-    double refused_at;          /* the first ICMP error since the last datagram; 0: none */
+    struct rate_bucket sent; /* udp-rate: datagrams to the service */
+    double refused_at;       /* the first ICMP error since the last datagram; 0: none */
     uint64_t id, received, sent_bytes;
     uint64_t dropped[STATS_SIDES]; /* datagrams for that side, but for those the queues dropped */
     uint64_t dropped_bytes;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cidr.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const uint8_t *addr_bytes(const union addr *a, size_t *n)
 {
     *n = a->sa.sa_family == AF_INET ? 4 : 16;
@@ -80,4 +83,28 @@ bool cidr_any_has(const struct cidr *list, size_t n, const union addr *a)
             return true;
     }
     return false;
+}
+
+void cidr_first(const struct cidr *c, union addr *a)
+{
+    memset(a, 0, sizeof *a);
+    a->sa.sa_family = c->family;
+    if (c->family == AF_INET)
+        memcpy(&a->v4.sin_addr, c->bytes, 4);
+    else if (c->family == AF_INET6)
+        memcpy(a->v6.sin6_addr.s6_addr, c->bytes, 16);
+}
+
+const char *cidr_format(const struct cidr *c, char out[CIDR_TEXT_MAX])
+{
+    union addr a;
+    size_t n;
+
+    cidr_first(c, &a);
+    addr_format_host(&a, out);
+    if (c->family != AF_UNIX && c->bits < (c->family == AF_INET ? 32 : 128)) {
+        n = strlen(out);
+        snprintf(out + n, CIDR_TEXT_MAX - n, "/%u", c->bits);
+    }
+    return out;
 }

@@ -9,6 +9,8 @@
 
 #include "base/addr.h"
 
+#define CIDR_TEXT_MAX (ADDR_TEXT_MAX + 4)
+
 struct cidr {
     sa_family_t family;
     uint8_t bits;
@@ -20,6 +22,10 @@ struct cidr {
 const char *cidr_parse(struct slice text, struct cidr *out);
 
 bool cidr_has(const struct cidr *c, const union addr *a);
+/* Its first address, port 0. */
+void cidr_first(const struct cidr *c, union addr *a);
+/* "10.0.0.0/8"; of a single address only that. */
+const char *cidr_format(const struct cidr *c, char out[CIDR_TEXT_MAX]);
 bool cidr_any_has(const struct cidr *list, size_t n, const union addr *a);
 
 #endif

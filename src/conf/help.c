@@ -9,10 +9,15 @@
 #define HELP_COLUMN 30
 #define HELP_WIDTH 100
 
-/* Goes on in the line where HELP_COLUMN columns are used. */
-static void print_wrapped(FILE *out, const char *text)
+/* left, and the text beside it, or from the next line on. */
+static void print_wrapped(FILE *out, const char *left, const char *text)
 {
     size_t column = HELP_COLUMN;
+
+    if (strlen(left) >= HELP_COLUMN)
+        fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
+    else
+        fprintf(out, "%-*s", HELP_COLUMN, left);
 
     while (*text != '\0') {
         size_t word = strcspn(text, " ");
@@ -49,8 +54,7 @@ void cli_print_help(void)
                  row->value != NULL ? row->value : "");
         snprintf(help, sizeof help, "%s%s%s%s", row->help, tell ? " (" : "",
                  tell ? row->initial : "", tell ? ")" : "");
-        printf("%-*s", HELP_COLUMN, left);
-        print_wrapped(stdout, help);
+        print_wrapped(stdout, left, help);
     }
     printf("\nExamples:\n"
            "  wsluice -l 8080 --static www -- bc -l\n"
@@ -65,6 +69,8 @@ static const char *const type_names[] = {
     [OPTION_COUNT] = "a whole number",
     [OPTION_SIZE] = "a size (4096, 64K, 1MiB)",
     [OPTION_TIME] = "a time (100ms, 25s, 5m, 1h)",
+    [OPTION_RATE] = "a rate (10/s, 600/m, 1/h:5 with a burst of 5)",
+    [OPTION_BYTE_RATE] = "a rate (64K/s, 10M/m, 64K/s:1M with a burst of 1M)",
     [OPTION_MODE] = "an octal mode (0660)",
     [OPTION_TEXT] = "a text",
     [OPTION_LIST] = "a list, or a text with commas",
@@ -77,7 +83,7 @@ static const char *const type_names[] = {
 
 static void print_key(FILE *out, const struct option_row *row, const struct backend_ops *kind)
 {
-    char text[800];
+    char text[800], name[64];
     size_t n = (size_t)snprintf(text, sizeof text, "%s.", row->help);
 
     n += (size_t)snprintf(text + n, sizeof text - n, " Type: %s", type_names[row->type]);
@@ -94,8 +100,8 @@ static void print_key(FILE *out, const struct option_row *row, const struct back
         n += (size_t)snprintf(text + n, sizeof text - n, " For routes to %s.", kind->name);
     if (row->reload == RELOAD_RESTART)
         snprintf(text + n, sizeof text - n, " A reload does not change it.");
-    fprintf(out, "  %-*s", HELP_COLUMN - 2, row->name);
-    print_wrapped(out, text);
+    snprintf(name, sizeof name, "  %s", row->name);
+    print_wrapped(out, name, text);
 }
 
 void schema_print_help(const struct conf_kinds *kinds, FILE *out)

@@ -31,6 +31,12 @@ static const char *const type_texts[] = {
                     "\"pattern\": \"^[0-9.]+(B|K|KB|KiB|M|MB|MiB|G|GB|GiB)?$\"}]",
     [OPTION_TIME] = "\"anyOf\": [{\"type\": \"number\", \"minimum\": 0}, {\"type\": \"string\", "
                     "\"pattern\": \"^[0-9.e-]+(ms|s|m|min|h|d)?$\"}]",
+    [OPTION_RATE] = "\"anyOf\": [{\"type\": \"number\", \"minimum\": 0}, {\"type\": \"string\", "
+                    "\"pattern\": \"^[0-9.]+(/[smh])?(:[0-9.]+)?$\"}]",
+    [OPTION_BYTE_RATE] =
+        "\"anyOf\": [{\"type\": \"number\", \"minimum\": 0}, {\"type\": \"string\", "
+        "\"pattern\": \"^[0-9.]+(B|K|KB|KiB|M|MB|MiB|G|GB|GiB)?(/[smh])?"
+        "(:[0-9.]+(B|K|KB|KiB|M|MB|MiB|G|GB|GiB)?)?$\"}]",
     [OPTION_MODE] = "\"anyOf\": [{\"type\": \"integer\"}, "
                     "{\"type\": \"string\", \"pattern\": \"^[0-7]{1,5}$\"}]",
     [OPTION_TEXT] = "\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1",

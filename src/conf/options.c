@@ -6,6 +6,7 @@
 static const char *const frames_choices[] = {"framing", "text", "binary", NULL};
 static const char *const utf8_choices[] = {"replace", "close", "binary", NULL};
 static const char *const stderr_choices[] = {"log", "merge", "discard", "message", NULL};
+static const char *const over_choices[] = {"hold", "close", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const compression_choices[] = {"off", "on", "takeover", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
@@ -99,8 +100,8 @@ const struct option_row option_rows[] = {
      "idle-timeout of udp:// services, where nothing else tells that a session is over, while that is 0; 0: never"},
     {"udp-source", 0, OPTION_CHOICE, SETTING(udp_source), "WHOSE", "session", source_choices, 0, 0,
      "to udp:// services in 127.0.0.0/8 we speak from an address of that network of its own for each session, or for each client, or off"},
-    {"udp-rate", 0, OPTION_COUNT, SETTING(udp_rate), "N", "0", NULL, 0, 1e9,
-     "datagrams a second from one session to a udp:// service; what is over is dropped; 0: no limit"},
+    {"udp-rate", 0, OPTION_RATE, SETTING(udp_rate), "RATE", "0", NULL, 0, 0,
+     "datagrams from one session to a udp:// service; what is over is dropped; 0: no limit"},
     {"udp-queue", 0, OPTION_COUNT, SETTING(udp_queue), "N", "64", NULL, 1, 65536,
      "datagrams that wait for a client that does not keep up; then the oldest are dropped"},
     {"udp-queue-age", 0, OPTION_TIME, SETTING(udp_queue_age), "TIME", "500ms", NULL, 0.001, 3600,
@@ -120,6 +121,26 @@ const struct option_row option_rows[] = {
      "sessions at once from one address (IPv6: one /64); 0: no limit"},
     {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,
      "largest message, where messages are put together (all framings but stream and text; echo)"},
+    {"max-connect-rate", 0, OPTION_RATE, CONFIG(connect_rate), "RATE", "0", NULL, 0, 0,
+     "new connections from all clients: 100/s, 6000/m, 100/s:500 with a burst of 500; above it 503; 0: no limit"},
+    {"max-connect-rate-per-address", 0, OPTION_RATE, CONFIG(address_connect_rate), "RATE", "0", NULL, 0, 0,
+     "new connections from one address (IPv6: one /64); above it 429; 0: no limit"},
+    {"max-message-rate", 0, OPTION_RATE, SETTING(message_rate), "RATE", "0", NULL, 0, 0,
+     "messages from the client of a session; above it over-rate says what happens; 0: no limit"},
+    {"max-byte-rate", 0, OPTION_BYTE_RATE, SETTING(byte_rate), "RATE", "0", NULL, 0, 0,
+     "bytes of payload from the client of a session: 64K/s, 64K/s:1M with a burst of 1M; 0: no limit"},
+    {"over-rate", 0, OPTION_CHOICE, SETTING(over_rate), "DO", "hold", over_choices, 0, 0,
+     "a client over its own rate is read more slowly (hold), or its session closed with 1008 (close)"},
+    {"max-route-message-rate", 0, OPTION_RATE, SETTING(route_message_rate), "RATE", "0", NULL, 0, 0,
+     "messages from all clients of a route together; above it they are read more slowly; 0: no limit"},
+    {"max-route-byte-rate", 0, OPTION_BYTE_RATE, SETTING(route_byte_rate), "RATE", "0", NULL, 0, 0,
+     "the same for bytes of payload; 0: no limit"},
+    {"max-total-message-rate", 0, OPTION_RATE, CONFIG(total_message_rate), "RATE", "0", NULL, 0, 0,
+     "messages from all clients; above it they are read more slowly; 0: no limit"},
+    {"max-total-byte-rate", 0, OPTION_BYTE_RATE, CONFIG(total_byte_rate), "RATE", "0", NULL, 0, 0,
+     "the same for bytes of payload; 0: no limit"},
+    {"ban-file", 0, OPTION_TEXT, CONFIG(ban_file), "FILE", NULL, NULL, 0, 0,
+     "addresses and networks to turn away, one a line, # begins a comment; read again on reload and when it has changed"},
     {"compression", 0, OPTION_CHOICE, SETTING(compression), "HOW", "off", compression_choices, 0, 0,
      "permessage-deflate, for clients that offer it: off, on (each message by itself) or takeover (streams that remember, with memory for each session)"},
     {"compression-level", 0, OPTION_COUNT, SETTING(compression_level), "N", "3", NULL, 1, 9,
@@ -245,6 +266,8 @@ const struct option_row file_rows[] = {
      "DER file with an OCSP response about the certificate, to be stapled; read again on reload"},
     {"path", 0, OPTION_TEXT, ROUTE(path), "PATH", "/", NULL, 0, 0,
      "a prefix on segment borders; a segment may be a capture, {name:pattern}, with a POSIX extended regular expression"},
+    {"max-sessions", 0, OPTION_COUNT, ROUTE(max_sessions), "N", "0", NULL, 0, 1e9,
+     "sessions at once on this route; 0: only the limit of all"},
     {"host", 0, OPTION_TEXT, ROUTE(host), "HOST", NULL, NULL, 0, 0,
      "only for this host: example.org, or *.example.org for all below it"},
     {"match-subprotocol", 0, OPTION_TEXT, ROUTE(match_subprotocol), "NAME", NULL, NULL, 0, 0,

@@ -12,7 +12,7 @@
 #include "core/config.h"
 #include "core/option.h"
 
-#define OPTION_ROWS_MAX 96
+#define OPTION_ROWS_MAX 128
 
 /* What only the command line says. */
 struct command_line {

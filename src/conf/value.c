@@ -8,6 +8,9 @@
 
 #include "conf/options.h"
 
+#define RATE_MAX 1e12 /* of anything in a period */
+#define RATE_NUMBER_MAX 28
+
 struct unit {
     const char *name;
     double factor;
@@ -64,6 +67,56 @@ static bool set_number(const struct option_row *row, const char *text, double *o
         return false;
     }
     return true;
+}
+
+static const struct unit periods[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+
+/* A number of things or bytes. */
+static bool parse_amount(const struct option_row *row, struct slice text, double *out)
+{
+    bool bytes = row->type == OPTION_BYTE_RATE;
+    char copy[32];
+
+    if (text.len >= sizeof copy)
+        return false;
+    memcpy(copy, text.p, text.len);
+    copy[text.len] = '\0';
+    return parse_number(copy, bytes ? size_units : count_units,
+                        bytes ? sizeof size_units / sizeof size_units[0] : 1, out) &&
+           *out <= RATE_MAX;
+}
+
+/* AMOUNT[/s|/m|/h][:BURST]. Without a burst it is what a second gives, and at least one. */
+static bool parse_rate(const struct option_row *row, const char *text, struct rate *out)
+{
+    struct slice burst, period, amount = slice_cut(slice_from(text), ':', &burst);
+    bool known = false;
+
+    amount = slice_cut(amount, '/', &period);
+    *out = (struct rate){.period = 1};
+    for (size_t i = 0; i < sizeof periods / sizeof periods[0] && !known; i++) {
+        known = period.p == NULL || (i > 0 && slice_is(period, periods[i].name));
+        out->period = periods[i].factor;
+    }
+    if (!known || !parse_amount(row, amount, &out->amount))
+        return false;
+    out->burst = out->amount / out->period;
+    if (burst.p != NULL && !parse_amount(row, burst, &out->burst))
+        return false;
+    if (burst.p == NULL && out->burst < 1)
+        out->burst = 1;
+    return out->burst >= 1 || out->amount <= 0;
+}
+
+static bool set_rate(const struct option_row *row, struct rate *out, const char *text,
+                     char error[OPTION_ERROR_MAX])
+{
+    if (parse_rate(row, text, out))
+        return true;
+    snprintf(error, OPTION_ERROR_MAX, "\"%.60s\" is not a rate (%s)", text,
+             row->type == OPTION_RATE ? "10/s, 600/m, 1/h, with a burst of at least one: 10/s:50"
+                                      : "64K/s, 10M/m, with a burst: 64K/s:1M");
+    return false;
 }
 
 static bool set_flag(bool *out, const char *text, char error[OPTION_ERROR_MAX])
@@ -180,6 +233,9 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
             return false;
         *(uint64_t *)field = (uint64_t)number;
         return true;
+    case OPTION_RATE:
+    case OPTION_BYTE_RATE:
+        return set_rate(row, field, text, error);
     case OPTION_TEXT:
         return set_text(field, text, error);
     case OPTION_MODE:
@@ -209,6 +265,8 @@ static const size_t sizes[] = {
     [OPTION_COUNT] = sizeof(uint64_t),
     [OPTION_SIZE] = sizeof(uint64_t),
     [OPTION_TIME] = sizeof(double),
+    [OPTION_RATE] = sizeof(struct rate),
+    [OPTION_BYTE_RATE] = sizeof(struct rate),
     [OPTION_MODE] = sizeof(unsigned),
     [OPTION_TEXT] = sizeof(const char *),
     [OPTION_LIST] = sizeof(struct text_list),
@@ -298,6 +356,30 @@ static void format_double(double value, char out[OPTION_TEXT_MAX], const char *u
     strcat(out, unit);
 }
 
+/* Never with an exponent. */
+static const char *format_plain(double value, char out[RATE_NUMBER_MAX])
+{
+    for (int digits = 0; digits <= 9; digits++) {
+        snprintf(out, RATE_NUMBER_MAX, "%.*f", digits, value);
+        if (strtod(out, NULL) >= value && strtod(out, NULL) <= value)
+            break;
+    }
+    return out;
+}
+
+static void format_rate(const struct rate *r, char out[OPTION_TEXT_MAX])
+{
+    char amount[RATE_NUMBER_MAX], burst[RATE_NUMBER_MAX];
+
+    snprintf(out, OPTION_TEXT_MAX, "0");
+    if (rate_is_set(r))
+        snprintf(out, OPTION_TEXT_MAX, "%s/%s:%s", format_plain(r->amount, amount),
+                 r->period >= 3600 ? "h"
+                 : r->period >= 60 ? "m"
+                                   : "s",
+                 format_plain(r->burst, burst));
+}
+
 const char *option_format_number(const struct option_row *row, const void *base,
                                  char out[OPTION_TEXT_MAX])
 {
@@ -312,6 +394,10 @@ const char *option_format_number(const struct option_row *row, const void *base,
     case OPTION_TIME:
         seconds = *(const double *)field;
         format_double(seconds, out, seconds > 0 ? "s" : "");
+        return out;
+    case OPTION_RATE:
+    case OPTION_BYTE_RATE:
+        format_rate(field, out);
         return out;
     case OPTION_MODE:
         snprintf(out, OPTION_TEXT_MAX, "0%o", *(const unsigned *)field);

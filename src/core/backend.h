@@ -18,6 +18,7 @@
 #include "core/option.h"
 #include "core/request.h"
 #include "io/worker.h"
+#include "proto/secret.h"
 
 /* How a backend's life ended. */
 struct backend_end {
@@ -117,6 +118,9 @@ struct backend_ops {
     void (*stop)(struct backend *b);
     /* Frees; no event follows; a program goes on along its ladder alone. */
     void (*close)(struct backend *b);
+    /* It was chosen by this token; mac: its digest under the worker's key. NULL function: there are
+     * no tokens. */
+    bool (*has_token)(const struct backend *b, const uint8_t mac[SECRET_MAC_SIZE]);
     /* For the log: "pid 123", "127.0.0.1:80". size is BACKEND_TEXT_MAX. */
     void (*describe)(const struct backend *b, char *out, size_t size);
 };

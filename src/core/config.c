@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/auth.h"
+#include "core/bans.h"
 #include "core/route.h"
 #include "core/rules.h"
 #include "proto/secret.h"
@@ -71,6 +72,7 @@ void config_release(struct config *c)
     }
     for (size_t i = 0; i < c->listen_count; i++)
         tlsctx_release(c->listen[i].tls);
+    bans_free(c->bans);
     arena_release(&c->arena);
     free(c);
 }

@@ -14,11 +14,13 @@
 #include "base/arena.h"
 #include "base/cidr.h"
 #include "base/log.h"
+#include "core/rate.h"
 #include "io/tlsclient.h"
 #include "io/tlsctx.h"
 #include "proto/framing.h"
 
 struct backend_ops;
+struct bans;
 struct handler_ops;
 struct auth_ops;
 struct child_rules;
@@ -34,6 +36,7 @@ enum stderr_mode { STDERR_LOG, STDERR_MERGE, STDERR_DISCARD, STDERR_MESSAGE };
 enum udp_source { UDP_SOURCE_SESSION, UDP_SOURCE_CLIENT, UDP_SOURCE_OFF };
 enum forwarded_header { FORWARDED_X, FORWARDED_RFC7239 };
 enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
+enum over_rate { OVER_RATE_HOLD, OVER_RATE_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
 enum compression { COMPRESSION_OFF, COMPRESSION_ON, COMPRESSION_TAKEOVER };
 /* One more than the index into auths. */
@@ -59,8 +62,11 @@ struct settings {
     struct text_list origins;    /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
-    int compression;             /* enum compression */
-    uint64_t compression_level;  /* 1 to 9 */
+    struct rate message_rate, byte_rate;             /* from the client, of a session */
+    struct rate route_message_rate, route_byte_rate; /* of all sessions of a route */
+    int over_rate;                                   /* enum over_rate */
+    int compression;                                 /* enum compression */
+    uint64_t compression_level;                      /* 1 to 9 */
     uint64_t compression_min;    /* bytes; shorter messages are sent as they are */
     uint64_t compression_window; /* with takeover: bits of each session's windows */
     double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;
@@ -86,7 +92,7 @@ struct settings {
     int udp_source;             /* enum udp_source */
     uint64_t udp_queue;         /* datagrams that wait for a side at most */
     double udp_queue_age;       /* and how long */
-    uint64_t udp_rate;          /* of a client, a second; 0: no limit */
+    struct rate udp_rate;       /* of a client, above it dropped */
     double udp_idle_timeout;    /* instead of idle_timeout, when that is 0; 0: never */
     double auth_cache;          /* how long a success is remembered; 0: not */
 };
@@ -121,6 +127,7 @@ struct route {
     int static_fd;                     /* O_PATH, -1: none */
     const struct backend_ops *backend; /* NULL: no WebSocket here */
     struct target target;
+    uint64_t max_sessions;         /* 0: no limit of its own */
     const struct framing *framing; /* NULL without a backend */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
@@ -154,9 +161,13 @@ struct config {
     size_t listen_count;
     struct route *routes;
     size_t route_count, route_room;
-    unsigned unix_mode;       /* default of the listeners */
-    uint64_t max_sessions;    /* 0: derived from the descriptor limit */
-    uint64_t max_per_address; /* 0: none */
+    unsigned unix_mode;                              /* default of the listeners */
+    uint64_t max_sessions;                           /* 0: derived from the descriptor limit */
+    uint64_t max_per_address;                        /* 0: none */
+    struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
+    struct rate total_message_rate, total_byte_rate; /* from all clients */
+    const char *ban_file;                            /* networks to turn away; NULL: none */
+    struct bans *bans; /* what it says, from prepare_config until core/gate.c takes it */
     double handshake_timeout, drain_delay, drain_timeout, upgrade_timeout;
     bool reuse_port;
     bool log_query;     /* query strings in the log */

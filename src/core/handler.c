@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/handler.h"
 
+#include <stdio.h>
+
 #include "core/auth.h"
 #include "core/backend.h"
+#include "core/gate.h"
 #include "core/stats.h"
+#include "proto/handshake.h"
+#include "proto/ws.h"
 
 void handler_log(const struct stream *s, int status, const char *why)
 {
@@ -19,6 +24,38 @@ void handler_log(const struct stream *s, int status, const char *why)
         LOG_S("proxy_unique_id", r->proxied != NULL ? r->proxied->unique_id : slice_of(NULL, 0)));
     if (status >= 400)
         stats_refused(s->worker, status);
+}
+
+void handler_refuse_limit(struct stream *s, const struct route *route, int status,
+                          unsigned retry_after, const char *why)
+{
+    const struct http_head *head = s->request->head;
+    char accept[HANDSHAKE_ACCEPT_SIZE], fields[40] = "";
+    uint8_t frame[WS_CONTROL_MAX + 2];
+    uint16_t code = status == 403 ? WS_CODE_POLICY : WS_CODE_TRY_LATER;
+    const char *wrong;
+
+    if (route == NULL || route->backend == NULL || route->settings.errors == ERRORS_HTTP ||
+        !handshake_wanted(head) || handshake_check(head, accept, &wrong) != 0) {
+        if (retry_after > 0)
+            snprintf(fields, sizeof fields, "Retry-After: %u\r\n", retry_after);
+        stream_refuse(s, status, fields, why);
+        return;
+    }
+    stream_upgrade(s, accept, slice_of("", 0), "");
+    stream_write(s, frame, ws_write_close(frame, code, why));
+    stream_end(s);
+}
+
+/* The gate has counted it, and told the log. */
+static void turn_away(struct stream *s)
+{
+    const struct request *r = s->request;
+    int status = gate_status(r->gate);
+
+    stats_refused(s->worker, status);
+    handler_refuse_limit(s, r->match.route, status,
+                         gate_retry_after(s->worker->gate, &r->client, r->gate), gate_why(r->gate));
 }
 
 static const struct handler_ops *choose(const struct stream *s, const struct config *c)
@@ -75,6 +112,10 @@ void handler_dispatch(struct stream *s)
     struct request *r = s->request;
 
     route_find(c, r, &r->match);
+    if (r->gate != GATE_PASS) {
+        turn_away(s);
+        return;
+    }
     if (r->admin || r->match.route == NULL) {
         hand_over(s, c);
         return;

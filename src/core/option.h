@@ -11,18 +11,21 @@
 
 /* What a value is, and the type of its field. */
 enum option_type {
-    OPTION_FLAG,   /* bool; alone on the command line, or on/off */
-    OPTION_COUNT,  /* uint64_t */
-    OPTION_SIZE,   /* uint64_t, bytes: 64K, 1MiB */
-    OPTION_TIME,   /* double, seconds: 100ms, 25s, 5m, 1h; a bare number is seconds */
-    OPTION_MODE,   /* unsigned, permission bits in octal */
-    OPTION_TEXT,   /* const char *, not empty */
-    OPTION_LIST,   /* struct text_list; commas separate, repeating adds */
-    OPTION_REPEAT, /* struct text_list; every value is one item */
-    OPTION_PAIRS,  /* struct text_list of NAME=VALUE; in a file also a map */
-    OPTION_CHOICE, /* int, index into choices */
-    OPTION_ARGV,   /* char **, NULL-terminated; a list, in files only */
-    OPTION_NODES,  /* no field: a structure of the file, read by conf/file*.c */
+    OPTION_FLAG,      /* bool; alone on the command line, or on/off */
+    OPTION_COUNT,     /* uint64_t */
+    OPTION_SIZE,      /* uint64_t, bytes: 64K, 1MiB */
+    OPTION_TIME,      /* double, seconds: 100ms, 25s, 5m, 1h; a bare number is seconds */
+    OPTION_RATE,      /* struct rate: 10/s, 600/m, 1/h; ":BURST" behind it; a bare number is by the
+                         second */
+    OPTION_BYTE_RATE, /* the same in bytes: 64K/s:1M */
+    OPTION_MODE,      /* unsigned, permission bits in octal */
+    OPTION_TEXT,      /* const char *, not empty */
+    OPTION_LIST,      /* struct text_list; commas separate, repeating adds */
+    OPTION_REPEAT,    /* struct text_list; every value is one item */
+    OPTION_PAIRS,     /* struct text_list of NAME=VALUE; in a file also a map */
+    OPTION_CHOICE,    /* int, index into choices */
+    OPTION_ARGV,      /* char **, NULL-terminated; a list, in files only */
+    OPTION_NODES,     /* no field: a structure of the file, read by conf/file*.c */
 };
 
 /* Which struct the offset counts in. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "core/gate.h"
 #include "core/route.h"
 #include "proto/http1.h"
 #include "proto/proxyhdr.h"
@@ -22,8 +23,9 @@ struct request {
     char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
     struct slice host;     /* Host, or what a trusted proxy says it was */
     union addr client, server;
-    bool admin;  /* came by the admin address: only handlers of that door answer */
-    bool secure; /* TLS */
+    enum gate_verdict gate; /* PASS, or why it may not come in */
+    bool admin;             /* came by the admin address: only handlers of that door answer */
+    bool secure;            /* TLS */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
     struct slice client_verify, client_dn, client_cn;

@@ -49,7 +49,8 @@ static void session_check_over(struct session *s)
         s->next->prev = s->prev;
     *s->prev = s->next;
     s->worker->sessions->count--;
-    limits_leave(s->worker->limits, s->ticket);
+    session_rate_release(s);
+    limits_leave(s->worker->limits, s->ticket, s->route);
     config_release(s->route->config);
     s->magic = ~SESSION_MAGIC;
     s->reap.release = session_release;
@@ -99,6 +100,7 @@ static void session_leave_stream(struct session *s, void (*leave)(struct stream 
 {
     struct stream *stream = s->stream;
 
+    session_input_drop(s);
     if (s->was_open)
         session_time_stop(s);
     s->stream = NULL;
@@ -221,16 +223,23 @@ void session_stalled(struct session *s, uint16_t code, const char *why)
     session_check_over(s);
 }
 
+/* Also while CLOSING: a service that has said all may still be told more than it reads. */
+bool session_blocked(const struct session *s)
+{
+    const struct backend *b = s->backend;
+
+    return (b != NULL && s->input_open && b->ops->queued(b) > 0) ||
+           (s->loopback && s->stream != NULL && stream_queued(s->stream) > 0);
+}
+
 void session_balance(struct session *s)
 {
     struct backend *b = s->backend;
     bool client_full = s->stream != NULL && stream_queued(s->stream) > 0;
     bool backend_full = b != NULL && b->ops->queued(b) > 0;
     bool hold_backend = (client_full || s->tty_held) && s->phase == SESSION_OPEN;
-    /* Also while CLOSING: a service that has said all may still be told more than it reads. */
-    bool far_full = (backend_full && s->input_open) || (s->loopback && client_full);
-    bool unread = s->stream != NULL && session_deflate_waits(s);
-    bool hold_client = far_full || unread;
+    bool blocked = session_blocked(s);
+    bool hold_client = blocked || s->put_off;
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
@@ -238,18 +247,18 @@ void session_balance(struct session *s)
         s->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
         b->ops->pause(b, hold_backend);
     }
-    if (s->stream != NULL && far_full != s->far_held && s->phase != SESSION_OPENING) {
-        s->far_held = far_full;
-        s->stalls_backend += far_full;
-        s->stats->stalls[STATS_BACKEND] += far_full;
+    if (s->stream != NULL && blocked != s->far_held && s->phase != SESSION_OPENING) {
+        s->far_held = blocked;
+        s->stalls_backend += blocked;
+        s->stats->stalls[STATS_BACKEND] += blocked;
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
         stream_pause(s->stream, hold_client);
     }
-    if (unread && !far_full)
-        session_deflate_go_on(s);
     session_time_stalls(s, client_full, backend_full);
+    if (session_input_ready(s))
+        session_time_hurry(s, 0);
 }
 
 /* ---- what the client's side tells ---- */
@@ -437,6 +446,14 @@ static const struct backend_events backend_events = {
 
 /* ---- beginning ---- */
 
+static void session_never_was(struct session *s)
+{
+    session_rate_release(s);
+    free(s->origin_text);
+    free(s->opening);
+    free(s);
+}
+
 static struct session *session_new(const struct session_open *o, const char *unique)
 {
     const struct route *route = o->route;
@@ -446,16 +463,16 @@ static struct session *session_new(const struct session_open *o, const char *uni
         return NULL;
     s->opening = calloc(1, sizeof *s->opening);
     s->stream = o->stream;
+    s->worker = o->stream->worker;
     s->route = route;
-    if (s->opening == NULL || session_log_start(s, o->subprotocol, unique) < 0) {
-        free(s->opening);
-        free(s);
+    if (s->opening == NULL || session_log_start(s, o->subprotocol, unique) < 0 ||
+        session_rate_start(s) < 0) {
+        session_never_was(s);
         return NULL;
     }
     memcpy(s->opening->accept, o->accept, sizeof s->opening->accept);
     s->opening->subprotocol = slice_from(session_log_subprotocol(s));
     s->magic = SESSION_MAGIC;
-    s->worker = o->stream->worker;
     s->ticket = o->ticket;
     s->stats = stats_route(s->worker, route);
     s->id = ++s->worker->next_id;
@@ -473,9 +490,7 @@ static struct session *session_new(const struct session_open *o, const char *uni
                   (route->backend->has_stderr || session_framing(s)->typed);
     ws_reader_init(&s->reader, session_framing(s)->assembles ? route->settings.max_message : 0, 0);
     if (!session_deflate_start(s, &o->deflate)) {
-        free(s->origin_text);
-        free(s->opening);
-        free(s);
+        session_never_was(s);
         return NULL;
     }
     return s;
@@ -516,7 +531,7 @@ void session_start(const struct session_open *o)
     make_unique(unique);
     s = session_new(o, unique);
     if (s == NULL) {
-        limits_leave(w->limits, o->ticket);
+        limits_leave(w->limits, o->ticket, o->route);
         handler_log(o->stream, 503, "out of memory");
         stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;

@@ -6,13 +6,11 @@
  * From the client: a compressed frame is inflated into the worker's buffer, a piece at a time, and
  * each piece goes the way of an uncompressed frame. Because a few bytes may become a thousand times
  * as many, that stops as soon as anything waits for the far side, and after SHARE bytes in any
- * case. What was received and not looked at waits in `rest`, at most one read, with the client
- * paused; session_balance has the session go on from the loop.
+ * case. What was received and not looked at is put off: see session_in.c.
  *
  * To the client: a message is compressed whole, and sent as it is if that would not make it
  * smaller.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,16 +26,13 @@ struct session_deflate {
     struct deflate_params params;
     struct deflate_reader *reader; /* with takeover ours, else of the message under way; or NULL */
     struct deflate_writer *writer; /* with takeover, once there was a message */
-    ev_timer go_on;
 
     /* the message under way */
     uint64_t plain; /* its length so far */
     bool begun;     /* its first piece was given */
 
     size_t share;          /* what is left of it */
-    bool waits;            /* for its next turn, or for the far side: */
-    struct buf rest;       /* received, not looked at */
-    bool in_frame;         /* what it begins with is the unmasked rest of this frame */
+    bool in_frame;         /* what was put off begins with the unmasked rest of this frame */
     struct ws_frame frame; /* its payload is not set */
 
     struct stats_compressed in, out;
@@ -78,20 +73,12 @@ static void drop_reader(struct session *s)
     s->deflate->reader = NULL;
 }
 
-static void stop_timer(struct session *s)
-{
-    ev_timer_stop(s->worker->loop, &s->deflate->go_on);
-}
-
 void session_deflate_release(struct session *s)
 {
     struct session_deflate *d = s->deflate;
 
     if (d == NULL)
         return;
-    stop_timer(s);
-    s->dropped += buf_len(&d->rest);
-    buf_release(&d->rest);
     drop_reader(s);
     deflate_writer_free(d->writer);
     free(d);
@@ -178,69 +165,24 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
 
 bool session_deflate_must_wait(const struct session *s)
 {
-    if (s->deflate->share == 0)
-        return true;
-    if (s->loopback)
-        return s->stream != NULL && stream_queued(s->stream) > 0;
-    return s->backend != NULL && s->backend->ops->queued(s->backend) > 0;
+    return s->deflate->share == 0 || session_blocked(s);
 }
 
-bool session_deflate_hold(struct session *s, const struct ws_frame *f, const uint8_t *p, size_t n)
+void session_deflate_leave(struct session *s, const struct ws_frame *f)
+{
+    s->deflate->in_frame = true;
+    s->deflate->frame = *f;
+}
+
+bool session_deflate_return(struct session *s, struct ws_frame *f)
 {
     struct session_deflate *d = s->deflate;
 
-    assert(!d->waits);
-    if (n > 0 && buf_append(&d->rest, p, n) < 0)
+    if (d == NULL || !d->in_frame)
         return false;
-    d->waits = f != NULL || n > 0;
-    d->in_frame = f != NULL;
-    if (f != NULL)
-        d->frame = *f;
-    return true;
-}
-
-bool session_deflate_waits(const struct session *s)
-{
-    return s->deflate != NULL && s->deflate->waits;
-}
-
-static void on_go_on(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    struct session *s = timer->data;
-    (void)loop;
-    (void)revents;
-
-    if (s->phase == SESSION_OVER)
-        return;
-    session_input_go_on(s);
-    session_balance(s);
-}
-
-void session_deflate_go_on(struct session *s)
-{
-    ev_timer *t = &s->deflate->go_on;
-
-    if (ev_is_active(t))
-        return;
-    ev_timer_init(t, on_go_on, 0, 0);
-    t->data = s;
-    ev_timer_start(s->worker->loop, t);
-}
-
-bool session_deflate_unhold(struct session *s, struct ws_frame *f, uint8_t **p, size_t *n)
-{
-    struct session_deflate *d = s->deflate;
-
-    *p = s->worker->rx + WORKER_HEADROOM - WS_HELD_MAX;
-    *n = buf_len(&d->rest);
-    assert(*n <= WS_HELD_MAX + WORKER_RX_SIZE);
-    if (*n > 0)
-        memcpy(*p, buf_data(&d->rest), *n);
-    buf_release(&d->rest);
-    d->waits = false;
     *f = d->frame;
-    f->payload = *p;
-    return d->in_frame;
+    d->in_frame = false;
+    return true;
 }
 
 /* ---- to the client ---- */

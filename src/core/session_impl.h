@@ -9,8 +9,8 @@
  *   session_in.c     client to backend
  *   session_out.c    backend to client
  *   session_tty.c    orders of terminal clients
-
  *   session_deflate.c  compression, both ways
+ *   session_rate.c   how much a client may send in a time
  *   session_time.c   heartbeat, idle, stalls: one timer
  *   session_log.c    the line at the end
  *   session_info.c   what an operator sees of it, while it lives
@@ -74,6 +74,7 @@ struct session {
     bool backend_stopped; /* its ladder was started */
     bool backend_paused;  /* we do not read it */
     bool client_paused;
+    bool put_off;      /* `held` is the rest of a chunk, which has to wait: see session_in.c */
     bool far_held;     /* and that because of the far side */
     bool exit_awaited; /* backend eof came; its exit status may follow */
     uint8_t carry_len; /* out: bytes of an unfinished character */
@@ -96,6 +97,7 @@ struct session {
     struct backend *backend; /* NULL when that side is over */
     struct limits_ticket *ticket;
     struct record *record;           /* NULL: the route does not record */
+    struct session_rate *rate;       /* NULL: no rates are limited; see session_rate.c */
     struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
     struct session_opening *opening; /* NULL from the 101 on */
     struct session_deflate *deflate; /* NULL: no compression was agreed on */
@@ -104,7 +106,8 @@ struct session {
     /* client to backend */
     struct ws_reader reader;
     struct utf8_state in_utf8;
-    struct buf held;       /* the beginning of a frame cut in two by a read */
+    struct buf held;       /* received and not looked at: the beginning of a frame cut in two by a
+                              read, or what was put off */
     struct buf in_message; /* an unfinished client message, for framings that assemble */
     struct buf late_pong;  /* the answer to the last ping, while the client does not read */
 
@@ -159,6 +162,8 @@ void session_lost(struct session *s, const char *why);
 void session_stalled(struct session *s, uint16_t code, const char *why);
 /* Applies backpressure: after anything was written to either side. */
 void session_balance(struct session *s);
+/* What the client sent waits for the far side: nothing more of it is read. */
+bool session_blocked(const struct session *s);
 /* The backend has sent all: its tail goes out, then Close 1000. */
 void session_backend_done(struct session *s);
 /* The same, but its exit status may follow and is worth a short wait. Nothing it sends counts any
@@ -170,8 +175,13 @@ void session_input(struct session *s, uint8_t *p, size_t n);
 /* The client has ended in order: the backend is told, where the framing has a word for it. Before
  * its input is closed. */
 void session_input_farewell(struct session *s);
-/* What session_deflate_hold kept is looked at. */
+/* Something was put off, and its time has come: its turn by the rates, and nothing waits for the
+ * far side. */
+bool session_input_ready(const struct session *s);
+/* Then: looks at it, from the loop. */
 void session_input_go_on(struct session *s);
+/* The client is gone: what was put off goes nowhere. */
+void session_input_drop(struct session *s);
 void session_input_release(struct session *s);
 void session_flush_pong(struct session *s);
 
@@ -214,20 +224,43 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
 void session_deflate_turn(struct session *s);
 /* The share is used up, or something waits for the far side. */
 bool session_deflate_must_wait(const struct session *s);
-/* Keeps n bytes, of which the first f->len are what is left of f (NULL: none), until
- * session_input_go_on. False without memory. */
-bool session_deflate_hold(struct session *s, const struct ws_frame *f, const uint8_t *p, size_t n);
-bool session_deflate_waits(const struct session *s); /* for any */
-/* session_input_go_on will be called from the loop. */
-void session_deflate_go_on(struct session *s);
-/* Gives back what was kept, in the worker's receive buffer. Returns whether it begins with f. */
-bool session_deflate_unhold(struct session *s, struct ws_frame *f, uint8_t **p, size_t *n);
+/* What is put off begins with the unmasked rest of f. */
+void session_deflate_leave(struct session *s, const struct ws_frame *f);
+/* Whether it does; then *f is that frame again, but for where its payload is. For any. */
+bool session_deflate_return(struct session *s, struct ws_frame *f);
 /* Makes the frame for a message; 0: it goes as it is. *frame is valid until the next call. For any.
  */
 size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p, size_t n,
                             const uint8_t **frame);
+/* session_rate.c */
+enum session_rated { RATE_PASS, RATE_HELD, RATE_OVER };
+
+/* -1 without memory. Rates that are not limited cost nothing. */
+int session_rate_start(struct session *s);
+void session_rate_release(struct session *s);
+/* May this piece of a message pass? It wants s->rate. HELD: it took its place, is to be put off and
+ * found again first of all; session_rate_until says for how long. OVER: the client is to be closed.
+ */
+enum session_rated session_rate_take(struct session *s, const struct ws_frame *f);
+/* The rest is for any session. */
+
+/* A piece was HELD and has not come back. */
+bool session_rate_holds(const struct session *s);
+double session_rate_until(const struct session *s); /* worker time; 0: nothing is HELD */
+/* What was HELD comes back now: it passes. Or it never will. */
+void session_rate_return(struct session *s);
+void session_rate_drop(struct session *s);
+/* Nothing is limited any more, because the end is near: what is HELD comes back soon. */
+void session_rate_lift(struct session *s);
+/* By the timer, while something is HELD: when to look next, worker time; and the look whether the
+ * client is still there, which may end the session. */
+double session_rate_due(const struct session *s);
+void session_rate_look(struct session *s);
+uint32_t session_rate_count(const struct session *s); /* how often something was HELD */
 
 /* session_time.c */
+#define SESSION_NEVER 1e9 /* worker time */
+
 void session_time_start(struct session *s);
 void session_time_stop(struct session *s);
 /* The phase has become CLOSING. */

@@ -8,6 +8,12 @@
  *
  *    received   | hdr | payload 1 | hdr | payload 2 | hdr | payload 3 (unfinished)
  *    region       payload 1\n payload 2\n            -> write;  payload 3 is copied to in_message
+ *
+ * The rest of a chunk is put off when the session has inflated its share or the far side has no
+ * place (session_deflate.c), and when a frame is over a rate (session_rate.c). It lies in
+ * s->held, at most one read, and the client is not read meanwhile. For a rate the reader is set
+ * back to stand before the frame again; a frame that was let in and not used up is never weighed
+ * twice. session_balance and the timer see when the session may go on, from the loop.
  */
 #include <assert.h>
 #include <string.h>
@@ -21,9 +27,10 @@ struct input {
     uint8_t *start, *end; /* region of bytes ready to leave; NULL: none */
     size_t pongs;         /* bytes of pong frames gathered in worker->tx */
     bool failed;
-    bool waits;    /* nothing more is looked at in this turn: see session_deflate.c */
+    bool waits;    /* nothing more is looked at in this turn */
     bool in_frame; /* then: there is more in this frame, unmasked: */
     struct ws_frame frame;
+    struct ws_reader before; /* with rates: the reader, before what it looks at */
 };
 
 static void flush_pongs(struct input *in)
@@ -423,14 +430,50 @@ static void unhold(struct session *s, uint8_t **p, size_t *n)
     buf_release(&s->held);
 }
 
-/* Keeps what this turn has no time or the far side no place for. */
+/* Keeps what is not looked at in this turn, until session_input_go_on. */
 static void put_off(struct input *in, const uint8_t *p, size_t n)
 {
-    const struct ws_frame *f = in->in_frame ? &in->frame : NULL;
-    size_t unread = f != NULL ? f->len : 0; /* it ends where p begins */
+    struct session *s = in->s;
 
-    if (!session_deflate_hold(in->s, f, p - unread, unread + n))
+    if (in->in_frame) {
+        session_deflate_leave(s, &in->frame);
+        p -= in->frame.len; /* it ends where p begins */
+        n += in->frame.len;
+    }
+    if (n > 0 && buf_append(&s->held, p, n) < 0) {
         no_memory(in);
+        return;
+    }
+    s->put_off = n > 0 || in->in_frame;
+}
+
+/* False: it is over a rate, and either the session has failed or what comes from here on waits. */
+static bool may_pass(struct input *in, const struct ws_frame *f)
+{
+    switch (session_rate_take(in->s, f)) {
+    case RATE_PASS:
+        return true;
+    case RATE_HELD:
+        in->s->reader = in->before;
+        in->waits = true;
+        return false;
+    case RATE_OVER:
+        break;
+    }
+    fail(in, WS_CODE_POLICY, "more than the rate that is allowed");
+    return false;
+}
+
+/* Returns what was used: nothing when the piece may not pass. */
+static size_t take_payload(struct input *in, struct ws_frame *f, uint8_t *payload, size_t used)
+{
+    if (in->s->rate != NULL && !may_pass(in, f))
+        return 0;
+    if (f->rsv != 0)
+        take_compressed(in, f, payload);
+    else
+        take_data(in, f, payload);
+    return used;
 }
 
 static void look_at(struct input *in, uint8_t *p, size_t n)
@@ -440,12 +483,11 @@ static void look_at(struct input *in, uint8_t *p, size_t n)
     size_t used;
 
     while (n > 0 && !in->failed && !in->waits) {
+        if (s->rate != NULL)
+            in->before = s->reader;
         switch (ws_reader_next(&s->reader, p, n, &used, &f)) {
         case WS_EV_DATA:
-            if (f.rsv != 0)
-                take_compressed(in, &f, p + (f.payload - p));
-            else
-                take_data(in, &f, p + (f.payload - p));
+            used = take_payload(in, &f, p + (f.payload - p), used);
             break;
         case WS_EV_CONTROL:
             take_control(in, &f);
@@ -473,20 +515,34 @@ void session_input(struct session *s, uint8_t *p, size_t n)
 {
     struct input in = {.s = s};
 
+    assert(!s->put_off);
     session_deflate_turn(s);
     unhold(s, &p, &n);
     look_at(&in, p, n);
 }
 
+bool session_input_ready(const struct session *s)
+{
+    return s->put_off && !session_blocked(s) && s->worker->now >= session_rate_until(s);
+}
+
+/* Back into the receive buffer, where a chunk has room before and behind it. */
 void session_input_go_on(struct session *s)
 {
     struct input in = {.s = s};
+    uint8_t *p = s->worker->rx + WORKER_HEADROOM - WS_HELD_MAX;
+    size_t n = buf_len(&s->held);
     struct ws_frame f;
-    uint8_t *p;
-    size_t n;
 
+    assert(n <= WS_HELD_MAX + WORKER_RX_SIZE);
+    if (n > 0)
+        memcpy(p, buf_data(&s->held), n);
+    buf_release(&s->held);
+    s->put_off = false;
+    session_rate_return(s);
     session_deflate_turn(s);
-    if (session_deflate_unhold(s, &f, &p, &n)) {
+    if (session_deflate_return(s, &f)) {
+        f.payload = p;
         p += f.len;
         n -= f.len;
         if (s->input_open)
@@ -496,6 +552,16 @@ void session_input_go_on(struct session *s)
     }
     if (!in.failed)
         look_at(&in, p, n);
+}
+
+void session_input_drop(struct session *s)
+{
+    session_rate_drop(s);
+    if (!s->put_off)
+        return;
+    s->put_off = false;
+    s->dropped += buf_len(&s->held);
+    buf_release(&s->held);
 }
 
 void session_input_farewell(struct session *s)

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/auth.h"
 #include "core/session_impl.h"
+
+#define USER "user:"
+#define TOKEN "token:"
 
 /* ---- looking ---- */
 
@@ -36,6 +40,8 @@ void session_inspect(const struct session *s, struct session_info *out)
         .queued_client = s->stream != NULL ? stream_queued(s->stream) : 0,
         .client_paused = s->client_paused,
         .backend_paused = s->backend_paused,
+        .rate_held = session_rate_holds(s),
+        .rate_holds = session_rate_count(s),
         .rtt_ms = session_log_rtt(s),
     };
     (void)snprintf(out->compression, sizeof out->compression, "%s",
@@ -49,6 +55,18 @@ void session_inspect(const struct session *s, struct session_info *out)
             s->backend->ops->dropped(s->backend, &out->datagrams_dropped_in,
                                      &out->datagrams_dropped_out);
     }
+}
+
+bool session_client(const struct session *s, union addr *out)
+{
+    struct slice host;
+    uint16_t port;
+
+    *out = (union addr){.sa.sa_family = AF_UNIX};
+    if (strcmp(s->origin_text, "unix") == 0)
+        return true;
+    return addr_split(slice_from(s->origin_text), &host, &port) == NULL &&
+           addr_parse_host(host, port, out);
 }
 
 struct session *session_find(const struct worker *w, uint64_t id)
@@ -73,18 +91,12 @@ static bool parse_id(struct slice text, uint64_t *id)
     return *id != 0;
 }
 
-bool session_choice_parse(struct session_choice *c, struct slice text)
+static bool parse_client(struct slice text, struct session_choice *c)
 {
     struct slice host;
     union addr addr;
     uint16_t port;
 
-    *c = (struct session_choice){0};
-    if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
-        return false;
-    if (parse_id(text, &c->id))
-        return true;
-    c->id = 0;
     if (slice_is(text, "unix")) {
         memcpy(c->client, "unix", sizeof "unix");
         c->with_port = true; /* it is all there is */
@@ -100,13 +112,39 @@ bool session_choice_parse(struct session_choice *c, struct slice text)
     return true;
 }
 
-bool session_chosen(const struct session *s, const struct session_choice *c)
+bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text)
+{
+    *c = (struct session_choice){.by = CHOICE_ID};
+    if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
+        return false;
+    if (parse_id(text, &c->id))
+        return true;
+    if (slice_starts(text, USER)) {
+        c->by = CHOICE_USER;
+        c->user = slice_of(text.p + strlen(USER), text.len - strlen(USER));
+        return c->user.len > 0; /* "" is what all have whom nobody has asked */
+    }
+    if (slice_starts(text, TOKEN)) {
+        text = slice_of(text.p + strlen(TOKEN), text.len - strlen(TOKEN));
+        c->by = CHOICE_TOKEN;
+        return text.len > 0 && secret_mac(w->auth->key, &text, 1, c->mac);
+    }
+    c->by = CHOICE_CLIENT;
+    return parse_client(text, c);
+}
+
+static bool has_token(const struct session *s, const uint8_t mac[SECRET_MAC_SIZE])
+{
+    const struct backend *b = s->backend;
+
+    return b != NULL && b->ops->has_token != NULL && b->ops->has_token(b, mac);
+}
+
+static bool client_chosen(const struct session *s, const struct session_choice *c)
 {
     struct slice client = slice_from(s->origin_text);
     const char *colon = strrchr(s->origin_text, ':');
 
-    if (c->id != 0)
-        return s->id == c->id;
     if (c->with_port)
         return slice_is(client, c->client);
     if (colon == NULL)
@@ -115,6 +153,21 @@ bool session_chosen(const struct session *s, const struct session_choice *c)
     if (client.len >= 2 && client.p[0] == '[')
         client = slice_of(client.p + 1, client.len - 2);
     return slice_is(client, c->client);
+}
+
+bool session_chosen(const struct session *s, const struct session_choice *c)
+{
+    switch (c->by) {
+    case CHOICE_ID:
+        return s->id == c->id;
+    case CHOICE_CLIENT:
+        return client_chosen(s, c);
+    case CHOICE_USER:
+        return slice_is(c->user, session_log_user(s));
+    case CHOICE_TOKEN:
+        return has_token(s, c->mac);
+    }
+    return false;
 }
 
 /* ---- walking ---- */

@@ -6,6 +6,7 @@
 #include "core/backend.h"
 #include "core/session.h"
 #include "core/stats.h"
+#include "proto/secret.h"
 
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
@@ -28,10 +29,15 @@ struct session_info {
     uint64_t stalls_client, stalls_backend;
     size_t queued_client, queued_backend; /* bytes that wait here for either side */
     bool client_paused, backend_paused;   /* we do not read that side, because of the other */
+    bool rate_held;                       /* nor the client, because it is over a rate */
+    uint64_t rate_holds;                  /* how often it was */
     double rtt_ms;                        /* negative: not measured */
 };
 
 void session_inspect(const struct session *s, struct session_info *out);
+
+/* Where its client is. False when that cannot be told. */
+bool session_client(const struct session *s, union addr *out);
 
 /* NULL: there is none. */
 struct session *session_find(const struct worker *w, uint64_t id);
@@ -41,15 +47,19 @@ struct session *session_find(const struct worker *w, uint64_t id);
  * that was sent a Close before, so a second kick is the end. */
 void session_kick(struct session *s, const char *reason);
 
-/* Which sessions are meant: an ID, an address (all from there), an address with port, or "unix". */
+/* Which sessions are meant: an ID, an address (all from there), an address with port, "unix",
+ * "user:NAME" (as authenticated), or "token:TOKEN" (that of a list of services). */
 struct session_choice {
-    uint64_t id; /* 0: by address */
+    enum { CHOICE_ID, CHOICE_CLIENT, CHOICE_USER, CHOICE_TOKEN } by;
+    uint64_t id;
     char client[ADDR_TEXT_MAX];
     bool with_port;
+    struct slice user;            /* into the text that was parsed */
+    uint8_t mac[SECRET_MAC_SIZE]; /* of the token */
 };
 
 /* False when the text is none of these. */
-bool session_choice_parse(struct session_choice *c, struct slice text);
+bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text);
 bool session_chosen(const struct session *s, const struct session_choice *c);
 
 /* A walk along all sessions there were at its beginning, newest first, that may take many turns:

@@ -178,7 +178,7 @@ static const char *describe_exit(const struct session *s, char *out, size_t size
 }
 
 #define LOG_FIELDS \
-    22 /* in every line; three more, and MORE_FIELDS, when there is something to say */
+    22 /* in every line; four more, and MORE_FIELDS, when there is something to say */
 
 void session_log_end(struct session *s)
 {
@@ -186,7 +186,7 @@ void session_log_end(struct session *s)
     char exit_text[24];
     double rtt = session_log_rtt(s);
     const char *verify = next_text(session_log_user(s));
-    struct log_field f[LOG_FIELDS + 3 + MORE_FIELDS] = {
+    struct log_field f[LOG_FIELDS + 4 + MORE_FIELDS] = {
         LOG_I("id", s->id),
         LOG_C("client", s->origin_text),
         LOG_C("user", session_log_user(s)),
@@ -214,6 +214,8 @@ void session_log_end(struct session *s)
 
     if (rtt >= 0)
         f[n++] = LOG_F("rtt_ms", rtt);
+    if (s->rate != NULL)
+        f[n++] = LOG_I("rate_holds", session_rate_count(s));
     if (s->far != NULL && s->far->datagrams) {
         f[n++] = LOG_I("datagrams_dropped_in", s->far->dropped_in);
         f[n++] = LOG_I("datagrams_dropped_out", s->far->dropped_out);

@@ -18,7 +18,6 @@
 #define STALL_LOOK 1.0   /* seconds between looks at a queue that does not move */
 #define CLOSING_LOOK 1.0 /* and at a client that has our Close before it */
 #define SOONEST 0.001
-#define NEVER 1e9
 
 /* Uniform in 0.9 to 1.1 of the interval: clients that came together are not pinged together. */
 static float jittered(const struct session *s)
@@ -36,7 +35,7 @@ static double min_of(double a, double b)
 static double heartbeat_due(const struct session *s)
 {
     if (s->interval <= 0)
-        return NEVER;
+        return SESSION_NEVER;
     if (s->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
         return min_of(s->pong_due, s->worker->now + (double)s->interval);
     return min_of(stream_last_rx(s->stream), stream_last_tx(s->stream)) + (double)s->interval;
@@ -51,8 +50,10 @@ static double stall_look(const struct session *s)
 static double next_due(const struct session *s)
 {
     const struct settings *set = &s->route->settings;
-    double due = NEVER;
+    double due = SESSION_NEVER;
 
+    if (session_input_ready(s))
+        return s->worker->now;
     if (s->phase == SESSION_OPEN) {
         due = heartbeat_due(s);
         if (set->idle_timeout > 0)
@@ -66,13 +67,15 @@ static double next_due(const struct session *s)
     } else if (s->phase == SESSION_CLOSING) {
         due = s->worker->now + min_of(set->close_timeout, CLOSING_LOOK);
     }
-    return due;
+    return min_of(due, session_rate_due(s));
 }
 
 static void arm(struct session *s, double seconds)
 {
     ev_timer_stop(s->worker->loop, &s->stream->timer);
-    ev_timer_set(&s->stream->timer, seconds < SOONEST ? SOONEST : seconds, 0);
+    if (seconds < SOONEST) /* what was put off is looked at in the next turn */
+        seconds = session_input_ready(s) ? 0 : SOONEST;
+    ev_timer_set(&s->stream->timer, seconds, 0);
     ev_timer_start(s->worker->loop, &s->stream->timer);
 }
 
@@ -165,6 +168,16 @@ static void check_closing(struct session *s, double now)
     }
 }
 
+static void look_at_put_off(struct session *s)
+{
+    if (session_input_ready(s)) {
+        session_input_go_on(s);
+        session_balance(s);
+    } else if (session_rate_holds(s)) {
+        session_rate_look(s);
+    }
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct session *s = timer->data;
@@ -173,6 +186,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
 
+    look_at_put_off(s);
     if (s->phase == SESSION_CLOSING)
         check_closing(s, now);
     if (s->phase == SESSION_OPEN && s->exit_awaited && now - s->waiting_since >= SESSION_EXIT_WAIT)
@@ -199,7 +213,7 @@ void session_time_start(struct session *s)
     ev_timer_init(&s->stream->timer, on_timer, 0, 0);
     s->stream->timer.data = s;
     double due = next_due(s);
-    if (due < NEVER)
+    if (due < SESSION_NEVER)
         arm(s, due - s->worker->now);
 }
 
@@ -219,6 +233,7 @@ void session_time_hurry(struct session *s, double seconds)
 
 void session_time_closing(struct session *s)
 {
+    session_rate_lift(s);
     session_time_hurry(s, min_of(s->route->settings.close_timeout, CLOSING_LOOK));
 }
 

@@ -95,6 +95,7 @@ struct stats_route {
     struct stats_compressed compressed_in, compressed_out;
     uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
+    uint64_t rate_holds;          /* how often a client had to wait because it was over a rate */
     uint64_t pings;
     uint64_t lost;                   /* to the heartbeat */
     struct stats_histogram duration; /* of sessions, at their end */

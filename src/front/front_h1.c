@@ -390,7 +390,8 @@ static void h1_handle(struct h1 *h)
                         (enum forwarded_header)c->forwarded_header);
     h1_name_client(h, &req->request);
     h->stream.request = &req->request;
-    if (!h1_redirect(h))
+    req->request.gate = h1_gate_request(h, &req->request);
+    if (req->request.gate != GATE_PASS || !h1_redirect(h))
         handler_dispatch(&h->stream);
 }
 
@@ -569,12 +570,14 @@ static void h1_conn_go_away(struct front_conn *c)
 
 static void h1_open(struct worker *w, const struct front_accepted *a)
 {
-    struct h1 *h = calloc(1, sizeof *h);
+    enum gate_verdict v = h1_gate_accept(w, a);
+    struct h1 *h = h1_gate_answers(v, a->tls != NULL) ? calloc(1, sizeof *h) : NULL;
 
     if (h == NULL) {
         close(a->fd);
         return;
     }
+    h->gate = (uint8_t)v;
     h->magic = H1_MAGIC;
     h->client = *a->client;
     h->admin = a->admin;

@@ -4,6 +4,7 @@
 
 /* The inside of an HTTP/1.1 connection, for front_h1.c and h1_*.c only. */
 #include "core/front.h"
+#include "core/gate.h"
 #include "core/request.h"
 #include "core/stream.h"
 #include "io/io.h"
@@ -38,6 +39,7 @@ struct h1 {
     bool keep_alive;   /* the answer under way leaves the connection open */
     bool chunked;      /* the answer under way is of unknown length */
     bool in_chunks;    /* and its first chunk has left */
+    uint8_t gate;      /* enum gate_verdict, of the connection */
     uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;
@@ -55,6 +57,14 @@ struct h1 {
 /* h1_proxied.c: a PROXY header comes before everything else. False when this peer may not speak for
  * others. */
 bool h1_expect_proxied(struct h1 *h);
+
+/* h1_gate.c: may this connection come in? UNKNOWN: that is asked of the client behind it. */
+enum gate_verdict h1_gate_accept(struct worker *w, const struct front_accepted *a);
+/* A refused connection is worth reading a request from, to answer that. */
+bool h1_gate_answers(enum gate_verdict v, bool tls);
+/* A PROXY header has named the client. False: close. */
+bool h1_gate_proxied(struct h1 *h);
+enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r);
 
 /* h1_redirect.c: true when the request was answered with the place of its page. */
 bool h1_redirect(struct h1 *h);

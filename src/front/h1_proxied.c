@@ -60,6 +60,10 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
     else
         h->unnamed = !hdr.is_local;
     h->secure = hdr.tls;
+    if (hdr.source.sa.sa_family != AF_UNSPEC && !h1_gate_proxied(h)) {
+        errno = EPROTO;
+        return -1;
+    }
     (void)h1_take_proxied(h, NULL, hdr.length - had);
     buf_release(&h->proxied);
     if (proxyhdr_is_rich(&hdr) && buf_append(&h->proxied, p, hdr.length) < 0) {

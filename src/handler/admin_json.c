@@ -9,6 +9,7 @@
 #include "base/self.h"
 #include "base/utf8.h"
 #include "core/front.h"
+#include "core/gate.h"
 #include "core/stats.h"
 #include "handler/admin_body.h"
 #include "io/child.h"
@@ -84,7 +85,7 @@ static json_t *session_json(const struct session *session)
     session_inspect(session, &i);
     json_t *all = json_pack(
         "{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
-        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o,"
+        " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o,"
         " s:s, s:o, s:o, s:o, s:o}",
         "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "user",
         text_of(i.user), "path", text_of(i.path), "route", text_of(i.route), "backend", i.backend,
@@ -94,10 +95,11 @@ static json_t *session_json(const struct session *session)
         count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
         count_of(i.queued_backend), "client_paused", i.client_paused, "backend_paused",
-        i.backend_paused, "rtt_ms", real_or_null(i.rtt_ms), "compression", i.compression,
-        "compressed_in_plain", count_of(i.compressed_in.plain), "compressed_in_wire",
-        count_of(i.compressed_in.wire), "compressed_out_plain", count_of(i.compressed_out.plain),
-        "compressed_out_wire", count_of(i.compressed_out.wire));
+        i.backend_paused, "rate_held", i.rate_held, "rate_holds", count_of(i.rate_holds), "rtt_ms",
+        real_or_null(i.rtt_ms), "compression", i.compression, "compressed_in_plain",
+        count_of(i.compressed_in.plain), "compressed_in_wire", count_of(i.compressed_in.wire),
+        "compressed_out_plain", count_of(i.compressed_out.plain), "compressed_out_wire",
+        count_of(i.compressed_out.wire));
 
     if (all != NULL && i.datagrams) {
         (void)json_object_set_new(all, "datagrams_dropped_in", count_of(i.datagrams_dropped_in));
@@ -173,6 +175,30 @@ void admin_json_session(struct stream *s, const struct session *session)
     answer(s, 200, NULL, session_json(session));
 }
 
+/* ---- bans ---- */
+
+void admin_json_bans(struct stream *s)
+{
+    struct worker *w = s->worker;
+    const struct gate_ban *all;
+    size_t n = gate_bans(w->gate, &all);
+    json_t *list = json_array();
+    char text[CIDR_TEXT_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        double left = all[i].until > 0 ? all[i].until - w->now : -1;
+
+        (void)json_array_append_new(list, json_pack("{s:s, s:o}", "network",
+                                                    cidr_format(&all[i].network, text), "left",
+                                                    real_or_null(left)));
+    }
+    answer(s, 200, NULL,
+           json_pack("{s:o, s:o, s:o, s:b}", "bans", list, "file",
+                     w->config->ban_file != NULL ? text_of(w->config->ban_file) : json_null(),
+                     "file_networks", count_of(gate_file_count(w->gate)), "file_ok",
+                     gate_file_is_good(w->gate)));
+}
+
 /* ---- figures ---- */
 
 static json_t *closed_json(const struct stats_route *r)
@@ -196,15 +222,16 @@ static json_t *route_json(const struct stats_route *r)
 
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-        " s:o, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:o, s:o}",
         "route", r->path, "backend", r->backend, "active", count_of(r->active), "opened",
         count_of(r->opened), "closed", closed_json(r), "not_opened", count_of(r->not_opened),
         "messages_in", count_of(r->messages_in), "messages_out", count_of(r->messages_out),
         "bytes_in", count_of(r->bytes_in), "bytes_out", count_of(r->bytes_out), "dropped",
         count_of(r->dropped), "stalls_client", count_of(r->stalls[STATS_CLIENT]), "stalls_backend",
-        count_of(r->stalls[STATS_BACKEND]), "pings", count_of(r->pings), "lost", count_of(r->lost),
-        "mean_rtt_ms", real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000),
-        "mean_open_ms", real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000),
+        count_of(r->stalls[STATS_BACKEND]), "rate_holds", count_of(r->rate_holds), "pings",
+        count_of(r->pings), "lost", count_of(r->lost), "mean_rtt_ms",
+        real_or_null(trips == 0 ? -1 : r->round_trip.sum / (double)trips * 1000), "mean_open_ms",
+        real_or_null(openings == 0 ? -1 : r->opening.sum / (double)openings * 1000),
         "compressed_in_plain", count_of(r->compressed_in.plain), "compressed_in_wire",
         count_of(r->compressed_in.wire), "compressed_out_plain", count_of(r->compressed_out.plain),
         "compressed_out_wire", count_of(r->compressed_out.wire));

@@ -18,6 +18,8 @@ void admin_json_level(struct stream *s, const char *level);
 /* {"sessions": [...], "total": N}, newest first; piece by piece. */
 void admin_json_sessions(struct stream *s);
 void admin_json_session(struct stream *s, const struct session *session);
+/* {"bans": [{"network": "10.0.0.0/8", "left": SECONDS or null}], "file": ..., ...} */
+void admin_json_bans(struct stream *s);
 void admin_json_stats(struct stream *s);
 
 #endif

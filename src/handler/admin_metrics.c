@@ -7,6 +7,7 @@
 
 #include "base/self.h"
 #include "core/front.h"
+#include "core/gate.h"
 #include "core/request.h"
 #include "core/session.h"
 #include "core/stats.h"
@@ -193,6 +194,24 @@ static void refused(struct admin_out *out, const struct scrape *s, const struct 
     put_count(out, f, "status=\"other\"", st->refused[STATS_STATUSES]);
 }
 
+static void turned_away(struct admin_out *out, const struct scrape *s, const struct family *f)
+{
+    char label[40];
+
+    for (int v = GATE_FIRST_REFUSAL; v < GATE_VERDICTS; v++) {
+        snprintf(label, sizeof label, "reason=\"%s\"", gate_names[v]);
+        put_count(out, f, label, gate_refused(s->worker->gate, (enum gate_verdict)v));
+    }
+}
+
+static void banned(struct admin_out *out, const struct scrape *s, const struct family *f)
+{
+    const struct gate_ban *all;
+
+    put_count(out, f, "source=\"file\"", gate_file_count(s->worker->gate));
+    put_count(out, f, "source=\"order\"", gate_bans(s->worker->gate, &all));
+}
+
 static void build(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
     (void)s;
@@ -225,6 +244,7 @@ WORKER_SAMPLE(draining, put_plain, w->draining)
 WORKER_SAMPLE(accept_pauses, put_plain, w->accept_pauses)
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
 WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
+WORKER_SAMPLE(ban_file_good, put_plain, gate_file_is_good(w->gate))
 WORKER_SAMPLE(lag, put_plain_histogram, &w->stats->lag)
 WORKER_SAMPLE(longest_turn, put_real, stats_longest_turn(w))
 WORKER_SAMPLE(cpu, put_real, s->self.cpu)
@@ -254,6 +274,11 @@ static const struct family families[] = {
      .help = "How long sessions lasted, observed at their end."},
     {"wsluice_requests_refused", COUNTER, .sample = refused,
      .help = "Requests answered with an error, by HTTP status. The admin door is not counted."},
+    {"wsluice_turned_away", COUNTER, .sample = turned_away,
+     .help = "Connections, and WebSocket requests of clients behind proxies, turned away: banned, or over a rate of connections."},
+    {"wsluice_bans", GAUGE, .sample = banned, .help = "Banned addresses and networks, by ban-file and by order."},
+    {"wsluice_ban_file_last_read_successful", GAUGE, .sample = ban_file_good,
+     .help = "0 when the ban-file was changed and could not be read: what it said before still holds."},
     {"wsluice_backend_open_seconds", HISTOGRAM, "seconds", ROUTE_TIMES(opening, &stats_scale_short),
      .help = "From wanting a backend to having it: starting the program, or connecting, the lookup included."},
     {"wsluice_backend_open_failures", COUNTER, ROUTE(not_opened), .help = "Backends that could not be opened."},
@@ -271,6 +296,8 @@ static const struct family families[] = {
      .help = "Datagrams dropped, by direction (in: from clients) and reason: size, queue, rate, system."},
     {"wsluice_stalls", COUNTER, .by_route = route_stalls,
      .help = "How often this side was so slow that the other was held back."},
+    {"wsluice_rate_holds", COUNTER, ROUTE(rate_holds),
+     .help = "How often a client had to wait because it was over a rate of messages or bytes."},
     {"wsluice_pings", COUNTER, ROUTE(pings), .help = "Heartbeats sent, or due while data was on its way."},
     {"wsluice_heartbeat_losses", COUNTER, ROUTE(lost), .help = "Sessions dropped because the client did not answer."},
     {"wsluice_round_trip_seconds", HISTOGRAM, "seconds", ROUTE_TIMES(round_trip, &stats_scale_short),

@@ -13,15 +13,16 @@
 
 #include "core/control.h"
 #include "core/stats.h"
+#include "handler/admin_bans.h"
 #include "handler/admin_body.h"
 #include "handler/admin_json.h"
 #include "handler/admin_metrics.h"
+#include "handler/admin_order.h"
 #include "handler/admin_ready.h"
 #include "handler/handlers.h"
 #include "proto/authority.h"
 
 #define TEXT "text/plain; charset=utf-8"
-#define VALUE_MAX 256 /* of a parameter, with its NUL */
 #define KICKS_A_PIECE 50
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -56,71 +57,19 @@ static const char *why_not(const struct request *r)
     return NULL;
 }
 
-/* ---- parameters ---- */
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c != '\0' ? strchr(digits, c | 0x20) : NULL;
-
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
-/* Undoes %XX and +. False for a broken escape, a control byte or one too many. */
-static bool decode(struct slice raw, char out[VALUE_MAX])
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < raw.len; i++) {
-        int c = raw.p[i] == '+' ? ' ' : (unsigned char)raw.p[i];
-
-        if (c == '%') {
-            int high = i + 2 < raw.len ? hex_digit(raw.p[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_digit(raw.p[i + 2]) : -1;
-
-            if (high < 0 || low < 0)
-                return false;
-            c = high * 16 + low;
-            i += 2;
-        }
-        if (c < 0x20 || c == 0x7f || n + 1 == VALUE_MAX)
-            return false;
-        out[n++] = (char)c;
-    }
-    out[n] = '\0';
-    return true;
-}
-
-/* The parameter's value, "" when there is none. False: it is there and cannot be read. */
-static bool parameter(const struct request *r, const char *name, char out[VALUE_MAX])
-{
-    struct slice left = r->query, pair, value;
-
-    out[0] = '\0';
-    while (left.p != NULL) {
-        pair = slice_cut(left, '&', &left);
-        if (slice_is(slice_cut(pair, '=', &value), name))
-            return value.p == NULL || decode(value, out);
-    }
-    return true;
-}
-
-static void bad_parameter(struct stream *s, const char *why)
-{
-    admin_json_error(s, 400, NULL, why);
-}
-
 /* ---- looking ---- */
 
 static void get_root(struct stream *s)
 {
     admin_body_whole(
         s, 200, TEXT, NULL,
-        slice_from("wsluice admin\n"
-                   "GET  /healthz /readyz?backend=PATH /metrics /sessions /sessions/ID /stats "
-                   "/log-level\n"
-                   "POST /sessions/kick?what=ID|ADDRESS&reason=TEXT /reload /drain "
-                   "/log-level?level=LEVEL\n"));
+        slice_from(
+            "wsluice admin\n"
+            "GET  /healthz /readyz?backend=PATH /metrics /sessions /sessions/ID /stats /bans "
+            "/log-level\n"
+            "POST /sessions/kick?what=ID|ADDRESS|user:NAME|token:TOKEN&reason=TEXT "
+            "/ban?what=NETWORK&time=TIME /unban?what=NETWORK /reload /drain "
+            "/log-level?level=LEVEL\n"));
 }
 
 static void get_health(struct stream *s)
@@ -130,10 +79,10 @@ static void get_health(struct stream *s)
 
 static void get_ready(struct stream *s)
 {
-    char backend[VALUE_MAX];
+    char backend[ADMIN_VALUE_MAX];
 
-    if (!parameter(s->request, "backend", backend))
-        bad_parameter(s, "backend= must be the path of a route, or all");
+    if (!admin_order_parameter(s->request, "backend", backend))
+        admin_json_error(s, 400, NULL, "backend= must be the path of a route, or all");
     else if (s->worker->draining)
         admin_body_whole(s, 503, TEXT, NULL, slice_from("draining\n"));
     else if (backend[0] != '\0')
@@ -148,7 +97,7 @@ static void get_session(struct stream *s)
     const struct session *found = NULL;
     const char *id = s->request->path + strlen("/sessions/");
 
-    if (session_choice_parse(&choice, slice_from(id)) && choice.id != 0)
+    if (session_choice_parse(s->worker, &choice, slice_from(id)) && choice.by == CHOICE_ID)
         found = session_find(s->worker, choice.id);
     if (found == NULL)
         admin_json_error(s, 404, NULL, "no such session");
@@ -163,21 +112,13 @@ static void get_level(struct stream *s)
 
 /* ---- orders ---- */
 
-static void log_order(struct stream *s, const char *order, const char *what, uint64_t count)
-{
-    char client[ADDR_TEXT_MAX];
-
-    log_line(&s->worker->log, LOG_INFO, "admin", LOG_C("order", order), LOG_C("what", what),
-             LOG_I("count", count), LOG_C("client", addr_format(&s->request->client, client)));
-}
-
 /* Kicking everybody of an address, some a turn. */
 struct kicking {
     struct session_cursor cursor;
     struct session_choice choice;
     struct stream *stream;
     size_t count;
-    char what[VALUE_MAX], reason[VALUE_MAX];
+    char what[ADMIN_VALUE_MAX], reason[ADMIN_VALUE_MAX];
 };
 
 static bool kicking_next(void *maker, struct admin_out *out)
@@ -188,7 +129,7 @@ static bool kicking_next(void *maker, struct admin_out *out)
         struct session *session = session_cursor_next(&k->cursor);
 
         if (session == NULL) {
-            log_order(k->stream, "kick", k->what, k->count);
+            admin_order_log(k->stream, "kick", k->what, k->count);
             admin_out_printf(out, "{\"kicked\":%zu}", k->count);
             return false;
         }
@@ -215,7 +156,7 @@ static void kick_one(struct stream *s, const struct kicking *k)
 {
     struct session *session = session_find(s->worker, k->choice.id);
 
-    log_order(s, "kick", k->what, session != NULL);
+    admin_order_log(s, "kick", k->what, session != NULL);
     if (session == NULL) {
         admin_json_error(s, 404, NULL, "no such session");
         return;
@@ -232,15 +173,21 @@ static void post_kick(struct stream *s)
         admin_json_error(s, 503, NULL, "out of memory");
         return;
     }
-    if (!parameter(s->request, "what", k->what) || !parameter(s->request, "reason", k->reason) ||
-        !session_choice_parse(&k->choice, slice_from(k->what))) {
-        bad_parameter(s, "what= must be the ID of a session or a numeric address, reason= a text");
+    if (!admin_order_parameter(s->request, "what", k->what) ||
+        !admin_order_parameter(s->request, "reason", k->reason) ||
+        !session_choice_parse(s->worker, &k->choice, slice_from(k->what))) {
+        admin_order_bad(s, "what= must be the ID of a session, a numeric address, user:NAME or "
+                           "token:TOKEN; reason= a text");
         free(k);
         return;
     }
     if (k->reason[0] == '\0')
         memcpy(k->reason, "ended by the operator", sizeof "ended by the operator");
-    if (k->choice.id != 0) {
+    if (k->choice.by == CHOICE_TOKEN) { /* it is not for the log */
+        explicit_bzero(k->what, sizeof k->what);
+        memcpy(k->what, "token", sizeof "token");
+    }
+    if (k->choice.by == CHOICE_ID) {
         kick_one(s, k);
         free(k);
         return;
@@ -265,7 +212,7 @@ static void post_reload(struct stream *s)
         return;
     }
     int rc = c->reload(c->server, message, sizeof message);
-    log_order(s, "reload", rc == 0 ? "done" : "failed", 1);
+    admin_order_log(s, "reload", rc == 0 ? "done" : "failed", 1);
     if (rc == 0)
         admin_json_done(s, 200, "reloaded", 1, message);
     else
@@ -281,7 +228,7 @@ static void post_drain(struct stream *s)
         cannot(s);
         return;
     }
-    log_order(s, "drain", "", w->sessions->count);
+    admin_order_log(s, "drain", "", w->sessions->count);
     if (!w->draining)
         c->drain(c->server);
     admin_json_done(s, 202, "draining", 1, NULL);
@@ -289,18 +236,18 @@ static void post_drain(struct stream *s)
 
 static void post_level(struct stream *s)
 {
-    char level[VALUE_MAX];
+    char level[ADMIN_VALUE_MAX];
     size_t i = 0;
 
-    if (!parameter(s->request, "level", level))
+    if (!admin_order_parameter(s->request, "level", level))
         level[0] = '\0';
     while (levels[i] != NULL && strcmp(levels[i], level) != 0)
         i++;
     if (levels[i] == NULL) {
-        bad_parameter(s, "level= must be error, warn, info or debug");
+        admin_order_bad(s, "level= must be error, warn, info or debug");
         return;
     }
-    log_order(s, "log-level", level, 1);
+    admin_order_log(s, "log-level", level, 1);
     s->worker->log.level = (enum log_level)i;
     admin_json_level(s, level);
 }
@@ -312,11 +259,19 @@ static const struct {
     void (*get)(struct stream *s);
     void (*post)(struct stream *s);
 } doors[] = {
-    {"/healthz", get_health, NULL},           {"/readyz", get_ready, NULL},
-    {"/metrics", admin_metrics_answer, NULL}, {"/stats", admin_json_stats, NULL},
-    {"/sessions", admin_json_sessions, NULL}, {"/sessions/kick", NULL, post_kick},
-    {"/sessions/", get_session, NULL},        {"/log-level", get_level, post_level},
-    {"/reload", NULL, post_reload},           {"/drain", NULL, post_drain},
+    {"/healthz", get_health, NULL},
+    {"/readyz", get_ready, NULL},
+    {"/metrics", admin_metrics_answer, NULL},
+    {"/stats", admin_json_stats, NULL},
+    {"/sessions", admin_json_sessions, NULL},
+    {"/sessions/kick", NULL, post_kick},
+    {"/sessions/", get_session, NULL},
+    {"/log-level", get_level, post_level},
+    {"/bans", admin_json_bans, NULL},
+    {"/ban", NULL, admin_bans_ban},
+    {"/unban", NULL, admin_bans_unban},
+    {"/reload", NULL, post_reload},
+    {"/drain", NULL, post_drain},
 };
 
 #define DOORS (sizeof doors / sizeof doors[0])
@@ -361,7 +316,7 @@ static void admin_handle(struct stream *s, const struct config *c, const struct 
     (void)route;
 
     if (why != NULL) {
-        log_order(s, "refused", why, 1);
+        admin_order_log(s, "refused", why, 1);
         admin_json_error(s, 403, NULL, why);
         return;
     }

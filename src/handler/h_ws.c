@@ -8,7 +8,9 @@
 #include "handler/handlers.h"
 #include "proto/handshake.h"
 #include "proto/tty.h"
-#include "proto/ws.h"
+
+/* Seconds; when a session will end is anybody's guess. */
+#define LIMIT_RETRY_AFTER 1
 
 static void refuse(struct stream *s, int status, const char *fields, const char *why)
 {
@@ -67,22 +69,6 @@ static void choose_compression(const struct request *r, const struct route *rout
         deflate_offer_choose(r->head, &policy, params);
 }
 
-/* Over a limit. Page script cannot see a status: with errors: close it gets a Close that it can. */
-static void refuse_limit(struct stream *s, const struct route *route, const char *accept,
-                         int status, const char *why)
-{
-    uint8_t frame[WS_CONTROL_MAX + 2];
-
-    if (route->settings.errors == ERRORS_HTTP) {
-        refuse(s, status, "Retry-After: 1\r\n", why);
-        return;
-    }
-    handler_log(s, status, why);
-    stream_upgrade(s, accept, slice_of("", 0), "");
-    stream_write(s, frame, ws_write_close(frame, WS_CODE_TRY_LATER, why));
-    stream_end(s);
-}
-
 static bool ws_wants(const struct config *c, const struct route *route, const struct request *r)
 {
     (void)c;
@@ -105,9 +91,10 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
         refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
         return;
     }
-    status = limits_admit(s->worker->limits, c, &r->client, &open.ticket, &why);
+    status = limits_admit(s->worker->limits, c, route, &r->client, &open.ticket, &why);
     if (status != 0) {
-        refuse_limit(s, route, accept, status, why);
+        handler_log(s, status, why);
+        handler_refuse_limit(s, route, status, LIMIT_RETRY_AFTER, why);
         return;
     }
     choose_subprotocol(r, route, &open.subprotocol);

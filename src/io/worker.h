@@ -18,6 +18,7 @@
 struct io;
 struct resolver;
 struct limits;
+struct gate;
 struct sessions;
 struct connections;
 struct config;
@@ -79,6 +80,7 @@ struct worker {
                       around what needs them; see priv.h */
     struct child *children;          /* every child not yet reaped; see child.h */
     struct limits *limits;           /* core's; io never looks inside */
+    struct gate *gate;               /* core's: who may come in, see core/gate.h */
     struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */

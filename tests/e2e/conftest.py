@@ -12,7 +12,7 @@ import pytest
 
 from lib import proc
 from lib.daemon import Wsluice
-from lib.peers import Server
+from lib.peers import Server, Udp
 from lib.setting import BINARY, SANITIZED, SCALE
 
 # The last resort for a test that waits for ever in spite of all.
@@ -81,6 +81,12 @@ def wsluice_module():
 def server():
     """server(peers.echo, ...) starts a server for the daemon to connect to."""
     yield from _factory(Server)
+
+
+@pytest.fixture
+def udp():
+    """udp() opens the socket of a UDP server on 127.0.0.1."""
+    yield from _factory(Udp)
 
 
 @pytest.fixture

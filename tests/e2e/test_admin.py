@@ -446,7 +446,7 @@ def test_a_session_as_it_is_listed(admin):
     expected = {"id": 1, "state": "open", "client": f"{host}:{port}", "path": '/cat/x"y\ufffd', "route": "/cat", "backend": "exec",
                 "address": f"pid {pid}", "subprotocol": "chat", "user": "", "messages_in": 1, "messages_out": 1, "bytes_in": 5,
                 "bytes_out": 5, "dropped": 0, "queued_client": 0, "queued_backend": 0, "client_paused": False,
-                "backend_paused": False, "stalls_client": 0, "stalls_backend": 0, "compression": "",
+                "backend_paused": False, "stalls_client": 0, "stalls_backend": 0, "rate_held": False, "rate_holds": 0, "compression": "",
                 "compressed_in_plain": 0, "compressed_in_wire": 0, "compressed_out_plain": 0, "compressed_out_wire": 0}
     assert {k: one[k] for k in expected} == expected
     assert 0 <= one["idle"] <= one["age"] < 60 and 0 < one["rtt_ms"] < 5000

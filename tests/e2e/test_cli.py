@@ -184,7 +184,7 @@ def accepted_form(name, letter, takes):
     if choice:
         value = choice.group(1)
         result = command_line(f"--{name}={value}", "--help")
-    if re.search("is not a (whole number|size)", result.stderr):
+    if re.search("is not a (whole number|size|rate)", result.stderr):
         value = "65536"
         result = command_line(f"--{name}={value}", "--help")
     assert (result.returncode, result.stderr) == (0, ""), f"--{name}={value}: {result.stderr}"

@@ -258,7 +258,7 @@ def test_a_command_line_becomes_a_file(wsluice, tmp_path):
 def test_help_config_has_every_key():
     done = command_line("--help-config")
     assert done.returncode == 0 and max(map(len, done.stdout.splitlines())) <= 100
-    keys = set(re.findall(r"^  ([a-z][\w-]*) ", done.stdout, re.M))
+    keys = set(re.findall(r"^  ([a-z][\w-]*)\s", done.stdout, re.M))
     schema = json.loads(command_line("--dump-schema").stdout)
     told = set(schema["properties"])
     for part in schema["definitions"].values():

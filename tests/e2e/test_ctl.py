@@ -16,10 +16,12 @@ import threading
 
 import pytest
 
+from lib import peers
 from lib.admin import Admin
 from lib.daemon import command_line
 from lib.proc import wait_until
 from lib.setting import BINARY, SOON
+from lib.wire import text
 from test_stop_upgrade import successors  # noqa: F401
 
 
@@ -86,7 +88,43 @@ def test_kick(door):
         client.expect_close(1008)
     assert "no session" in ctl(door, "kick", "127.0.0.77", status=1)
     assert "no such session" in ctl(door, "kick", "99", status=1)
-    assert "numeric address" in ctl(door, "kick", "somebody", status=1)
+    for nobody in ("somebody", "user:", "token:", "user"):
+        assert "numeric address, user:NAME or token:TOKEN" in ctl(door, "kick", nobody, status=1), nobody
+
+
+def test_kick_by_user(wsluice, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("alice alice-s-token\nbob bob-s-token\nanonymous-token\n")
+    tokens.chmod(0o600)
+    door = Admin(wsluice("--admin", f"unix:{tmp_path}/admin.sock", "--auth", "bearer", "--auth-file", tokens, "--to", "echo:"))
+    clients = [door.daemon.open(headers=[("Authorization", f"Bearer {t}")]) for t in
+               ("alice-s-token", "bob-s-token", "alice-s-token", "anonymous-token")]
+    assert "no session" in ctl(door, "kick", "user:carol", status=1) and "no session" in ctl(door, "kick", "user:ali", status=1)
+    assert ctl(door, "kick", "user:alice", "go home").strip() == "2 sessions ended"
+    for client in clients[0::2][:2]:
+        assert client.expect_close(1008) == "go home"
+    clients[1].exchange([text("x")], [(1, "x")])
+    clients[3].exchange([text("x")], [(1, "x")])
+    assert door.daemon.find_log("admin order=kick what=user:alice count=2")
+
+
+def test_kick_by_token(wsluice, server, tmp_path):
+    """By what a client had to know; it is shown nowhere, nor has it to stand on a command line."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("".join(f"{name}: 127.0.0.1:{server(peers.echo).port}\n" for name in ("secret-one", "secret-two")))
+    door = Admin(wsluice("--admin", f"unix:{tmp_path}/admin.sock", "--log-level", "debug", "--route", f"/vnc=token-file:{tokens}", "--route", "/echo=echo:"))
+    clients = [door.daemon.open(path) for path in ("/vnc?token=secret-one", "/vnc?token=secret-two", "/vnc/secret-one", "/vnc?token=secret-two", "/echo")]
+    assert "no session" in ctl(door, "kick", "token:secret-on", status=1)
+    assert ctl(door, "kick", "token:secret-one").strip() == "2 sessions ended"
+    for client in clients[0:3:2]:
+        client.expect_close(1008)
+    asked = subprocess.run([BINARY, "ctl", "--admin", door.ctl, "kick", "token:-"], input="secret-two\n", text=True, capture_output=True, timeout=SOON)
+    assert asked.stdout.strip() == "2 sessions ended", asked
+    for client in clients[1:4:2]:
+        client.expect_close(1008)
+    clients[4].exchange([text("x")], [(1, "x")])
+    assert door.daemon.find_log("admin order=kick what=token count=2")
+    assert not door.daemon.find_log("secret-two|what=.*secret") and "secret" not in json.dumps(door.sessions())
 
 
 def test_stats(door):
@@ -237,7 +275,7 @@ def test_wrong_usage_is_2(words):
 def test_help_names_every_command():
     done = command_line("ctl", "--help")
     assert done.returncode == 0 and done.stderr == ""
-    for name in ("sessions", "show", "kick", "stats", "top", "metrics", "reload", "drain", "log-level", "health", "ready"):
+    for name in ("sessions", "show", "kick", "ban", "unban", "bans", "stats", "top", "metrics", "reload", "drain", "log-level", "health", "ready"):
         assert re.search(rf"^  {name}\b", done.stdout, re.M)
 
 

@@ -21,13 +21,6 @@ from lib.wire import BINARY, CLOSE, PONG, TEXT, binary, close_payload, cont, fra
 HIGHEST = 65507  # payload of a datagram over IPv4
 
 
-@pytest.fixture
-def udp():
-    """udp() opens a server's socket on 127.0.0.1."""
-    with contextlib.ExitStack() as stack:
-        yield lambda *how: stack.enter_context(contextlib.closing(peers.Udp(*how)))
-
-
 def meet(client, server):
     """Lets the server know where the client is."""
     client.binary(b"here")

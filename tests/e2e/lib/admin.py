@@ -10,6 +10,7 @@ import socket
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from .proc import wait_until
 from .setting import SOON
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4"
@@ -92,3 +93,16 @@ class Admin:
 
 def labels(name, **more):
     return (name, *sorted(more.items()))
+
+
+def hold(door, count=1):
+    """So many clients are over a rate."""
+    wait_until(lambda: [s["rate_held"] for s in door.sessions()].count(True) == count, f"{count} held clients")
+
+
+def until_kicked(door, client, session=1):
+    """Ends the session by order, which shows that it was alive, and returns what came before: all that ever will."""
+    assert door.post(f"/sessions/kick?what={session}") == (200, {"kicked": 1})
+    code, reason, messages = client.read_close()
+    assert (code, reason) == (1008, "ended by the operator")
+    return [m.data for m in messages]
