@@ -82,7 +82,7 @@ static void get_ready(struct stream *s)
     char backend[ADMIN_VALUE_MAX];
 
     if (!admin_order_parameter(s->request, "backend", backend))
-        admin_json_error(s, 400, NULL, "backend= must be the path of a route, or all");
+        admin_order_bad(s, "backend= must be the path of a route, or all");
     else if (s->worker->draining)
         admin_body_whole(s, 503, TEXT, NULL, slice_from("draining\n"));
     else if (backend[0] != '\0')
