@@ -35,6 +35,7 @@ struct be_tcp {
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
+    int broken; /* errno of a write that failed; 0: none */
     union addr addr;
     struct token_target *target; /* token only; owned */
     struct reap reap;
@@ -82,6 +83,10 @@ static void on_eof(void *owner)
     struct be_tcp *t = owner;
 
     t->eof = true;
+    if (t->broken != 0) { /* not a FIN: see on_broken */
+        tcp_ended(t, t->broken);
+        return;
+    }
     t->base.events->eof(t->base.owner);
     if (tcp_spent(t))
         tcp_ended(t, 0);
@@ -96,12 +101,14 @@ static void on_drained(void *owner)
         tcp_ended(t, 0);
 }
 
-/* It takes no more; what it has sent before it gave up may still lie in our socket. */
+/* It takes no more; what it has sent before it gave up may still lie in our socket. The system
+ * tells of a RST once: where a write has heard it, reading finds a plain end. EPIPE says that there
+ * was a FIN before the RST, and that is what reading will find. */
 static void on_broken(void *owner, int err)
 {
     struct be_tcp *t = owner;
-    (void)err;
 
+    t->broken = err != EPIPE ? err : 0;
     t->base.events->drained(t->base.owner);
     if (tcp_spent(t))
         tcp_ended(t, 0);
