@@ -93,7 +93,7 @@ const struct option_row option_rows[] = {
     {"connect-timeout", 0, OPTION_TIME, SETTING(connect_timeout), "TIME", "5s", NULL, 0.001, 3600,
      "for reaching a service, its name's lookup included"},
     {"handshake-timeout", 0, OPTION_TIME, CONFIG(handshake_timeout), "TIME", "10s", NULL, 0.01, 3600,
-     "for a whole request head to arrive"},
+     "for a whole request head to arrive, and the first message of a client with the subprotocol tty"},
     {"close-timeout", 0, OPTION_TIME, SETTING(close_timeout), "TIME", "5s", NULL, 0.01, 3600,
      "for the client to answer our Close"},
     {"udp-idle-timeout", 0, OPTION_TIME, SETTING(udp_idle_timeout), "TIME", "5m", NULL, 0, 365 * DAY,

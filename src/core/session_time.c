@@ -64,6 +64,8 @@ static double next_due(const struct session *s)
             due = min_of(due, s->partial_since + set->partial_lines);
         if (s->client_stall > 0 || s->backend_stall > 0)
             due = min_of(due, s->worker->now + stall_look(s));
+        if (s->tty == SESSION_TTY_BEGINS)
+            due = min_of(due, s->opened_at + s->route->config->handshake_timeout);
     } else if (s->phase == SESSION_CLOSING) {
         due = s->worker->now + min_of(set->close_timeout, CLOSING_LOOK);
     }
@@ -199,6 +201,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     if (s->phase == SESSION_OPEN && set->idle_timeout > 0 &&
         now - s->last_data >= set->idle_timeout)
         session_close(s, WS_CODE_GOING_AWAY, "idle", CLOSED_BY_SERVER);
+    if (s->phase == SESSION_OPEN && s->tty == SESSION_TTY_BEGINS &&
+        now - s->opened_at >= s->route->config->handshake_timeout)
+        session_close(s, WS_CODE_POLICY, "tty: no first message in time", CLOSED_BY_SERVER);
     if (s->phase == SESSION_OPEN)
         check_stalls(s, now);
     if (s->phase == SESSION_OPEN)

@@ -19,7 +19,7 @@ from lib.proc import process, wait_until
 from lib.setting import SCALE, SOON
 from lib.terminal import Terminal
 from lib.tools import JSON, PYTHON, Peak, ended, orphans_reaped, py, sh, unsent
-from lib.wire import BINARY, CONT, TEXT, Closed, close_payload, CLOSE, fragments, frame
+from lib.wire import BINARY, CLOSE, CONT, PING, TEXT, Closed, close_payload, fragments, frame
 
 BASH = ("--pty", "--", "bash", "--norc", "--noprofile", "-i")
 QUICK = ("--stop-grace", "200ms", "--kill-grace", "200ms")
@@ -243,6 +243,26 @@ def test_nothing_is_started_before_the_first_message(wsluice):
     assert (record["code"], record["address"], record["messages_out"]) == (1000, "not started", 0)
     Terminal(daemon, begin=False).client.close()
     assert ended(daemon, 2)["code"] == 1006
+
+
+def test_a_terminal_client_that_says_nothing_is_1008(wsluice):
+    """Also one that says something else; one that has begun is held to nothing."""
+    daemon = wsluice(*JSON, "--handshake-timeout", "500ms", "--pty", "--", "cat")
+    begun = Terminal(daemon)
+    begun.take()
+    silent, pinging, unfinished = (Terminal(daemon, begin=False).client for _ in range(3))
+    unfinished.send(frame(TEXT, '{"columns":80,', fin=False))
+    for client in (silent, pinging, unfinished):
+        client.send(frame(PING, b"") if client is pinging else b"")
+    for client in (silent, pinging, unfinished):
+        code, reason, messages = client.read_close()
+        assert (code, messages) == (1008, []) and "first message" in reason
+        client.send(frame(CLOSE, close_payload(1008)))
+        client.close()
+    record = ended(daemon, 3)
+    assert (record["closed_by"], record["address"]) == ("server", "not started")
+    begun.type("still here\r")
+    begun.until("still here")
 
 
 def test_pause_and_resume(wsluice):
