@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -94,9 +95,22 @@ static ssize_t terminal_read(struct io *io, void *p, size_t n)
     return got < 0 && errno == EIO ? 0 : got;
 }
 
+/* Nobody holds the slave, or all who do were hung up. */
+static bool is_hung_up(int master)
+{
+    struct pollfd fd = {.fd = master};
+
+    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLHUP) != 0;
+}
+
+/* A full terminal that was hung up is full for ever, but epoll would call us again and again. */
 static ssize_t terminal_write(struct io *io, const void *p, size_t n)
 {
-    return write(io->wfd, p, n);
+    ssize_t taken = write(io->wfd, p, n);
+
+    if (taken < 0 && errno == EAGAIN)
+        errno = is_hung_up(io->wfd) ? EIO : EAGAIN;
+    return taken;
 }
 
 /* A terminal has no half to shut; a pipe is closed by io. */
