@@ -263,23 +263,23 @@ static void check_preamble(struct route *r, struct teller *f)
     }
     if (file.path == NULL || !preamble_needs_secret(r))
         return;
-    r->preamble_secret = secret_file_read(&file, true, &len, why);
-    if (r->preamble_secret == NULL) {
+    r->preamble_word = secret_file_read(&file, true, &len, why);
+    if (r->preamble_word == NULL) {
         fault_at(f, r->where, "preamble-secret of", r->path, why);
         return;
     }
-    struct slice word = slice_trim(slice_of(r->preamble_secret, strcspn(r->preamble_secret, "\n")));
+    struct slice word = slice_trim(slice_of(r->preamble_word, strcspn(r->preamble_word, "\n")));
 
-    if (word.p + word.len + strspn(word.p + word.len, " \t\r\n") != r->preamble_secret + len ||
+    if (word.p + word.len + strspn(word.p + word.len, " \t\r\n") != r->preamble_word + len ||
         !preamble_is_word(word)) {
         fault_at(f, r->where, "preamble-secret", file.path,
                  "one word is needed, that does not begin with a colon");
-        secret_file_free(r->preamble_secret, len);
-        r->preamble_secret = NULL;
+        secret_file_free(r->preamble_word, len);
+        r->preamble_word = NULL;
         return;
     }
-    memmove(r->preamble_secret, word.p, word.len);
-    explicit_bzero(r->preamble_secret + word.len, len - word.len);
+    memmove(r->preamble_word, word.p, word.len);
+    explicit_bzero(r->preamble_word + word.len, len - word.len);
 }
 
 static void check_program(struct route *r, struct teller *f)

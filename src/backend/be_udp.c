@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
+#include "backend/host_port.h"
 #include "backend/udp_flow.h"
 #include "backend/udp_source.h"
 #include "io/datagram.h"
@@ -150,21 +151,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     } else {
         udp_connect(u, &u->addr, 1);
     }
-}
-
-static const char *udp_parse(struct target *t, const char *rest, struct arena *arena)
-{
-    struct slice host;
-    const char *wrong = addr_split(slice_from(rest), &host, &t->port);
-
-    if (wrong != NULL)
-        return wrong;
-    if (host.len == 0 || t->port == 0)
-        return "a host and a port from 1 to 65535 are needed";
-    if (host.p[0] == '[')
-        host = slice_of(host.p + 1, host.len - 2);
-    t->host = arena_dup(arena, host);
-    return t->host == NULL ? "out of memory" : NULL;
 }
 
 static const char *udp_prepare(struct route *r, struct arena *arena)
@@ -340,7 +326,7 @@ const struct backend_ops backend_udp = {
     .framing = &framing_datagram,
     .any_subprotocol = true,
     .descriptors = 1,
-    .parse = udp_parse,
+    .parse = host_port_parse,
     .prepare = udp_prepare,
     .open = udp_open,
     .write = udp_write,

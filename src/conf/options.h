@@ -71,7 +71,4 @@ struct option_guess {
 };
 void option_guess_add(struct option_guess *g, const char *name);
 
-/* Adds an item; false without memory. */
-bool text_list_add(struct text_list *l, const char *item, struct arena *arena);
-
 #endif

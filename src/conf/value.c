@@ -182,7 +182,8 @@ static bool is_pair(const char *text, char error[OPTION_ERROR_MAX])
     return false;
 }
 
-bool text_list_add(struct text_list *l, const char *item, struct arena *arena)
+/* False without memory. */
+static bool text_list_add(struct text_list *l, const char *item, struct arena *arena)
 {
     /* The old array stays with the arena: lists are short and built once. */
     const char **items = arena_alloc(arena, (l->count + 1) * sizeof *items);

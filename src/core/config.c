@@ -65,8 +65,8 @@ void config_release(struct config *c)
         route_release(&c->routes[i]);
         rules_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);
-        secret_wipe(slice_from(c->routes[i].preamble_secret));
-        free(c->routes[i].preamble_secret);
+        secret_wipe(slice_from(c->routes[i].preamble_word));
+        free(c->routes[i].preamble_word);
         if (c->routes[i].static_fd >= 0)
             close(c->routes[i].static_fd);
     }

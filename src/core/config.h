@@ -131,7 +131,7 @@ struct route {
     const struct framing *framing; /* NULL without a backend */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
-    char *preamble_secret;       /* what was in that file; read by prepare_config, owned */
+    char *preamble_word;         /* what was in preamble_secret; read by prepare_config, owned */
     struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */

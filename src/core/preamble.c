@@ -68,7 +68,7 @@ static struct slice unique_id(const struct backend_open *o, char text[VALUE_MAX]
 static struct slice secret(const struct backend_open *o, char text[VALUE_MAX])
 {
     (void)text;
-    return slice_from(o->route->preamble_secret);
+    return slice_from(o->route->preamble_word);
 }
 
 static const struct {

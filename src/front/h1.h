@@ -3,6 +3,8 @@
 #define WSLUICE_FRONT_H1_H
 
 /* The inside of an HTTP/1.1 connection, for front_h1.c and h1_*.c only. */
+#include <stddef.h>
+
 #include "core/front.h"
 #include "core/gate.h"
 #include "core/request.h"
@@ -65,6 +67,18 @@ bool h1_gate_answers(enum gate_verdict v, bool tls);
 /* A PROXY header has named the client. False: close. */
 bool h1_gate_proxied(struct h1 *h);
 enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r);
+
+static inline struct h1 *h1_of(struct stream *s)
+{
+    return (struct h1 *)((char *)s - offsetof(struct h1, stream));
+}
+
+/* h1_answer.c: heads and bodies of answers. The first two are operations of the stream. */
+void h1_respond(struct stream *s, const struct response *r);
+void h1_write(struct stream *s, const void *p, size_t n);
+void h1_last_chunk(struct h1 *h);
+void h1_write_101(struct h1 *h, const char *accept, struct slice subprotocol,
+                  const char *extensions);
 
 /* h1_redirect.c: true when the request was answered with the place of its page. */
 bool h1_redirect(struct h1 *h);

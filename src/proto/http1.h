@@ -39,7 +39,6 @@ struct http1_parser {
     llhttp_settings_t settings;
     const char *base; /* where the head's bytes stand during this call */
     size_t scanned;   /* bytes judged so far */
-    bool in_value;    /* the field being read has a value span already */
     struct http_head head;
     size_t length;   /* DONE: bytes of the head; what follows belongs to the next protocol */
     int status;      /* REFUSED: 400, 405, 413, 431, 501 or 505 */

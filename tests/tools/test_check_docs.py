@@ -121,6 +121,7 @@ README = """# wsluice
     wsluice --reuse-port --to echo:   # a remark
 
 `make check` proves `test_that_is_there`; see [the page](docs/more.md#part) and `src/core/NAME.c`.
+[a](docs/wsluice.8.scd) [b](docs/wsluice.yaml.5.scd) [c](docs/wsluice-protocol.7.scd)
 
 ```
 wsluice -l 8080 --console -- bc --nosuchoption
@@ -131,6 +132,7 @@ TREE = {
     "build/plain/wsluice": PROGRAM, "docs/wsluice.8.scd": PAGE, "docs/wsluice-protocol.7.scd": PROTOCOL,
     "docs/wsluice.yaml.5.scd": KEYS,
     "README.md": README, "docs/more.md": "`wsluice --to=echo:` and `websocketd --port=80`\n", "src/core/a.c": "",
+    "contrib/page/README.md": "`wsluice --to echo:`\n",
     "Makefile": "all check: x\n", "tests/e2e/test_x.py": "def test_that_is_there():\n    pass\n",
 }
 
@@ -181,7 +183,9 @@ def test_docs_good(tree):
     ("README.md", "test_that_is_there", "test_that_is_not", "there is no test test_that_is_not"),
     ("README.md", "docs/more.md", "docs/less.md", "the link docs/less.md leads nowhere"),
     ("README.md", "src/core/NAME.c", "src/core/a.h", "there is no src/core/a.h"),
+    ("README.md", "[a](docs/wsluice.8.scd)", "", "no link leads to docs/wsluice.8.scd"),
     ("docs/more.md", "--to=", "--two=", "wsluice has no option --two"),
+    ("contrib/page/README.md", "--to", "--two", "wsluice has no option --two"),
 ])
 def test_docs_fault(tree, name, old, new, fault):
     text = (tree / name).read_text()

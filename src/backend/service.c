@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/preamble.h"
+#include "core/request.h"
+#include "io/io_tls.h"
+#include "io/tlsclient.h"
+#include "proto/proxyhdr.h"
+
+static void tell_ended(struct service *s, int err)
+{
+    struct backend_end end = {.how = BACKEND_CLEAN};
+
+    if (s->ended)
+        return;
+    s->ended = true;
+    if (err != 0 && !s->stopped) {
+        end.how = BACKEND_BROKE;
+        end.why = strerror(err);
+    }
+    s->base.events->ended(s->base.owner, &end);
+}
+
+/* Both directions are over. */
+static bool is_spent(const struct service *s)
+{
+    return s->eof && io_finished(&s->io);
+}
+
+static void on_data(void *owner, uint8_t *p, size_t n)
+{
+    struct service *s = owner;
+
+    s->base.events->data(s->base.owner, p, n);
+}
+
+static void on_eof(void *owner)
+{
+    struct service *s = owner;
+
+    s->eof = true;
+    if (s->broken != 0) { /* not a FIN: see on_broken */
+        tell_ended(s, s->broken);
+        return;
+    }
+    s->base.events->eof(s->base.owner);
+    if (is_spent(s))
+        tell_ended(s, 0);
+}
+
+static void on_drained(void *owner)
+{
+    struct service *s = owner;
+
+    s->base.events->drained(s->base.owner);
+    if (is_spent(s))
+        tell_ended(s, 0);
+}
+
+/* It takes no more; what it has sent before it gave up may still lie in our socket. The system
+ * tells of a RST once: where a write has heard it, reading finds a plain end. EPIPE says that there
+ * was a FIN before the RST, and that is what reading will find. */
+static void on_broken(void *owner, int err)
+{
+    struct service *s = owner;
+
+    s->broken = err != EPIPE ? err : 0;
+    s->base.events->drained(s->base.owner);
+    if (is_spent(s))
+        tell_ended(s, 0);
+}
+
+static void on_closed(void *owner, int err)
+{
+    tell_ended(owner, err);
+}
+
+static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+
+static void tell_failed(struct service *s, int status, const char *what)
+{
+    log_line(&s->worker->log, LOG_WARN, "cannot connect to the backend",
+             LOG_C("route", s->route->path), LOG_C("address", s->route->target.text),
+             LOG_C("reason", what));
+    /* where the service stands is nothing a client should learn */
+    s->base.events->failed(s->base.owner, status,
+                           status == 504   ? "the service did not answer in time"
+                           : status == 503 ? "out of resources, try again later"
+                                           : "the service cannot be reached");
+}
+
+static void tell_opened(struct service *s)
+{
+    io_read_start(&s->io);
+    if (buf_len(&s->first) > 0)
+        io_write(&s->io, buf_data(&s->first), buf_len(&s->first));
+    buf_release(&s->first);
+    s->base.events->opened(s->base.owner);
+}
+
+/* ---- tls: the handshake is part of connecting ---- */
+
+static void on_shaken(void *owner, int fd, struct ssl_st *ssl)
+{
+    struct service *s = owner;
+
+    s->shaking = NULL;
+    io_open(&s->io, s->worker, &io_raw_socket, fd, fd, NULL, &io_events, s);
+    if (io_tls_adopt(&s->io, ssl) < 0)
+        tell_failed(s, 503, strerror(ENOMEM));
+    else
+        tell_opened(s);
+}
+
+static void on_shake_failed(void *owner, bool timed_out, const char *why)
+{
+    struct service *s = owner;
+
+    s->shaking = NULL;
+    tell_failed(s, timed_out ? 504 : 502, why);
+}
+
+static const struct tlsclient_events shake_events = {on_shaken, on_shake_failed};
+
+/* Of what the service gets first, the PROXY header: not kept, for sessions without TLS. */
+static size_t header_len(const struct service *s)
+{
+    struct proxyhdr h;
+
+    if (s->route->settings.send_proxy == 0 ||
+        proxyhdr_parse(buf_data(&s->first), buf_len(&s->first), &h) != PROXYHDR_DONE)
+        return 0;
+    return h.length;
+}
+
+/* A PROXY header goes before TLS. It is a thousand bytes at most, and nothing was sent yet: the
+ * kernel takes it whole. */
+static void shake(struct service *s, int fd)
+{
+    size_t n = header_len(s);
+    double left = s->deadline - worker_clock();
+
+    if (n > 0 && send(fd, buf_data(&s->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
+        close(fd);
+        tell_failed(s, 502, "cannot send the PROXY header");
+        return;
+    }
+    buf_consume(&s->first, n);
+    s->shaking = tlsclient_start(s->worker, s->route->tls, fd, s->route->target.host,
+                                 s->route->settings.connect_timeout, left, &shake_events, s);
+    if (s->shaking == NULL)
+        tell_failed(s, 503, strerror(ENOMEM));
+}
+
+static void on_connected(void *owner, int fd, const union addr *addr)
+{
+    struct service *s = owner;
+
+    s->connecting = NULL;
+    s->addr = *addr;
+    if (s->base.ops->over_tls) {
+        shake(s, fd);
+        return;
+    }
+    io_open(&s->io, s->worker, &io_raw_socket, fd, fd, NULL, &io_events, s);
+    tell_opened(s);
+}
+
+static void on_connect_failed(void *owner, enum connect_failure why, const char *what)
+{
+    struct service *s = owner;
+
+    s->connecting = NULL;
+    tell_failed(s, why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502, what);
+}
+
+static const struct connect_events connect_events = {on_connected, on_connect_failed};
+
+static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+
+    tell_ended(timer->data, 0);
+}
+
+struct service *service_new(const struct backend_open *o, const struct backend_ops *ops)
+{
+    struct service *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->base = (struct backend){ops, o->events, o->owner};
+    s->worker = o->worker;
+    s->route = o->route;
+    s->deadline = worker_clock() + o->route->settings.connect_timeout;
+    ev_timer_init(&s->last, on_last, 0, 0);
+    s->last.data = s;
+    return s;
+}
+
+/* A PROXY header, then the preamble. -1 without memory. */
+static int prepare_first(struct service *s, const struct backend_open *o, bool *refused)
+{
+    uint8_t header[PROXYHDR_WRITE_MAX];
+    int version = o->route->settings.send_proxy;
+    struct proxyhdr facts;
+    struct slice name;
+
+    if (version != 0) {
+        request_introduce(o->request, o->unique, &facts);
+        if (buf_append(&s->first, header, proxyhdr_write(header, version, &facts)) < 0)
+            return -1;
+    }
+    switch (preamble_expand(o, &s->first, &name)) {
+    case PREAMBLE_NO_MEMORY:
+        return -1;
+    case PREAMBLE_NO_WORD:
+        log_line(&o->worker->log, LOG_WARN, "a value does not fit into the preamble",
+                 LOG_C("route", o->route->path), LOG_S("value", name));
+        *refused = true;
+        break;
+    case PREAMBLE_MADE:
+        break;
+    }
+    return 0;
+}
+
+/* From the loop, like every failure. */
+static void on_refused(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct service *s = timer->data;
+    (void)loop;
+    (void)revents;
+
+    s->base.events->failed(s->base.owner, s->refusal->status, s->refusal->why);
+}
+
+struct backend *service_refuse(struct service *s, const struct service_refusal *refusal)
+{
+    s->refusal = refusal;
+    ev_timer_init(&s->last, on_refused, 0, 0);
+    ev_timer_start(s->worker->loop, &s->last);
+    return &s->base;
+}
+
+static const struct service_refusal no_word = {
+    400, "the service is told about its clients, but some word of yours has bytes that its line "
+         "cannot carry"};
+
+static struct backend *drop(struct service *s)
+{
+    buf_release(&s->first);
+    free(s->target);
+    free(s);
+    return NULL;
+}
+
+struct backend *service_connect(struct service *s, const struct backend_open *o,
+                                const struct connect_spec *spec)
+{
+    bool refused = false;
+
+    if (prepare_first(s, o, &refused) < 0)
+        return drop(s);
+    if (refused)
+        return service_refuse(s, &no_word);
+    s->connecting = connect_start(o->worker, spec, &connect_events, s);
+    return s->connecting != NULL ? &s->base : drop(s);
+}
+
+void service_write(struct backend *b, const void *p, size_t n)
+{
+    io_write(&service_of(b)->io, p, n);
+}
+
+size_t service_queued(const struct backend *b)
+{
+    return io_queued(&service_of_const(b)->io);
+}
+
+uint64_t service_delivered(const struct backend *b)
+{
+    return service_of_const(b)->io.sent;
+}
+
+uint64_t service_lost(const struct backend *b)
+{
+    const struct service *s = service_of_const(b);
+
+    return s->io.lost + io_queued(&s->io);
+}
+
+void service_pause(struct backend *b, bool paused)
+{
+    if (paused)
+        io_read_stop(&service_of(b)->io);
+    else
+        io_read_start(&service_of(b)->io);
+}
+
+void service_finish(struct backend *b)
+{
+    io_finish(&service_of(b)->io);
+}
+
+void service_stop(struct backend *b)
+{
+    struct service *s = service_of(b);
+
+    s->stopped = true;
+    ev_timer_stop(s->worker->loop, &s->last);
+    ev_timer_set(&s->last, is_spent(s) ? 0 : s->route->settings.stop_grace, 0);
+    ev_timer_start(s->worker->loop, &s->last);
+}
+
+static void release(struct reap *r)
+{
+    struct service *s = (struct service *)((char *)r - offsetof(struct service, reap));
+
+    free(s->target);
+    free(s);
+}
+
+void service_close(struct backend *b)
+{
+    struct service *s = service_of(b);
+
+    if (s->connecting != NULL)
+        connect_cancel(s->connecting);
+    s->connecting = NULL;
+    if (s->shaking != NULL)
+        tlsclient_cancel(s->shaking);
+    s->shaking = NULL;
+    s->ended = true;
+    buf_release(&s->first);
+    ev_timer_stop(s->worker->loop, &s->last);
+    io_close(&s->io);
+    s->reap.release = release;
+    worker_reap(s->worker, &s->reap);
+}
+
+void service_describe(const struct backend *b, char *out, size_t size)
+{
+    const struct service *s = service_of_const(b);
+    char text[ADDR_TEXT_MAX];
+
+    snprintf(out, size, "%s", addr_format(&s->addr, text));
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_BACKEND_SERVICE_H
+#define WSLUICE_BACKEND_SERVICE_H
+
+/*
+ * What tcp, tls, unix and token share: a connection to a service on a stream socket for each
+ * session. The two directions end apart: the service's FIN ends what it sends (Close 1000), the
+ * client's end becomes a FIN to the service, which may still answer until stop-grace is over.
+ */
+#include "core/backend.h"
+#include "io/connect.h"
+#include "io/io.h"
+
+struct token_target;
+struct tlsclient_shake;
+
+/* What a client is told instead of a connection being tried. */
+struct service_refusal {
+    int status; /* HTTP */
+    const char *why;
+};
+
+struct service {
+    struct backend base;
+    struct worker *worker;
+    const struct route *route;
+    struct connect *connecting;      /* NULL once connected */
+    struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+    union {
+        double deadline; /* of both; worker time */
+        const struct service_refusal *refusal;
+    };
+    struct buf first; /* what the service gets first: a PROXY header, a preamble */
+    struct io io;
+    ev_timer last; /* refused: tells it; after stop: ends it, at once or after stop-grace */
+    bool eof, stopped, ended;
+    union addr addr;
+    int broken;                  /* errno of a write that failed; 0: none */
+    struct token_target *target; /* token only; owned, from malloc */
+    struct reap reap;
+};
+
+static inline struct service *service_of(struct backend *b)
+{
+    return (struct service *)b;
+}
+
+static inline const struct service *service_of_const(const struct backend *b)
+{
+    return (const struct service *)b;
+}
+
+/* NULL without memory. What comes next is one of the two below. */
+struct service *service_new(const struct backend_open *o, const struct backend_ops *ops);
+/* NULL without memory; then s is gone. */
+struct backend *service_connect(struct service *s, const struct backend_open *o,
+                                const struct connect_spec *spec);
+/* No connection is tried. The refusal outlives s. */
+struct backend *service_refuse(struct service *s, const struct service_refusal *refusal);
+
+/* Operations of backend_ops. */
+void service_write(struct backend *b, const void *p, size_t n);
+size_t service_queued(const struct backend *b);
+uint64_t service_delivered(const struct backend *b);
+uint64_t service_lost(const struct backend *b);
+void service_pause(struct backend *b, bool paused);
+void service_finish(struct backend *b);
+void service_stop(struct backend *b);
+void service_close(struct backend *b);
+/* The address it is connected to. */
+void service_describe(const struct backend *b, char *out, size_t size);
+
+#define SERVICE_OPS                                                                                \
+    .framing = &framing_stream, .any_subprotocol = true, .takes_preamble = true, .descriptors = 1, \
+    .write = service_write, .queued = service_queued, .delivered = service_delivered,              \
+    .lost = service_lost, .pause = service_pause, .finish = service_finish, .stop = service_stop,  \
+    .close = service_close
+
+#endif
