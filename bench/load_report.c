@@ -49,7 +49,7 @@ void load_report_result(const struct load *l, double seconds, double cpu_user, d
     const struct load_options *o = &l->opt;
 
     printf("{\"event\":\"result\",\"mode\":\"%s\",\"protocol\":\"%s\"", modes[o->mode],
-           o->tcp ? "tcp" : "ws");
+           o->tls ? o->tcp ? "tls" : "wss" : o->tcp ? "tcp" : "ws");
     printf(",\"connections\":%u,\"size\":%zu,\"depth\":%u,\"rate\":%.1f", o->conns, o->size,
            o->depth, o->rate);
     printf(",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"pings\":%" PRIu64,

@@ -120,6 +120,28 @@ def _traced(pid):
         return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
 
 
+def handshake(plan):
+    """Full TLS handshakes with an ECDSA P-256 key: alone, and with all of a short session behind them."""
+    columns = ["case", "server", "connections/s", "CPU us each", "p50 ms", "p99 ms", "CPU to floor"]
+    with Group(plan, f"TLS 1.3 handshakes, ECDSA P-256, none resumed ({JOBS} at once)", columns) as g:
+        g.start("wsluice", S.wsluice_tls, "--to", "echo:", label="wsluice echo:, wss")
+        g.start("floor", S.floor_ssl, label="floor: SSL_accept")
+        storm = ["--mode", "storm", "--conns", str(JOBS)]
+        for name, args in (("handshake, close", [*storm, "--handshake"]),
+                           ("handshake, upgrade, 64 B echo, close", storm)):
+            found = g.rounds(name, ["wsluice", "floor"], args, storm=True)
+            for key, samples in found.items():
+                if samples:
+                    g.table.rows.append([
+                        name, g.servers[key].label, number(median(samples, "rate")), number(median(samples, "cost")),
+                        number(median(samples, lambda s: s.latency["p50"] / 1e3)),
+                        number(median(samples, lambda s: s.latency["p99"] / 1e3)),
+                        "" if key == "floor" else text_ratio(ratio(found, key, "floor", "cost"))])
+            if "--handshake" in args:
+                goal(g, "handshakes per CPU second, to SSL_accept", ratio(found, "floor", "wsluice", "cost"), low=0.90)
+    return g.table
+
+
 # -- idle sessions ------------------------------------------------------------------------------------------------
 
 class Crowd:
@@ -159,6 +181,8 @@ def idle(plan):
         g.start("wsluice echo", S.wsluice, "--to", "echo:", label="wsluice echo:")
         g.start("wsluice tcp", S.wsluice, "--to", f"tcp://127.0.0.1:{port}", label="wsluice tcp:")
         g.start("wsluice cat", S.wsluice, "-f", "stream", command=["cat"], label="wsluice cat, stream")
+        g.start("wsluice wss", S.wsluice_tls, "--to", "echo:", label="wsluice echo:, wss")
+        g.start("floor ssl", S.floor_ssl, label="floor: TLS echo, OpenSSL's own")
         g.start("haproxy", S.haproxy, framed.port)
         if plan.full:
             g.start("lighttpd", S.lighttpd, port)
@@ -167,6 +191,10 @@ def idle(plan):
         for key in [k for k in g.servers if k not in ("service", "framed")]:
             _idle_row(g, key, (50, 450) if "cat" in key or "websocketd" in key else counts)
     return g.table
+
+
+IDLE_GOALS = {"wsluice echo": ("echo:", 512), "wsluice tcp": ("tcp:", 1024), "wsluice cat": ("cat", 1024),
+              "wsluice wss": ("wss", 14500)}
 
 
 def _idle_row(g, key, counts):
@@ -182,10 +210,9 @@ def _idle_row(g, key, counts):
     g.table.rows.append([server.label + ("" if counts[1] > 1000 else f" ({counts[0]} to {counts[1]})"),
                          number(each["private"]), number(each["rss"]), slab, number(m2["rss"] / 2**20)])
     g.table.raw.append({"server": key, "counts": counts, "memory": [m1, m2], "slab": [k1, k2]})
-    if key == "wsluice echo":
-        g.goal("private bytes a session, echo:", each["private"], high=512, unit=" B", digits=0)
-    elif key.startswith("wsluice"):
-        g.goal(f"private bytes a session, {key.split()[1]}", each["private"], high=1024, unit=" B", digits=0)
+    if key in IDLE_GOALS:
+        what, most = IDLE_GOALS[key]
+        g.goal(f"private bytes a session, {what}", each["private"], high=most, unit=" B", digits=0)
 
 
 def many(plan):
