@@ -245,7 +245,7 @@ def latency(plan):
             return g.table
         rate = min(rates) / 2
         found = g.rounds("half load", ["wsluice", "floor"], [*shape(64, 50), "--rate", f"{rate:.0f}"],
-                         seconds=4 if plan.full else 1, rounds=plan.rounds + 2)
+                         seconds=plan.seconds * (4 if plan.full else 2.5), rounds=plan.rounds + 2)
         for key, samples in found.items():
             if samples:
                 g.table.rows.append(
