@@ -11,14 +11,15 @@ from . import servers as S
 from .load import LoadError, measure, tool
 
 SECONDS = 0.05
+PATIENCE = 10  # for loads that end by themselves
 
 
 class Skip(Exception):
     pass
 
 
-def run_load(server, *args, seconds=SECONDS):
-    s = measure(server, list(args), seconds)
+def run_load(server, *args):
+    s = measure(server, list(args), PATIENCE if "--count" in args else SECONDS)
     assert s.messages > 0, "no messages"
     return s
 
