@@ -28,16 +28,20 @@ struct be_tcp {
     struct backend base;
     struct worker *worker;
     const struct route *route;
-    struct connect *connecting;      /* NULL once connected */
-    struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
-    double deadline;                 /* of both; worker time */
-    struct buf first;                /* what the service gets first: a PROXY header, a preamble */
+    union {
+        struct {
+            struct connect *connecting;      /* NULL once connected */
+            struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+        };
+        struct reap reap; /* closed */
+    };
+    double deadline;  /* of connecting and shaking; worker time */
+    struct buf first; /* what the service gets first: a PROXY header, a preamble */
     struct io io;
     ev_timer last; /* after stop: ends it, at once or after stop-grace */
     bool eof, stopped, ended;
     union addr addr;
     struct token_target *target; /* token only; owned */
-    struct reap reap;
 };
 
 static struct be_tcp *tcp_of(struct backend *b)
