@@ -186,7 +186,7 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
 soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
 	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s tests/soak
-bench: deps-bench  ## compare speed with peers and bare floors, about twenty minutes
+bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 25 minutes
 	@$(MAKE) --no-print-directory all build/bench/micro
 	bench/run $(BENCH)
 bench-smoke: all build/bench/micro  ## only prove that the benchmark itself works

@@ -288,7 +288,7 @@ static bool allocate(struct load *l)
         ok = l->conns[i].stamps != NULL;
     }
     l->ring = ring - 1;
-    return ok;
+    return ok && (!o->tls || load_tls_init(l));
 }
 
 static void release(struct load *l)
@@ -300,6 +300,7 @@ static void release(struct load *l)
     free(l->tx);
     pattern_free(&l->out);
     pattern_free(&l->want);
+    load_tls_free(l);
     (void)close(l->epoll);
     free(l);
 }
@@ -317,7 +318,7 @@ int main(int argc, char **argv)
     l->key = load_now() | 1;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0 || !allocate(l)) {
-        fprintf(stderr, "load: no memory or descriptors\n");
+        fprintf(stderr, "load: no memory, descriptors or TLS\n");
         return 1;
     }
     raise_limit(l);

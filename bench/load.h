@@ -9,6 +9,7 @@
  *   load.c         options are read, then: open, warm up, wait for the word, run, report, close
  *   load_args.c    options
  *   load_conn.c    a connection: connect, read, check, write
+ *   load_tls.c     the client's side of TLS 1.3, always with a full handshake
  *   load_ws.c      the client's side of RFC 6455, as far as a load generator needs it
  *   load_hist.c    percentiles
  *   load_report.c  JSON on stdout
@@ -17,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "load_hist.h"
 #include "pattern.h"
@@ -41,7 +43,9 @@ struct load_options {
         *expect; /* storm: the server speaks first, and this it says; NULL: send and get it back */
     enum load_mode mode;
     enum pattern_kind kind;
-    bool tcp;  /* plain TCP: no handshake, no frames */
+    bool tcp;       /* plain TCP: no handshake, no frames */
+    bool tls;       /* below either */
+    bool handshake; /* storm: with tls, its handshake and no more */
     bool pad;  /* with tcp: messages longer by the header of a masked frame, for equal bytes on the
                   wire */
     bool text; /* text frames */
@@ -60,7 +64,14 @@ struct load_options {
     double rate;   /* open loop: messages a second in all; 0: closed loop */
 };
 
-enum load_state { LOAD_UNUSED, LOAD_CONNECTING, LOAD_HANDSHAKE, LOAD_OPEN, LOAD_CLOSING };
+enum load_state {
+    LOAD_UNUSED,
+    LOAD_CONNECTING,
+    LOAD_TLS,       /* TLS handshake */
+    LOAD_HANDSHAKE, /* WebSocket handshake */
+    LOAD_OPEN,
+    LOAD_CLOSING
+};
 
 /* Reader of the server's frames, between two chunks. */
 struct load_ws {
@@ -79,6 +90,7 @@ struct load_ws {
 struct load_conn {
     int fd;
     enum load_state state;
+    struct ssl_st *ssl; /* owned; NULL without TLS */
     bool want_out;
     uint32_t id;
     uint64_t opened; /* when connect was called */
@@ -99,6 +111,7 @@ struct load_conn {
 struct load {
     struct load_options opt;
     struct load_conn *conns; /* opt.conns of them */
+    struct ssl_ctx_st *tls;  /* owned; NULL without TLS */
     int epoll;
     bool sending;      /* may new messages (storm: connections) start? */
     bool closing;      /* the end: losses do not count any more */
@@ -149,6 +162,20 @@ void load_conn_put(struct load *l, struct load_conn *c, const uint8_t *p, size_t
 
 /* Checks n bytes received; counts the messages they complete. */
 void load_conn_check(struct load *l, struct load_conn *c, const uint8_t *p, size_t n);
+
+/*
+ * load_tls.c. shake, recv and send are like recv(2) and send(2): 0 is the end, -1 with errno EAGAIN
+ * means later; what TLS itself dislikes was told by load_fail, too.
+ */
+bool load_tls_init(struct load *l);
+void load_tls_free(struct load *l);
+bool load_tls_start(struct load *l, struct load_conn *c);    /* false: load_fail told */
+ssize_t load_tls_shake(struct load *l, struct load_conn *c); /* 1: done */
+void load_tls_close(struct load_conn *c);                    /* says close_notify */
+ssize_t load_tls_recv(struct load *l, struct load_conn *c, uint8_t *p, size_t n);
+ssize_t load_tls_send(struct load *l, struct load_conn *c, const uint8_t *p, size_t n);
+bool load_tls_pending(const struct load_conn *c); /* bytes that epoll knows nothing of? */
+void load_tls_drop(struct load_conn *c);
 
 /* load_ws.c */
 size_t load_ws_frame_max(size_t size); /* of a masked frame with that payload */

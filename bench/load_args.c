@@ -14,6 +14,8 @@ static const char help[] =
     "\n"
     "  --mode M         echo (default), flood, storm, idle: see bench/README.md\n"
     "  --tcp            plain TCP: no handshake, no frames\n"
+    "  --tls            over TLS 1.3; the certificate is not verified\n"
+    "  --handshake      storm: TLS handshake, then close; counts as a message\n"
     "  --pad            with --tcp: as many bytes to the server as a masked frame takes\n"
     "  --path P         of the request (default /)\n"
     "  --subprotocol S  offered in the handshake\n"
@@ -52,6 +54,8 @@ static const struct row {
     {"to", ADDRESS, 0, 0, 0},
     {"mode", MODE, FIELD(mode), 0, 0},
     {"tcp", FLAG, FIELD(tcp), 0, 0},
+    {"tls", FLAG, FIELD(tls), 0, 0},
+    {"handshake", FLAG, FIELD(handshake), 0, 0},
     {"pad", FLAG, FIELD(pad), 0, 0},
     {"path", STRING, FIELD(path), 0, 0},
     {"subprotocol", STRING, FIELD(subprotocol), 0, 0},
@@ -190,6 +194,8 @@ static void check(const struct load_options *o)
         usage("plain TCP has no message borders:", "--borders");
     if (o->expect != NULL && (o->mode != LOAD_STORM || *o->expect == '\0'))
         usage("only with --mode storm, and not empty:", "--expect");
+    if (o->handshake && (o->mode != LOAD_STORM || !o->tls || o->expect != NULL))
+        usage("only with --mode storm --tls, and without --expect:", "--handshake");
     if (o->rate > 0 && o->mode != LOAD_ECHO)
         usage("only with --mode echo:", "--rate");
 }

@@ -26,12 +26,13 @@ void load_conn_drop(struct load *l, struct load_conn *c)
 {
     if (c->fd < 0)
         return;
+    load_tls_drop(c);
     (void)close(c->fd);
     c->fd = -1;
     l->alive--;
     if (c->state == LOAD_OPEN)
         l->open--;
-    if (c->state == LOAD_CONNECTING || c->state == LOAD_HANDSHAKE)
+    if (c->state == LOAD_CONNECTING || c->state == LOAD_TLS || c->state == LOAD_HANDSHAKE)
         l->opening--;
     if (l->opt.mode == LOAD_STORM)
         l->inflight--;
@@ -57,6 +58,17 @@ void load_conn_over(struct load *l, struct load_conn *c, const char *what)
         load_fail(l, "connection %u: %s %s", c->id, what,
                   c->state == LOAD_OPEN ? "in the middle of the work" : "before it was open");
     load_conn_drop(l, c);
+}
+
+static ssize_t conn_send(struct load *l, struct load_conn *c, const uint8_t *p, size_t n)
+{
+    return c->ssl != NULL ? load_tls_send(l, c, p, n) : send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+static ssize_t conn_recv(struct load *l, struct load_conn *c)
+{
+    return c->ssl != NULL ? load_tls_recv(l, c, l->rx, LOAD_BUFFER)
+                          : recv(c->fd, l->rx, LOAD_BUFFER, 0);
 }
 
 /* Keeps what the socket would not take. */
@@ -85,7 +97,7 @@ void load_conn_put(struct load *l, struct load_conn *c, const uint8_t *p, size_t
     ssize_t sent = 0;
 
     if (c->tail_len == 0) {
-        sent = send(c->fd, p, n, MSG_NOSIGNAL);
+        sent = conn_send(l, c, p, n);
         if (sent < 0 && errno != EAGAIN)
             return; /* broken: the read that follows tells */
         if (sent < 0)
@@ -97,7 +109,7 @@ void load_conn_put(struct load *l, struct load_conn *c, const uint8_t *p, size_t
 
 static void flush(struct load *l, struct load_conn *c)
 {
-    ssize_t n = send(c->fd, c->tail + c->tail_off, c->tail_len - c->tail_off, MSG_NOSIGNAL);
+    ssize_t n = conn_send(l, c, c->tail + c->tail_off, c->tail_len - c->tail_off);
 
     if (n < 0)
         return; /* EAGAIN, or broken: the read tells */
@@ -291,15 +303,29 @@ static void read_head(struct load *l, struct load_conn *c, uint8_t *p, size_t n)
         load_ws_feed(l, c, p + used, n - used);
 }
 
-static void readable(struct load *l, struct load_conn *c)
+/* The end, clean or not. One that answers ours counts if the TLS handshake was all we wanted. */
+static void ended(struct load *l, struct load_conn *c, ssize_t n)
 {
-    ssize_t n = recv(c->fd, l->rx, LOAD_BUFFER, 0);
+    if (l->opt.handshake && c->state == LOAD_CLOSING && n == 0) {
+        l->messages++;
+        load_hist_add(&l->latency, load_now() - c->opened);
+    } else if (l->opt.handshake) {
+        load_fail(l, "connection %u: TLS handshake: %s", c->id,
+                  n == 0 ? "the server hung up" : strerror(errno));
+    }
+    load_conn_over(l, c, n == 0 ? "the server hung up" : strerror(errno));
+}
+
+/* Reads once; false: nothing more is there. */
+static bool read_once(struct load *l, struct load_conn *c)
+{
+    ssize_t n = conn_recv(l, c);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0) {
-        load_conn_over(l, c, n == 0 ? "the server hung up" : strerror(errno));
-        return;
+        ended(l, c, n);
+        return false;
     }
     l->now = load_now();
     if (c->state == LOAD_HANDSHAKE)
@@ -312,6 +338,40 @@ static void readable(struct load *l, struct load_conn *c)
         load_conn_finish(l, c);
     else if (c->state == LOAD_OPEN)
         load_conn_pump(l, c);
+    return c->ssl != NULL && load_tls_pending(c);
+}
+
+static void readable(struct load *l, struct load_conn *c)
+{
+    while (l->error[0] == '\0' && read_once(l, c))
+        ;
+}
+
+/* The server's answer to our end proves that it took our part of the handshake. */
+static void only_shaken(struct load *l, struct load_conn *c)
+{
+    l->opening--;
+    c->state = LOAD_CLOSING;
+    load_tls_close(c);
+    (void)shutdown(c->fd, SHUT_WR); /* broken: the read tells */
+}
+
+static void shake(struct load *l, struct load_conn *c)
+{
+    ssize_t r = load_tls_shake(l, c);
+
+    if (r < 0 && errno == EAGAIN)
+        return; /* a hello or a Finished always fits into an empty socket */
+    if (r <= 0) {
+        ended(l, c, r);
+        return;
+    }
+    if (l->opt.handshake)
+        only_shaken(l, c);
+    else
+        connected(l, c);
+    if (c->fd >= 0 && load_tls_pending(c))
+        readable(l, c);
 }
 
 void load_conn_event(struct load *l, struct load_conn *c, uint32_t events)
@@ -327,7 +387,16 @@ void load_conn_event(struct load *l, struct load_conn *c, uint32_t events)
             return;
         }
         interest(l, c, false);
-        connected(l, c);
+        if (!l->opt.tls) {
+            connected(l, c);
+        } else if (load_tls_start(l, c)) {
+            c->state = LOAD_TLS;
+            shake(l, c);
+        }
+        return;
+    }
+    if (c->state == LOAD_TLS) {
+        shake(l, c);
         return;
     }
     if (c->tail_len > 0 && (events & EPOLLOUT)) {

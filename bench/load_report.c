@@ -46,10 +46,11 @@ void load_report_result(const struct load *l, double seconds, double cpu_user, d
 {
     static const char *const modes[] = {
         [LOAD_ECHO] = "echo", [LOAD_FLOOD] = "flood", [LOAD_STORM] = "storm", [LOAD_IDLE] = "idle"};
+    static const char *const protocols[2][2] = {{"ws", "tcp"}, {"wss", "tls"}};
     const struct load_options *o = &l->opt;
 
     printf("{\"event\":\"result\",\"mode\":\"%s\",\"protocol\":\"%s\"", modes[o->mode],
-           o->tcp ? "tcp" : "ws");
+           protocols[o->tls][o->tcp]);
     printf(",\"connections\":%u,\"size\":%zu,\"depth\":%u,\"rate\":%.1f", o->conns, o->size,
            o->depth, o->rate);
     printf(",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"pings\":%" PRIu64,

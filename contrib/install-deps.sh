@@ -20,7 +20,7 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
     ngircd@ngircd dnsmasq@dnsmasq-base /usr/games/teeworlds-server@teeworlds-server'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
-    nginx@nginx-light socat@socat ps@procps'
+    nginx@nginx-light socat@socat ps@procps openssl@openssl'
 # These packages bring a service that starts by itself. We only want the program.
 services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server'
 

@@ -4,8 +4,8 @@
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 640, 380
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+WIDTH, HEIGHT = 640, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 24, 60, 50
 COLORS = ("#0b6fa4", "#c2571a", "#3a7d34", "#7a3e9d")
 
 
@@ -53,7 +53,9 @@ class _Axis:
 
 
 def render(title, x_name, y_name, lines, log=True):
-    """lines: {label: [(x, y)]}. log: both axes; else both start at 0. Returns the SVG text."""
+    """
+    lines: {label: [(x, y)]}, those of floors dashed. log: both axes; else both start at 0. Returns the SVG text.
+    """
     xs = sorted({x for pts in lines.values() for x, _ in pts})
     ys = [y for pts in lines.values() for _, y in pts]
     ax = _Axis(xs, xs if log else _even(max(xs)), log, LEFT, WIDTH - RIGHT)
@@ -76,13 +78,16 @@ def render(title, x_name, y_name, lines, log=True):
     for i, (label, pts) in enumerate(lines.items()):
         color = COLORS[i % len(COLORS)]
         path = " ".join(f"{ax.place(x):.1f},{ay.place(y):.1f}" for x, y in pts)
-        out.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        dashes = ' stroke-dasharray="6 4"' if label.startswith("floor") else ""
+        out.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>')
         out += [f'<circle cx="{ax.place(x):.1f}" cy="{ay.place(y):.1f}" r="3" fill="{color}"/>' for x, y in pts]
-        out.append(f'<text x="{LEFT + 12}" y="{TOP + 16 + 16 * i}" fill="{color}">{escape(label)}</text>')
+        at = LEFT + i * (WIDTH - LEFT - RIGHT) // len(lines)
+        out += [f'<path d="M{at} 42h18" stroke="{color}" stroke-width="2"{dashes}/>',
+                f'<text x="{at + 23}" y="46" fill="{color}">{escape(label)}</text>']
     return "\n".join([*out, "</svg>", ""])
 
 
 def write(path, title, x_name, y_name, lines, log=True):
     if lines:
-        with open(path, "w") as f:
+        with open(path, "w", encoding="utf-8") as f:
             f.write(render(title, x_name, y_name, lines, log))

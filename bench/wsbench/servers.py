@@ -10,7 +10,8 @@ from . import proc
 from .load import TOP, tool
 
 PACKAGES = {"websocketd": "websocketd", "websockify": "websockify", "lighttpd": "lighttpd", "haproxy": "haproxy",
-            "nginx": "nginx-light", "socat": "socat", "strace": "strace"}
+            "nginx": "nginx-light", "socat": "socat", "strace": "strace",
+            "openssl": "openssl"}
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -74,6 +75,19 @@ def versions():
     return found
 
 
+def certificate():
+    """(certificate, key): files of a self-signed one with an ECDSA P-256 key, the same for all servers."""
+    stem = os.path.join(proc.scratch(), "localhost")
+    if not os.path.exists(stem + ".crt"):
+        made = subprocess.run([need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                               "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                               "-keyout", stem + ".key", "-out", stem + ".crt"],
+                              capture_output=True, text=True, timeout=20, check=False)
+        if made.returncode:
+            raise proc.StartError("openssl: " + made.stderr.strip().splitlines()[-1])
+    return stem + ".crt", stem + ".key"
+
+
 # -- ours ---------------------------------------------------------------------------------------------------------
 
 def wsluice(*args, label="wsluice", text=False, port=0, command=()):
@@ -86,6 +100,14 @@ def wsluice(*args, label="wsluice", text=False, port=0, command=()):
         argv += ["--", *command]
     p = proc.start(argv, "wsluice")
     return Server(label, p, proc.port_from_log(p, "wsluice"), text=text)
+
+
+def wsluice_tls(*args, **kwargs):
+    """The same with TLS."""
+    cert, key = certificate()
+    server = wsluice("--tls-cert", cert, "--tls-key", key, *args, **kwargs)
+    server.load_args.append("--tls")
+    return server
 
 
 # -- floors -------------------------------------------------------------------------------------------------------
@@ -101,6 +123,10 @@ def floor_echo(label="floor: epoll echo"):
 
 def floor_ws_echo(label="floor: epoll echo, framed"):
     return _floor(label, "floor_echo", "--ws", tcp=False)
+
+
+def floor_ssl(label="floor: SSL_read+SSL_write"):
+    return _floor(label, "floor_ssl", *certificate(), load_args=["--tls", "--pad"])
 
 
 def floor_bridge(port, label="floor: libev bridge"):

@@ -120,6 +120,28 @@ def _traced(pid):
         return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
 
 
+def handshake(plan):
+    """Full TLS handshakes with an ECDSA P-256 key: alone, and with all of a short session behind them."""
+    columns = ["case", "server", "connections/s", "CPU us each", "p50 ms", "p99 ms", "CPU to floor"]
+    with Group(plan, f"TLS 1.3 handshakes, ECDSA P-256, none resumed ({JOBS} at once)", columns) as g:
+        g.start("wsluice", S.wsluice_tls, "--to", "echo:", label="wsluice echo:, wss")
+        g.start("floor", S.floor_ssl, label="floor: SSL_accept")
+        storm = ["--mode", "storm", "--conns", str(JOBS)]
+        for name, args in (("handshake, close", [*storm, "--handshake"]),
+                           ("handshake, upgrade, 64 B echo, close", storm)):
+            found = g.rounds(name, ["wsluice", "floor"], args, storm=True)
+            for key, samples in found.items():
+                if samples:
+                    g.table.rows.append([
+                        name, g.servers[key].label, number(median(samples, "rate")), number(median(samples, "cost")),
+                        number(median(samples, lambda s: s.latency["p50"] / 1e3)),
+                        number(median(samples, lambda s: s.latency["p99"] / 1e3)),
+                        "" if key == "floor" else text_ratio(ratio(found, key, "floor", "cost"))])
+            if "--handshake" in args:
+                goal(g, "handshakes per CPU second, to SSL_accept", ratio(found, "floor", "wsluice", "cost"), low=0.90)
+    return g.table
+
+
 # -- idle sessions ------------------------------------------------------------------------------------------------
 
 class Crowd:
@@ -159,6 +181,8 @@ def idle(plan):
         g.start("wsluice echo", S.wsluice, "--to", "echo:", label="wsluice echo:")
         g.start("wsluice tcp", S.wsluice, "--to", f"tcp://127.0.0.1:{port}", label="wsluice tcp:")
         g.start("wsluice cat", S.wsluice, "-f", "stream", command=["cat"], label="wsluice cat, stream")
+        g.start("wsluice wss", S.wsluice_tls, "--to", "echo:", label="wsluice echo:, wss")
+        g.start("floor ssl", S.floor_ssl, label="floor: TLS echo, OpenSSL's own")
         g.start("haproxy", S.haproxy, framed.port)
         if plan.full:
             g.start("lighttpd", S.lighttpd, port)
@@ -167,6 +191,10 @@ def idle(plan):
         for key in [k for k in g.servers if k not in ("service", "framed")]:
             _idle_row(g, key, (50, 450) if "cat" in key or "websocketd" in key else counts)
     return g.table
+
+
+IDLE_GOALS = {"wsluice echo": ("echo:", 512), "wsluice tcp": ("tcp:", 1024), "wsluice cat": ("cat", 1024),
+              "wsluice wss": ("wss", 14500)}
 
 
 def _idle_row(g, key, counts):
@@ -182,10 +210,9 @@ def _idle_row(g, key, counts):
     g.table.rows.append([server.label + ("" if counts[1] > 1000 else f" ({counts[0]} to {counts[1]})"),
                          number(each["private"]), number(each["rss"]), slab, number(m2["rss"] / 2**20)])
     g.table.raw.append({"server": key, "counts": counts, "memory": [m1, m2], "slab": [k1, k2]})
-    if key == "wsluice echo":
-        g.goal("private bytes a session, echo:", each["private"], high=512, unit=" B", digits=0)
-    elif key.startswith("wsluice"):
-        g.goal(f"private bytes a session, {key.split()[1]}", each["private"], high=1024, unit=" B", digits=0)
+    if key in IDLE_GOALS:
+        what, most = IDLE_GOALS[key]
+        g.goal(f"private bytes a session, {what}", each["private"], high=most, unit=" B", digits=0)
 
 
 def many(plan):
@@ -241,45 +268,64 @@ def _many_run(g, server, bridge, seconds):
 
 def growth(plan):
     """Cost as work grows; with --plot a picture of each."""
-    columns = ["against", "at", "wsluice echo:", "floor: epoll echo", "wsluice to floor"]
-    conns = (1, 10, 50, 100, 500, 1000, 2000, 5000)
-    sizes = tuple(16 * 4**i for i in range(9))
+    columns = ["what", "at", "server", "value", "wsluice to it"]
     with Group(plan, "Cost as work grows", columns) as g:
-        g.start("wsluice", S.wsluice, "--to", "echo:", "--max-message", "2M", label="wsluice echo:")
-        g.start("floor", S.floor_echo)
-        by_conns = _growth_of(g, "CPU us/message, connections (64 B)", conns, lambda n: shape(64, n))
-        by_size = _growth_of(g, "CPU us/message, bytes (4 conn.)", sizes, lambda n: shape(n, 4))
-        memory = {}
-        try:
-            counts = (1, 500, 1000, 2000, 5000)
-            fresh = g.start("wsluice, fresh", S.wsluice, "--to", "echo:")  # the other one's heap has been large
-            if fresh:
-                points = _memory_points(fresh, counts)
-                memory["wsluice echo:"] = [(n, m["private"] / 2**20) for n, m, _ in points]
-                g.table.rows += [["private MiB, sessions", f"{n:,}", f"{v:.2f}", "", ""]
-                                 for n, v in memory["wsluice echo:"]]
-        except LoadError as e:
-            g.failed("memory", "wsluice", e)
+        port = g.start("floor echo", S.floor_echo, label="floor: epoll echo").port
+        framed = g.start("framed", S.floor_ws_echo)
+        g.start("wsluice echo", S.wsluice, "--to", "echo:", "--max-message", "2M", label="wsluice echo:")
+        g.start("wsluice tcp", S.wsluice, "--to", f"tcp://127.0.0.1:{port}", label="wsluice tcp:")
+        g.start("floor bridge", S.floor_bridge, port)
+        g.start("haproxy", S.haproxy, framed.port)
+        g.start("lighttpd", S.lighttpd, port)
+        echoes = ["wsluice echo", "floor echo"]
+        pictures = [
+            ("connections", "Echo of 64 B messages", "connections, each with one message in flight", COST,
+             _growth_of(g, "64 B echo, connections", (1, 10, 100, 1000, 5000), echoes, lambda n: shape(64, n))),
+            ("bridge", "64 B messages to a TCP echo and back", "connections, each with one message in flight", COST,
+             _growth_of(g, "64 B to a TCP echo, connections", (1, 10, 100, 1000),
+                        ["wsluice tcp", "floor bridge", "haproxy", "lighttpd"], lambda n: shape(64, n))),
+            ("size", "Echo on 4 connections", "bytes of a message", COST,
+             _growth_of(g, "echo on 4 connections, bytes", (64, 1024, 16384, 65536, 262144, 1048576), echoes,
+                        lambda n: shape(n, 4))),
+            ("memory", "Idle sessions that carried a message each", "sessions", "private memory, MiB",
+             _growth_of_memory(g, (1, 500, 1000, 2000, 4000), port, framed.port))]
     if plan.plot:
-        plot.write(os.path.join(plan.plot, "performance-connections.svg"), "CPU per message, 64 B echo",
-                   "connections", "us", by_conns)
-        plot.write(os.path.join(plan.plot, "performance-size.svg"), "CPU per message, echo on 4 connections",
-                   "bytes", "us", by_size)
-        plot.write(os.path.join(plan.plot, "performance-memory.svg"), "Private memory, idle sessions", "sessions",
-                   "MiB", memory, log=False)
+        for name, title, x, y, lines in pictures:
+            plot.write(os.path.join(plan.plot, f"performance-{name}.svg"), title, x, y, lines, log=name != "memory")
     return g.table
 
 
-def _growth_of(g, what, points, args):
-    """Measures each point, adds its row; returns {label: [(point, cost)]}."""
+COST = "CPU time of the server, µs per message"
+
+
+def _growth_of(g, what, points, keys, args):
+    """Measures keys, of which the first is ours, at each point and adds the rows; {label: [(point, cost)]}."""
     lines = {}
     for n in points:
-        found = g.rounds(f"{what}: {n}", ["wsluice", "floor"], args(n))
-        cells = []
-        for key in ("wsluice", "floor"):
-            samples = found.get(key)
-            cells.append(number(median(samples, "cost")) if samples else "")
+        found = g.rounds(f"{what}: {n}", keys, args(n))
+        for key, samples in found.items():
             if samples:
-                lines.setdefault(g.servers[key].label, []).append((n, median(samples, "cost")))
-        g.table.rows.append([what, f"{n:,}", *cells, text_ratio(ratio(found, "wsluice", "floor", "cost"))])
+                cost = median(samples, "cost")
+                lines.setdefault(g.servers[key].label, []).append((n, cost))
+                g.table.rows.append([f"{what}, us", f"{n:,}", g.servers[key].label, number(cost),
+                                     "" if key == keys[0] else text_ratio(ratio(found, keys[0], key, "cost"))])
+    return lines
+
+
+def _growth_of_memory(g, counts, port, framed):
+    """The same of memory. Servers of its own: the heaps of the others have been large."""
+    lines = {}
+    for label, make in (("wsluice echo:", lambda: S.wsluice("--to", "echo:")),
+                        ("wsluice tcp:", lambda: S.wsluice("--to", f"tcp://127.0.0.1:{port}")),
+                        ("haproxy tunnel", lambda: S.haproxy(framed)), ("lighttpd mod_wstunnel", lambda: S.lighttpd(port))):
+        progress(f"{g.table.title}: memory: {label}")
+        server = g.start(f"{label} idle", make)
+        try:
+            points = _memory_points(server, counts) if server else []
+        except (LoadError, OSError) as e:
+            g.failed("memory", label, e)
+            continue
+        for n, memory, _ in points:
+            lines.setdefault(label, []).append((n, memory["private"] / 2**20))
+            g.table.rows.append(["idle sessions, MiB", f"{n:,}", label, f"{lines[label][-1][1]:.2f}", ""])
     return lines

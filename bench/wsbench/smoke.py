@@ -3,8 +3,6 @@
 
 import json
 import re
-import socket
-import ssl
 import subprocess
 import sys
 
@@ -13,14 +11,15 @@ from . import servers as S
 from .load import LoadError, measure, tool
 
 SECONDS = 0.05
+PATIENCE = 10  # for loads that end by themselves
 
 
 class Skip(Exception):
     pass
 
 
-def run_load(server, *args, seconds=SECONDS):
-    s = measure(server, list(args), seconds)
+def run_load(server, *args):
+    s = measure(server, list(args), PATIENCE if "--count" in args else SECONDS)
     assert s.messages > 0, "no messages"
     return s
 
@@ -43,6 +42,8 @@ TEXT = [("text, UTF-8", "--text", "--kind", "utf8", "--size", "1000", "--borders
         ("1 MiB", "--size", "1048576", "--count", "3"),
         *[(f"{n} B", "--size", str(n), "--count", "50", "--borders") for n in (1, 125, 126, 65535, 65536)]]
 STORM = ("storm", "--mode", "storm", "--conns", "4")
+SHAKE = ("handshakes", *STORM[1:], "--handshake")
+SPOIL = ["stdbuf", "-o0", "tr", "0-9", "1-90"]
 IDLE = ("idle", "--mode", "idle", "--conns", "100", "--touch")
 
 
@@ -96,6 +97,7 @@ def floors(s):
     try:
         s.server("floor echo", S.floor_echo, [*ECHO, STORM, IDLE])
         s.server("floor ws echo", S.floor_ws_echo, [*BORDERS, *TEXT, STORM, IDLE])
+        s.server("floor ssl", S.floor_ssl, [*ECHO, STORM, SHAKE, IDLE])
         for name, make in (("bridge", S.floor_bridge), ("relay", S.floor_relay)):
             s.server(f"floor {name}", lambda make=make: make(port), [*ECHO[:4], STORM])
         for name, make in (("pipe bridge", S.floor_pipe), ("pipe relay", S.floor_relay_pipe)):
@@ -116,33 +118,16 @@ def spawn_floor():
     assert json.loads(r.stdout)["messages"] > 0
 
 
-def ssl_floor():
-    server = S._floor("floor: SSL echo", "floor_ssl")
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # made by the floor a moment ago, on loopback
-        with socket.create_connection(("127.0.0.1", server.port), 5) as raw, context.wrap_socket(raw) as tls:
-            for sent in (b"x", bytes(range(256)) * 256):
-                tls.sendall(sent)
-                got = b""
-                while len(got) < len(sent):
-                    part = tls.recv(65536)
-                    assert part, "hung up"
-                    got += part
-                assert got == sent, "wrong bytes"
-    finally:
-        server.stop()
-
-
 def notices(s):
     """A benchmark that believes anything proves nothing: servers that lie must be found out."""
     for name, expected, make, *args in (
-            ("a changed byte", "wrong bytes", lambda: S.floor_pipe("stdbuf", "-o0", "tr", "0-9", "1-90"),
+            ("a changed byte", "wrong bytes", lambda: S.floor_pipe(*SPOIL),
              "--size", "1000"),
             ("lost bytes", "hung up|missing", lambda: S.floor_pipe("head", "-c", "300"), "--depth", "20"),
             ("doubled bytes", "more came back|wrong bytes", lambda: S.floor_pipe("tee", "/dev/stdout")),
-            ("no handshake", "handshake refused", as_websocket)):
+            ("no handshake", "handshake refused", as_websocket),
+            ("no TLS", "TLS: ", as_tls),
+            ("no TLS behind a handshake alone", "TLS: ", as_tls, *SHAKE[1:])):
         server = make()
         try:
             s.check(f"notices {name}", refuses, server, expected, *args)
@@ -157,12 +142,23 @@ def as_websocket():
     return server
 
 
+def as_tls():
+    """A server that answers a TLS hello with itself."""
+    server = S.floor_echo()
+    server.load_args.append("--tls")
+    return server
+
+
 def ours(s):
     backend = S.floor_echo()
     hello = tool("prog_hello")
     lines = [tool("prog_lines"), "80", "20000"]
     try:
         s.server("wsluice echo:", lambda: S.wsluice("--to", "echo:"), [*BORDERS, *TEXT, STORM, IDLE])
+        s.server("wsluice wss", lambda: S.wsluice_tls("--to", "echo:"), [*BORDERS, *TEXT, STORM, SHAKE, IDLE])
+        s.server("wsluice wss to tr", lambda: S.wsluice_tls("-f", "stream", command=SPOIL), [],
+                 lambda server: s.check("notices a changed byte over TLS", refuses, server, "wrong bytes", "--size",
+                                        "1000"))
         s.server("wsluice tcp:", lambda: S.wsluice("--to", f"tcp://127.0.0.1:{backend.port}"), [*ECHO, STORM, IDLE])
         s.server("wsluice cat, stream", lambda: S.wsluice("-f", "stream", command=["cat"]), [*ECHO[:4], STORM],
                  lambda server: s.check("notices merged messages", refuses, server, "not exactly one", "--borders",
@@ -180,7 +176,6 @@ def main():
     s = Smoke()
     floors(s)
     s.check("floor spawn", spawn_floor)
-    s.check("floor ssl", ssl_floor)
     notices(s)
     ours(s)
     print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")

@@ -58,6 +58,20 @@ def echo(plan):
     return g.table
 
 
+def wss(plan):
+    """The same over TLS 1.3, against bare SSL_read and SSL_write."""
+    with Group(plan, "Echo over TLS (wss)", COLUMNS) as g:
+        g.start("wsluice", S.wsluice_tls, "--to", "echo:", label="wsluice echo:, wss")
+        g.start("floor", S.floor_ssl)
+        for size, conns in cases(plan, [(64, 1), (64, 50), (1024, 50)], sizes=(64, 1024), conns=(1, 50, 500)):
+            name = case_name(size, conns)
+            found = g.rounds(name, ["wsluice", "floor"], shape(size, conns))
+            rows(g, name, found, "floor")
+            goal(g, f"{name}: messages per CPU second, to SSL_read and SSL_write",
+                 ratio(found, "floor", "wsluice", "cost"), low=0.90)
+    return g.table
+
+
 def tcp(plan):
     """The same through a bridge to a TCP echo."""
     with Group(plan, "Bridge to a TCP echo", COLUMNS) as g:
@@ -231,7 +245,7 @@ def latency(plan):
             return g.table
         rate = min(rates) / 2
         found = g.rounds("half load", ["wsluice", "floor"], [*shape(64, 50), "--rate", f"{rate:.0f}"],
-                         seconds=4 if plan.full else 1, rounds=plan.rounds + 2)
+                         seconds=plan.seconds * (4 if plan.full else 2.5), rounds=plan.rounds + 2)
         for key, samples in found.items():
             if samples:
                 g.table.rows.append(

@@ -24,8 +24,13 @@ struct service {
     struct backend base;
     struct worker *worker;
     const struct route *route;
-    struct connect *connecting;      /* NULL once connected */
-    struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+    union {
+        struct {
+            struct connect *connecting;      /* NULL once connected */
+            struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+        };
+        struct reap reap; /* closed */
+    };
     union {
         double deadline; /* of both; worker time */
         const struct service_refusal *refusal;
@@ -37,7 +42,6 @@ struct service {
     union addr addr;
     int broken;                  /* errno of a write that failed; 0: none */
     struct token_target *target; /* token only; owned, from malloc */
-    struct reap reap;
 };
 
 static inline struct service *service_of(struct backend *b)

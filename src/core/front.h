@@ -31,10 +31,16 @@ struct connections {
     size_t count;
 };
 
-struct front_conn {
-    struct front_conn *next, **prev;
+struct front_conn;
+
+struct front_conn_ops {
     void (*drop)(struct front_conn *c);    /* closes it now */
     void (*go_away)(struct front_conn *c); /* closes it if nothing is asked on it */
+};
+
+struct front_conn {
+    struct front_conn *next, **prev;
+    const struct front_conn_ops *ops;
 };
 
 void connections_add(struct connections *all, struct front_conn *c);

@@ -483,6 +483,8 @@ static void h1_conn_go_away(struct front_conn *c)
         h1_close(h);
 }
 
+static const struct front_conn_ops h1_conn_ops = {h1_conn_drop, h1_conn_go_away};
+
 static void h1_open(struct worker *w, const struct front_accepted *a)
 {
     enum gate_verdict v = h1_gate_accept(w, a);
@@ -499,8 +501,7 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->redirect = a->redirect;
     h->stream.ops = &h1_stream_ops;
     h->stream.worker = w;
-    h->conn.drop = h1_conn_drop;
-    h->conn.go_away = h1_conn_go_away;
+    h->conn.ops = &h1_conn_ops;
     connections_add(w->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
     h->io.watch_hangup = true;

@@ -32,7 +32,10 @@ struct h1_request {
 };
 
 struct h1 {
-    struct front_conn conn;
+    union {
+        struct front_conn conn;
+        struct reap reap; /* CLOSED */
+    };
     uint32_t magic;
     uint8_t state; /* enum h1_state */
     bool admin;
@@ -52,7 +55,6 @@ struct h1 {
     float quiet;        /* how many have passed */
     uint64_t marked;    /* ENDING: delivered when the deadline was set */
     uint32_t discarded; /* ENDING: input thrown away */
-    struct reap reap;
     union addr client;
 };
 

@@ -101,6 +101,7 @@ static void child_gone(struct child *c)
     *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    c->reap.release = free_child;
     worker_reap(c->worker, &c->reap);
 }
 
@@ -396,7 +397,6 @@ static void watch(struct child *c)
     if (c->next)
         c->next->prev = &c->next;
     w->children = c;
-    c->reap.release = free_child;
     ev_timer_init(&c->ladder, on_ladder, 0., 0.);
     ev_io_init(&c->ended, on_ended, c->pidfd, EV_READ);
     c->ladder.data = c->ended.data = c;

@@ -59,9 +59,14 @@ struct child_events {
 struct child {
     struct worker *worker;
     const struct child_events *events;
-    void *owner;                /* NULL after child_release */
-    struct child *next, **prev; /* worker->children */
-    pid_t pid;                  /* also the process group */
+    void *owner; /* NULL after child_release */
+    union {
+        struct {
+            struct child *next, **prev; /* worker->children */
+        };
+        struct reap reap; /* gone */
+    };
+    pid_t pid; /* also the process group */
     int pidfd;
     ev_io ended;
     ev_timer ladder;
@@ -74,7 +79,6 @@ struct child {
     bool other_user; /* it was started as somebody else than we are */
     int status;
     pid_t foreground; /* a further group on the ladder, see child_hang_up; 0: none */
-    struct reap reap;
 };
 
 /*

@@ -126,6 +126,8 @@ static ssize_t tls_read(struct io *io, void *p, size_t n)
             break;
         }
         done += got;
+        if (got < RECORD && SSL_has_pending(io->tls->ssl) == 0)
+            break; /* the socket was empty a moment ago: spares the read that would say so */
     }
     if (!io->tls->cut)
         return (ssize_t)done;

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from lib.daemon import command_line
+from lib.proc import wait_until
 from lib.setting import SCALE, SOON
 from lib.tls import Certificate, client
 from lib.wire import BINARY, TEXT, Ended, Raw, binary, fragments, ping, text
@@ -42,6 +43,24 @@ def test_records_of_one_byte(secure, cert):
         assert c.read_message() == (BINARY, b"abc" * 50)
         assert c.pongs == [b"p"]
         c.finish()
+
+
+def test_a_message_costs_one_read(secure, cert, tmp_path):
+    """A record that came whole leaves nothing to ask the socket for; epoll tells of the next."""
+    daemon = secure("--to", "echo:")
+    trace = tmp_path / "trace"
+    with client(daemon.address, cert).open() as c:
+        strace = subprocess.Popen(["strace", "-qq", "-p", str(daemon.pid), "-e", "trace=read", "-o", trace],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: "TracerPid:\t0" not in open(f"/proc/{daemon.pid}/status").read(), "strace to be there")
+            for _ in range(50):
+                c.send(text("ping"))
+                assert c.read_message() == (TEXT, b"ping")
+        finally:
+            strace.terminate()
+            strace.wait()
+    assert 50 <= len(trace.read_text().splitlines()) < 60
 
 
 def test_many_frames_in_one_record(secure, cert):
