@@ -576,6 +576,62 @@ def test_hook_answer_is_remembered_for_all_that_it_saw(wsluice, tmp_path):
         assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 401
 
 
+def test_hook_answer_is_remembered_for_who_was_found_before(wsluice, tmp_path):
+    """The files are of another route than the path: first a token is asked for, then the hook. It sees whose token, in nothing
+    else than REMOTE_USER."""
+    hook = script(tmp_path / "hook", 'test "$REMOTE_USER" = alice\n')
+    (tmp_path / "www" / "x").mkdir(parents=True)
+    (tmp_path / "www" / "x" / "page").write_text("for alice")
+    write(tmp_path / "tokens", "alice alice-s-token\nbob bob-s-token\n")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {tmp_path}/www, auth: hook, auth-hook: [{hook}], auth-cache: 1m}}
+  - {{path: /x, to: "echo:", auth: bearer, auth-file: {tmp_path}/tokens}}
+""")
+    assert ask(daemon, "/x/page?token=alice-s-token", (), "127.9.9.9").status == 200
+    assert ask(daemon, "/x/page?token=bob-s-token", (), "127.9.9.9").status == 401
+    assert ask(daemon, "/x/page?token=alice-s-token", (), "127.9.9.9").status == 200
+
+
+def test_hook_answer_does_not_outlive_its_settings(wsluice, tmp_path):
+    hook = script(tmp_path / "hook", 'test "$ALLOWED" = yes\n')
+
+    def write_down(allowed):
+        write(tmp_path / "wsluice.yaml", f"""
+routes:
+  - {{path: /files, static: {tmp_path}, auth: hook, auth-hook: [{hook}], auth-cache: 1m, env: {{ALLOWED: "{allowed}"}}}}
+""")
+
+    write_down("yes")
+    daemon = wsluice("--config", tmp_path / "wsluice.yaml")
+    assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 200
+    since = daemon.mark()
+    write_down("no")
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for_log(r"info +reloaded", since=since)
+    assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 401
+
+
+def test_who_judges_gains_no_privileges(wsluice, tmp_path):
+    """Where we do not give up gaining for all, because of one route, the others' hooks and the check of passwords still do."""
+    hook = script(tmp_path / "hook", f'grep NoNewPrivs /proc/self/status >>{tmp_path}/seen; exit 0\n')
+    write(tmp_path / "passwords", f"alice:{hashed(PASSWORD, SLOW)}\n")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /sudo, exec: [cat], no-new-privs: off, auth: hook, auth-hook: [{hook}]}}
+  - {{path: /files, static: {tmp_path}, auth: hook, auth-hook: [{hook}]}}
+  - {{path: /slow, static: {tmp_path}, auth: basic, auth-file: {tmp_path}/passwords}}
+""")
+    assert ask(daemon, "/files/hook").status == 200
+    daemon.connect(source=next(SOURCES)).open("/sudo").close()
+    assert (tmp_path / "seen").read_text().split() == ["NoNewPrivs:", "1", "NoNewPrivs:", "0"]
+    proc.wait_until(lambda: not daemon.children(), lambda: "nothing running")
+    with daemon.connect(source=next(SOURCES)) as client:
+        client.send(client.head("/slow/hook", [basic("alice")], drop=NO_UPGRADE))
+        proc.wait_until(lambda: daemon.children(), lambda: "the password being checked")
+        assert re.search(r"^NoNewPrivs:\s*1$", pathlib.Path(f"/proc/{daemon.children()[0].pid}/status").read_text(), re.M)
+
+
 def test_hook_answer_is_remembered(wsluice, tmp_path):
     hook = script(tmp_path / "hook", f'echo x >>{tmp_path}/count; case $WSLUICE_AUTH in *good) exit 0 ;; esac; exit 1\n')
     daemon = hooked(wsluice, tmp_path, hook, "auth-cache: 2s")
