@@ -46,7 +46,8 @@ static void check_grant(struct slice out, const struct auth_grant *g)
     for (size_t i = 0; i < g->env_count; i++) {
         size_t n = strspn(g->env[i], "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
-        must(n > 0 && n <= 128 && g->env[i][n] == '=' && strchr("0123456789", g->env[i][0]) == NULL);
+        must(n > 0 && n <= 128 && g->env[i][n] == '=' &&
+             strchr("0123456789", g->env[i][0]) == NULL);
         check_text(out, "env ", g->env[i]);
     }
 }
