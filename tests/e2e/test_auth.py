@@ -693,14 +693,14 @@ def http_hook():
                 self.server.gone.wait(30 * SCALE)
                 return
             self.send_response(status)
-            self.send_header("X-User", "dora")
+            self.send_header("X-User", self.server.names.get(self.headers.get("Authorization"), "dora"))
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.seen, server.gone = [], threading.Event()
+    server.seen, server.gone, server.names = [], threading.Event(), {}
     server.status = {"Bearer good": 200, "Bearer none": 401, "Bearer odd": 302, "Bearer silent": "silent"}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -728,6 +728,16 @@ def test_hook_by_http(wsluice, tmp_path, http_hook):
     began = time.monotonic()
     assert ask(daemon, "/env", [bearer("silent")], timeout=20 * SCALE).status == 503
     assert 4.5 < time.monotonic() - began < 5 + 2 * SCALE
+
+
+@pytest.mark.parametrize("name", ["d\x01ra", "d\tra", "\x7f", "() { :; }", "d" * 256])
+def test_hook_by_http_with_a_name_that_programs_cannot_have(wsluice, tmp_path, http_hook, name):
+    """Else the program would run for somebody without a name."""
+    daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{http_hook.server_address[1]}/")
+    http_hook.names["Bearer good"] = name
+    assert upgrade(daemon, "/env", [bearer("good")]).status == 503
+    http_hook.names["Bearer good"] = "d\xe9ra"
+    assert daemon.connect(source=next(SOURCES)).open("/env", [bearer("good")])
 
 
 def test_hook_by_http_that_is_not_there(wsluice, tmp_path, server):
