@@ -322,11 +322,12 @@ routes:
 
 
 def test_client_that_leaves_while_its_password_is_checked(wsluice, tmp_path):
+    """Noticed at once of who wants a WebSocket; who wants a page may have ended its side only."""
     write(tmp_path / "pw", f"u:{hashed('p', '$y$jFT$saltsaltsalt')}\n")
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
     for way in ("rst", "close"):
         client = daemon.connect()
-        client.send(client.head("/", [basic("u", "p")], drop=NO_UPGRADE))
+        client.send(client.head("/", [basic("u", "p")]))
         proc.wait_until(lambda: daemon.children(), lambda: "a password being checked")
         getattr(client, way)()
         proc.wait_until(lambda: not daemon.children(), lambda: "its end", 3 * SCALE)
