@@ -425,7 +425,7 @@ def test_paths_hold_across_programs_and_users(wsluice, tree):
 @pytest.mark.skipif(LANDLOCK < 6, reason="this kernel's Landlock does not hold signals")
 def test_a_program_held_by_paths_cannot_signal_us(wsluice):
     """Of the same user, or root, nor another session's; it and what it starts signal one another as ever, and the ladder ends it."""
-    script = "sleep 60 & kill -0 $! && kill $! && echo own; kill -9 ${QUERY_STRING:-$PPID} || echo held; exec cat"
+    script = "sleep 60 & kill -0 $! && kill $! && echo own; wait; kill -9 ${QUERY_STRING:-$PPID} || echo held; exec cat"
     daemon = wsluice("--read-paths", "/usr,/lib,/lib64,/bin,/dev", "--stderr", "discard", "--stop-grace", "0", "--", "bash", "-c", script)
     with daemon.connect().open() as client:
         assert [client.read_message().data for _ in range(2)] == [b"own", b"held"]
