@@ -22,8 +22,8 @@
 #include "core/request.h"
 #include "io/child.h"
 
-#define TIMEOUT 5.0  /* seconds */
-#define WORDS_MAX 32 /* of a hook whose answers are remembered */
+#define TIMEOUT 5.0 /* seconds */
+#define FACTS 16    /* texts of a digest besides those of lists, at most */
 
 /* r->auth_data */
 struct hook {
@@ -100,27 +100,45 @@ static struct slice field(const struct request *r, const char *name)
     return http_head_get(r->head, name, NULL);
 }
 
-/* Everything that a hook is told and may judge by, but for what differs each time without meaning
- * anything. All header fields count: who knows which of them holds a key. */
-static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
+/* Lists stand with their length in front, or what ends one could begin the next. */
+static size_t put_list(struct slice *texts, const struct text_list *list)
+{
+    texts[0] = slice_of((const char *)&list->count, sizeof list->count);
+    for (size_t i = 0; i < list->count; i++)
+        texts[1 + i] = slice_from(list->items[i]);
+    return 1 + list->count;
+}
+
+/* All header fields count: who knows which of them holds a key. But for the key of the handshake,
+ * and the length says how many. */
+static size_t put_fields(struct slice *texts, const struct http_head *h)
+{
+    size_t n = 0;
+
+    texts[n++] = slice_of((const char *)&h->count, sizeof h->count);
+    for (size_t i = 0; i < h->count; i++) {
+        if (slice_eq_nocase(h->fields[i].name, slice_from("Sec-WebSocket-Key")))
+            continue;
+        texts[n++] = h->fields[i].name;
+        texts[n++] = h->fields[i].value;
+    }
+    return n;
+}
+
+static size_t put_facts(struct slice *texts, const struct auth_check *a,
+                        char addresses[2][ADDR_TEXT_MAX])
 {
     const struct request *r = a->stream->request;
-    const struct http_head *h = r->head;
-    const struct text_list *words = &a->route->settings.auth_hook;
-    struct slice texts[2 * HTTP1_FIELDS_MAX + WORDS_MAX + 16];
-    char client[ADDR_TEXT_MAX], server[ADDR_TEXT_MAX];
     struct proxyhdr facts;
     size_t n = 0;
 
-    if (words->count > WORDS_MAX)
-        return false;
     texts[n++] = slice_from("hook");
     texts[n++] = slice_from(a->route->path);
     texts[n++] = r->host;
-    texts[n++] = h->method;
+    texts[n++] = r->head->method;
     texts[n++] = r->target;
-    texts[n++] = slice_from(addr_format_host(&r->client, client));
-    texts[n++] = slice_from(addr_format(&r->server, server));
+    texts[n++] = slice_from(addr_format_host(&r->client, addresses[0]));
+    texts[n++] = slice_from(addr_format(&r->server, addresses[1]));
     texts[n++] = slice_from(r->secure ? "secure" : "");
     texts[n++] = request_client_verdict(r);
     texts[n++] = r->client_dn;
@@ -129,15 +147,41 @@ static bool make_mac(struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
     texts[n++] = facts.tls_cn;
     texts[n++] = r->proxied != NULL ? r->proxied->authority : slice_of(NULL, 0);
     texts[n++] = r->proxied != NULL ? r->proxied->alpn : slice_of(NULL, 0);
-    for (size_t i = 0; i < h->count; i++) {
-        if (slice_eq_nocase(h->fields[i].name, slice_from("Sec-WebSocket-Key")))
-            continue;
-        texts[n++] = h->fields[i].name;
-        texts[n++] = h->fields[i].value;
-    }
-    for (size_t i = 0; i < words->count; i++)
-        texts[n++] = slice_from(words->items[i]);
-    return secret_mac(a->stream->worker->auth->key, texts, n, mac);
+    texts[n++] = slice_from(request_user(r));
+    return n;
+}
+
+/*
+ * Everything that a hook is told and may judge by, but for what differs each time without meaning
+ * anything (ids, the client's port). That is also what the operator gives it, which a reload may
+ * change, and whom another route's `auth` has found before: by a token that is not to be seen any
+ * more.
+ */
+static bool make_mac(const struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
+{
+    const struct request *r = a->stream->request;
+    const struct settings *s = &a->route->settings;
+    const struct text_list *lists[] = {&s->auth_hook, &s->env, &s->pass_env};
+    size_t max = FACTS + 2 * r->head->count + 1, n = 0;
+    char addresses[2][ADDR_TEXT_MAX];
+    struct slice *texts;
+    bool ok;
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        max += lists[i]->count + 1;
+    max += r->grant != NULL ? r->grant->env_count : 0;
+    texts = calloc(max, sizeof *texts);
+    if (texts == NULL)
+        return false;
+    n += put_facts(texts, a, addresses);
+    n += put_fields(texts + n, r->head);
+    for (size_t i = 0; r->grant != NULL && i < r->grant->env_count; i++)
+        texts[n++] = slice_from(r->grant->env[i]);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        n += put_list(texts + n, lists[i]);
+    ok = secret_mac(a->stream->worker->auth->key, texts, n, mac);
+    free(texts);
+    return ok;
 }
 
 static void free_asking(struct auth_check *a)
@@ -223,6 +267,7 @@ static void ask(struct auth_check *a, struct asking *k)
     const struct auth_job_spec spec = {.path = h->program,
                                        .argv = h->argv,
                                        .envp = k->env.vars,
+                                       .may_gain = !a->route->settings.no_new_privs,
                                        .timeout = TIMEOUT,
                                        .done = on_program,
                                        .owner = a};

@@ -11,6 +11,7 @@
 #include "io/io.h"
 #include "proto/secret.h"
 
+#define NAME_MAX_LEN 255
 #define ANSWER_MAX (16U * 1024U) /* bytes of a head */
 
 struct hook_http {
@@ -98,10 +99,19 @@ static struct slice find_user(struct slice head)
             continue;
         if (value.len > 0 && value.p[value.len - 1] == '\r')
             value.len--;
-        value = slice_trim(value);
-        return value.len <= 255 ? value : slice_of("", 0);
+        return slice_trim(value);
     }
     return slice_of("", 0);
+}
+
+/* Nobody is let in under a name that programs would not be told: see exec_env.c. */
+static bool is_name(struct slice user)
+{
+    for (size_t i = 0; i < user.len; i++) {
+        if ((unsigned char)user.p[i] < 0x20 || user.p[i] == 0x7f)
+            return false;
+    }
+    return user.len <= NAME_MAX_LEN && !slice_starts(user, "() {");
 }
 
 static int read_status(struct slice head)
@@ -125,8 +135,9 @@ static void look(struct hook_http *h, bool is_all)
     end = len > 0 ? memmem(text, len, "\r\n\r\n", 4) : NULL;
     if (end != NULL) {
         struct slice head = slice_of(text, (size_t)(end - text));
+        struct slice user = find_user(head);
 
-        finish(h, read_status(head), find_user(head));
+        finish(h, is_name(user) ? read_status(head) : 0, user);
     } else if (is_all || len > ANSWER_MAX) {
         finish(h, 0, slice_of("", 0));
     }

@@ -136,7 +136,7 @@ const char *htpasswd_find(const struct htpasswd *h, struct slice name)
     char text[HTPASSWD_USER_MAX + 1];
     struct htpasswd_user wanted = {.name = text}, *found = NULL;
 
-    if (name.len == 0 || name.len > HTPASSWD_USER_MAX)
+    if (name.len == 0 || name.len > HTPASSWD_USER_MAX || memchr(name.p, '\0', name.len) != NULL)
         return NULL;
     memcpy(text, name.p, name.len);
     text[name.len] = '\0';

@@ -191,7 +191,11 @@ static void put_captures(struct exec_env *e, const struct route_match *m)
 
 #define NAME_MAX_LEN 128
 
-/* HTTP_X_FORWARDED_FOR of X-Forwarded-For. False for a name that has no place in an environment. */
+/*
+ * HTTP_X_FORWARDED_FOR of X-Forwarded-For. False for a name that has no place in an environment.
+ * X_Forwarded_For is one of these: it would pass for the other, which a proxy in front sets or
+ * removes. So no two names give one variable.
+ */
 static bool header_name(char out[NAME_MAX_LEN], struct slice name)
 {
     static const char *const never[] = {"Proxy", "Authorization", "Proxy-Authorization"};
@@ -211,7 +215,7 @@ static bool header_name(char out[NAME_MAX_LEN], struct slice name)
             c = (char)(c - 'a' + 'A');
         else if (c == '-')
             c = '_';
-        else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
             return false;
         out[n++] = c;
     }
@@ -219,25 +223,12 @@ static bool header_name(char out[NAME_MAX_LEN], struct slice name)
     return true;
 }
 
-/* Another header, differently spelled, would become the same variable. */
-static bool collides(const struct http_head *h, size_t i, const char *var)
-{
-    char other[NAME_MAX_LEN];
-
-    for (size_t k = 0; k < h->count; k++) {
-        if (k != i && header_name(other, h->fields[k].name) && strcmp(other, var) == 0 &&
-            !slice_eq_nocase(h->fields[i].name, h->fields[k].name))
-            return true;
-    }
-    return false;
-}
-
 static void put_header(struct exec_env *e, const struct http_head *h, size_t i)
 {
     char var[NAME_MAX_LEN];
     struct slice value = h->fields[i].value;
 
-    if (!header_name(var, h->fields[i].name) || collides(h, i, var) || !value_ok(value))
+    if (!header_name(var, h->fields[i].name) || !value_ok(value))
         return;
     size_t at = find(e, var, strlen(var));
     if (at == e->count) {

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "io/child.h"
+#include "io/child_rules.h"
 #include "io/io.h"
 #include "proto/secret.h"
 
@@ -198,8 +199,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void run(struct auth_job *j)
 {
+    static const struct child_rules gains_nothing = {
+        .umask = -1, .priority = CHILD_PRIORITY_OURS, .no_new_privs = true, .landlock = -1};
     struct worker *w = j->all->worker;
     const struct child_spec spec = {.path = j->spec.path,
+                                    .rules = j->spec.may_gain ? NULL : &gains_nothing,
                                     .argv = j->spec.argv,
                                     .envp = j->spec.envp,
                                     .stderr_discard = true,

@@ -20,6 +20,8 @@ struct auth_job_spec {
     char *const *argv; /* borrowed until the end of the job, as are path and envp */
     char *const *envp;
     struct slice input; /* for its stdin, then closed; copied */
+    bool may_gain;      /* by set-user-ID files and the like: without no_new_privs, unless we
+                           ourselves have it */
     double timeout;     /* seconds, the time in the queue included */
     /* From the loop, once; the job is gone then. status as of waitpid, or -1: it could not be
      * started, ran out of time or said too much. out is what it wrote. */

@@ -403,6 +403,34 @@ static bool static_wants(const struct config *c, const struct route *route, cons
     return has_page(files->static_fd, path_below(r));
 }
 
+static bool is_origin(const char *text)
+{
+    return strstr(text, "://") != NULL &&
+           text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                             "-._:/[]")] == '\0';
+}
+
+/*
+ * Whose pages may show ours in a frame: those that may open WebSockets here, and our own. Others
+ * could put a terminal, say, beneath their own page, and have its visitor type into it. Origins
+ * that do not fit are left out.
+ */
+static void add_frames(char *out, const char *end, const struct text_list *origins)
+{
+    for (size_t i = 0; i < origins->count; i++) {
+        if (strcmp(origins->items[i], "any") == 0)
+            return;
+    }
+    out += sprintf(out, "Content-Security-Policy: frame-ancestors 'self'");
+    for (size_t i = 0; i < origins->count; i++) {
+        const char *origin = origins->items[i];
+
+        if (is_origin(origin) && (size_t)(end - out) > strlen(origin) + 4)
+            out += sprintf(out, " %s", origin);
+    }
+    memcpy(out, "\r\n", 3);
+}
+
 static void answer_file(struct stream *s, int fd, const struct stat *st)
 {
     const struct http_head *head = s->request->head;
@@ -416,11 +444,13 @@ static void answer_file(struct stream *s, int fd, const struct stat *st)
         .length = (uint64_t)st->st_size,
         .head_only = slice_is(head->method, "HEAD"),
     };
+    int n;
 
     validators_make(&v, st);
-    snprintf(fields, sizeof fields, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s%s", v.etag,
-             v.modified[0] != '\0' ? "Last-Modified: " : "", v.modified,
-             v.modified[0] != '\0' ? "\r\n" : "");
+    n = snprintf(fields, sizeof fields, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s%s", v.etag,
+                 v.modified[0] != '\0' ? "Last-Modified: " : "", v.modified,
+                 v.modified[0] != '\0' ? "\r\n" : "");
+    add_frames(fields + n, fields + sizeof fields, &s->request->match.files->settings.origins);
     if (client_has(head, &v)) {
         answer.status = 304;
         answer.head_only = true;

@@ -17,6 +17,13 @@
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
 
+#define SCOPE_SIGNAL (1ULL << 1)
+
+/* The kernel's landlock_ruleset_attr, as headers have it since Linux 6.12. */
+struct ruleset {
+    uint64_t files, network, scopes;
+};
+
 #define READ_RIGHTS \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE_RIGHTS                                                                               \
@@ -50,12 +57,14 @@ static uint64_t known_rights(void)
 
 int landlock_new(struct landlock *l, bool limit_read, bool limit_write)
 {
-    struct landlock_ruleset_attr attr = {0};
+    bool holds_signals = landlock_abi() >= LANDLOCK_ABI_SIGNALS;
+    struct ruleset rules = {.scopes = holds_signals ? SCOPE_SIGNAL : 0};
 
     l->limited = (limit_read ? READ_RIGHTS : 0) | (limit_write ? WRITE_RIGHTS : 0);
     l->limited &= known_rights();
-    attr.handled_access_fs = l->limited;
-    l->fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
+    rules.files = l->limited;
+    l->fd = (int)syscall(SYS_landlock_create_ruleset, &rules,
+                         holds_signals ? sizeof rules : sizeof rules.files, 0);
     return l->fd < 0 ? -1 : 0;
 }
 

@@ -20,6 +20,10 @@ int landlock_abi(void);
 
 #define LANDLOCK_ABI_TRUNCATE 3 /* from here on (Linux 6.2) truncate(2) is held, too */
 
+/* From here on (Linux 6.12) a process that has entered rules signals only itself and what it has
+ * started since, not others that entered the same. */
+#define LANDLOCK_ABI_SIGNALS 6
+
 /* Rules that allow nothing yet, their descriptor the caller's. What is not limited stays free. 0,
  * or -1 with errno. */
 int landlock_new(struct landlock *l, bool limit_read, bool limit_write);

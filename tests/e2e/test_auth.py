@@ -322,11 +322,12 @@ routes:
 
 
 def test_client_that_leaves_while_its_password_is_checked(wsluice, tmp_path):
+    """Noticed at once of who wants a WebSocket; who wants a page may have ended its side only."""
     write(tmp_path / "pw", f"u:{hashed('p', '$y$jFT$saltsaltsalt')}\n")
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
     for way in ("rst", "close"):
         client = daemon.connect()
-        client.send(client.head("/", [basic("u", "p")], drop=NO_UPGRADE))
+        client.send(client.head("/", [basic("u", "p")]))
         proc.wait_until(lambda: daemon.children(), lambda: "a password being checked")
         getattr(client, way)()
         proc.wait_until(lambda: not daemon.children(), lambda: "its end", 3 * SCALE)
@@ -576,6 +577,62 @@ def test_hook_answer_is_remembered_for_all_that_it_saw(wsluice, tmp_path):
         assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 401
 
 
+def test_hook_answer_is_remembered_for_who_was_found_before(wsluice, tmp_path):
+    """The files are of another route than the path: first a token is asked for, then the hook. It sees whose token, in nothing
+    else than REMOTE_USER."""
+    hook = script(tmp_path / "hook", 'test "$REMOTE_USER" = alice\n')
+    (tmp_path / "www" / "x").mkdir(parents=True)
+    (tmp_path / "www" / "x" / "page").write_text("for alice")
+    write(tmp_path / "tokens", "alice alice-s-token\nbob bob-s-token\n")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {tmp_path}/www, auth: hook, auth-hook: [{hook}], auth-cache: 1m}}
+  - {{path: /x, to: "echo:", auth: bearer, auth-file: {tmp_path}/tokens}}
+""")
+    assert ask(daemon, "/x/page?token=alice-s-token", (), "127.9.9.9").status == 200
+    assert ask(daemon, "/x/page?token=bob-s-token", (), "127.9.9.9").status == 401
+    assert ask(daemon, "/x/page?token=alice-s-token", (), "127.9.9.9").status == 200
+
+
+def test_hook_answer_does_not_outlive_its_settings(wsluice, tmp_path):
+    hook = script(tmp_path / "hook", 'test "$ALLOWED" = yes\n')
+
+    def write_down(allowed):
+        write(tmp_path / "wsluice.yaml", f"""
+routes:
+  - {{path: /files, static: {tmp_path}, auth: hook, auth-hook: [{hook}], auth-cache: 1m, env: {{ALLOWED: "{allowed}"}}}}
+""")
+
+    write_down("yes")
+    daemon = wsluice("--config", tmp_path / "wsluice.yaml")
+    assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 200
+    since = daemon.mark()
+    write_down("no")
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for_log(r"info +reloaded", since=since)
+    assert ask(daemon, "/files/hook", (), "127.9.9.9").status == 401
+
+
+def test_who_judges_gains_no_privileges(wsluice, tmp_path):
+    """Where we do not give up gaining for all, because of one route, the others' hooks and the check of passwords still do."""
+    hook = script(tmp_path / "hook", f'grep NoNewPrivs /proc/self/status >>{tmp_path}/seen; exit 0\n')
+    write(tmp_path / "passwords", f"alice:{hashed(PASSWORD, SLOW)}\n")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /sudo, exec: [cat], no-new-privs: off, auth: hook, auth-hook: [{hook}]}}
+  - {{path: /files, static: {tmp_path}, auth: hook, auth-hook: [{hook}]}}
+  - {{path: /slow, static: {tmp_path}, auth: basic, auth-file: {tmp_path}/passwords}}
+""")
+    assert ask(daemon, "/files/hook").status == 200
+    daemon.connect(source=next(SOURCES)).open("/sudo").close()
+    assert (tmp_path / "seen").read_text().split() == ["NoNewPrivs:", "1", "NoNewPrivs:", "0"]
+    proc.wait_until(lambda: not daemon.children(), lambda: "nothing running")
+    with daemon.connect(source=next(SOURCES)) as client:
+        client.send(client.head("/slow/hook", [basic("alice")], drop=NO_UPGRADE))
+        proc.wait_until(lambda: daemon.children(), lambda: "the password being checked")
+        assert re.search(r"^NoNewPrivs:\s*1$", pathlib.Path(f"/proc/{daemon.children()[0].pid}/status").read_text(), re.M)
+
+
 def test_hook_answer_is_remembered(wsluice, tmp_path):
     hook = script(tmp_path / "hook", f'echo x >>{tmp_path}/count; case $WSLUICE_AUTH in *good) exit 0 ;; esac; exit 1\n')
     daemon = hooked(wsluice, tmp_path, hook, "auth-cache: 2s")
@@ -637,14 +694,14 @@ def http_hook():
                 self.server.gone.wait(30 * SCALE)
                 return
             self.send_response(status)
-            self.send_header("X-User", "dora")
+            self.send_header("X-User", self.server.names.get(self.headers.get("Authorization"), "dora"))
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.seen, server.gone = [], threading.Event()
+    server.seen, server.gone, server.names = [], threading.Event(), {}
     server.status = {"Bearer good": 200, "Bearer none": 401, "Bearer odd": 302, "Bearer silent": "silent"}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -672,6 +729,16 @@ def test_hook_by_http(wsluice, tmp_path, http_hook):
     began = time.monotonic()
     assert ask(daemon, "/env", [bearer("silent")], timeout=20 * SCALE).status == 503
     assert 4.5 < time.monotonic() - began < 5 + 2 * SCALE
+
+
+@pytest.mark.parametrize("name", ["d\x01ra", "d\tra", "\x7f", "() { :; }", "d" * 256])
+def test_hook_by_http_with_a_name_that_programs_cannot_have(wsluice, tmp_path, http_hook, name):
+    """Else the program would run for somebody without a name."""
+    daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{http_hook.server_address[1]}/")
+    http_hook.names["Bearer good"] = name
+    assert upgrade(daemon, "/env", [bearer("good")]).status == 503
+    http_hook.names["Bearer good"] = "d\xe9ra"
+    assert daemon.connect(source=next(SOURCES)).open("/env", [bearer("good")])
 
 
 def test_hook_by_http_that_is_not_there(wsluice, tmp_path, server):

@@ -422,6 +422,20 @@ def test_paths_hold_across_programs_and_users(wsluice, tree):
     assert says(daemon)[0] == ("1" if user else str(os.geteuid()))
 
 
+@pytest.mark.skipif(LANDLOCK < 6, reason="this kernel's Landlock does not hold signals")
+def test_a_program_held_by_paths_cannot_signal_us(wsluice):
+    """Of the same user, or root, nor another session's; it and what it starts signal one another as ever, and the ladder ends it."""
+    script = "sleep 60 & kill -0 $! && kill $! && echo own; wait; kill -9 ${QUERY_STRING:-$PPID} || echo held; exec cat"
+    daemon = wsluice("--read-paths", "/usr,/lib,/lib64,/bin,/dev", "--stderr", "discard", "--stop-grace", "0", "--", "bash", "-c", script)
+    with daemon.connect().open() as client:
+        assert [client.read_message().data for _ in range(2)] == [b"own", b"held"]
+        first = next(p.pid for p in daemon.children() if p.pid == p.session)
+        with daemon.connect().open(f"/?{first}") as other:
+            assert [other.read_message().data for _ in range(2)] == [b"own", b"held"]
+            assert first in [p.pid for p in daemon.children()]
+    wait_until(lambda: not daemon.children(), lambda: "the program ended")
+
+
 @needs_landlock
 @needs_root
 def test_a_landlocked_program_has_no_descriptor_of_ours(wsluice):

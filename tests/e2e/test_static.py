@@ -224,6 +224,20 @@ def test_types(daemon, tree):
     assert get(daemon, "/").get("content-type") == "text/html; charset=utf-8"
 
 
+@pytest.mark.parametrize("origins, framers", [
+    ((), "'self'"), (("any",), None), (("https://a.example", "null", "http://[::1]:8080"), "'self' https://a.example http://[::1]:8080"),
+    (("https://a.example; script-src *", "https://b.example"), "'self' https://b.example"),
+    ([f"https://{'x' * 200}{i}.example" for i in range(9)], "as many as fit")])
+def test_who_may_show_files_in_a_frame(wsluice, tree, origins, framers):
+    """A page of a terminal in a frame of another site would be typed into by whoever that site wants."""
+    daemon = wsluice("--static", tree, *(["--origin", ",".join(origins)] if origins else []))
+    policy = get(daemon, "/index.html").get("content-security-policy")
+    if framers == "as many as fit":
+        assert policy.startswith("frame-ancestors 'self' https://xxx") and policy.endswith("5.example")
+    else:
+        assert policy == (framers and f"frame-ancestors {framers}")
+
+
 def test_only_get_and_head(daemon):
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
         answer = get(daemon, "/public.txt", method=method)
