@@ -629,8 +629,11 @@ routes:
     proc.wait_until(lambda: not daemon.children(), lambda: "nothing running")
     with daemon.connect(source=next(SOURCES)) as client:
         client.send(client.head("/slow/hook", [basic("alice")], drop=NO_UPGRADE))
-        proc.wait_until(lambda: daemon.children(), lambda: "the password being checked")
-        assert re.search(r"^NoNewPrivs:\s*1$", pathlib.Path(f"/proc/{daemon.children()[0].pid}/status").read_text(), re.M)
+        def checking():  # and no longer on its way to be that
+            return [c.pid for c in daemon.children() if b"auth-verify" in pathlib.Path(f"/proc/{c.pid}/cmdline").read_bytes()]
+
+        proc.wait_until(checking, lambda: "the password being checked")
+        assert re.search(r"^NoNewPrivs:\s*1$", pathlib.Path(f"/proc/{checking()[0]}/status").read_text(), re.M)
 
 
 def test_hook_answer_is_remembered(wsluice, tmp_path):
