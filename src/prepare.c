@@ -195,7 +195,7 @@ static void open_backend_tls(struct route *r, struct teller *f)
 
 static void read_bans(struct config *c, struct teller *f)
 {
-    struct bans_stamp stamp;
+    struct file_stamp stamp;
     char why[BANS_ERROR_MAX];
 
     if (c->ban_file == NULL)

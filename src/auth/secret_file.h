@@ -5,20 +5,16 @@
 /* A file of passwords or tokens, read whole, and read again when it has changed. */
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
-#include <time.h>
 
+#include "base/file.h"
 #include "core/auth.h"
 
 #define SECRET_FILE_MAX (8U * 1024U * 1024U) /* bytes */
 
 struct secret_file {
     const char *path;
-    double looked_at; /* worker time */
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec modified, changed;
+    double looked_at;        /* worker time */
+    struct file_stamp stamp; /* of the file that was read */
 };
 
 /* The text with a NUL behind it, by malloc, and its length; NULL with what is wrong. Others may not

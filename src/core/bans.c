@@ -23,7 +23,7 @@ struct bans {
     struct range *all; /* in order, none inside another */
     size_t count;
     size_t lines;
-    struct bans_stamp stamp;
+    struct file_stamp stamp;
     bool unix_; /* clients of Unix sockets */
 };
 
@@ -165,7 +165,7 @@ bool bans_have(const struct bans *b, const union addr *a)
     return low > 0 && memcmp(key, b->all[low - 1].last, sizeof key) <= 0;
 }
 
-struct bans_stamp bans_stamp(const struct bans *b)
+struct file_stamp bans_stamp(const struct bans *b)
 {
     return b->stamp;
 }
@@ -177,49 +177,7 @@ size_t bans_count(const struct bans *b)
 
 /* ---- files ---- */
 
-static struct bans_stamp stamp_of(const struct stat *st)
-{
-    return (struct bans_stamp){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-bool bans_changed(const char *path, const struct bans_stamp *stamp)
-{
-    struct bans_stamp now;
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        return false;
-    now = stamp_of(&st);
-    return now.dev != stamp->dev || now.ino != stamp->ino || now.size != stamp->size ||
-           !same_time(now.modified, stamp->modified) || !same_time(now.changed, stamp->changed);
-}
-
-static char *read_all(int fd, size_t size, size_t *len)
-{
-    char *text = malloc(size + 1);
-    ssize_t n = 1;
-
-    *len = 0;
-    while (text != NULL && *len < size && n > 0) {
-        n = read(fd, text + *len, size - *len);
-        if (n > 0)
-            *len += (size_t)n;
-        else if (n < 0 && errno == EINTR)
-            n = 1;
-    }
-    if (text != NULL && n < 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
-struct bans *bans_read(const char *path, struct bans_stamp *stamp, char why[BANS_ERROR_MAX])
+struct bans *bans_read(const char *path, struct file_stamp *stamp, char why[BANS_ERROR_MAX])
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     const char *wrong = NULL;
@@ -234,11 +192,11 @@ struct bans *bans_read(const char *path, struct bans_stamp *stamp, char why[BANS
         wrong = "not a regular file";
     else if (st.st_size > (off_t)BANS_FILE_MAX)
         wrong = "larger than 64 MiB";
-    else if ((text = read_all(fd, (size_t)st.st_size, &len)) == NULL)
+    else if ((text = file_read_all(fd, (size_t)st.st_size, &len)) == NULL)
         wrong = strerror(errno);
     if (fd >= 0)
         close(fd);
-    *stamp = stamp_of(&st);
+    *stamp = file_stamp_of(&st);
     if (wrong != NULL) {
         snprintf(why, BANS_ERROR_MAX, "%.300s: %s", path, wrong);
         return NULL;

@@ -6,10 +6,9 @@
  * up in the time of a binary search, whatever its length. */
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
-#include <time.h>
 
 #include "base/addr.h"
+#include "base/file.h"
 #include "base/slice.h"
 
 #define BANS_FILE_MAX (64U << 20) /* bytes */
@@ -17,23 +16,13 @@
 
 struct bans;
 
-/* A file as it was when it was looked at. Zero: never. */
-struct bans_stamp {
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec modified, changed;
-};
-
 /* NULL with "LINE: what is wrong" in why. */
 struct bans *bans_parse(struct slice text, char why[BANS_ERROR_MAX]);
 /* NULL with "FILE: ..." or "FILE:LINE: ..." in why. stamp is kept in either case. */
-struct bans *bans_read(const char *path, struct bans_stamp *stamp, char why[BANS_ERROR_MAX]);
-/* The file is another than at that time; a missing one is not: somebody may be replacing it. */
-bool bans_changed(const char *path, const struct bans_stamp *stamp);
+struct bans *bans_read(const char *path, struct file_stamp *stamp, char why[BANS_ERROR_MAX]);
 void bans_free(struct bans *b); /* NULL is fine */
 
-struct bans_stamp bans_stamp(const struct bans *b);        /* of the file it was read from */
+struct file_stamp bans_stamp(const struct bans *b);        /* of the file it was read from */
 bool bans_have(const struct bans *b, const union addr *a); /* NULL has nobody */
 size_t bans_count(const struct bans *b);                   /* lines */
 

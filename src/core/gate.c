@@ -37,7 +37,7 @@ struct gate {
     uint64_t untold[GATE_VERDICTS]; /* refusals since the last line about them */
     double told_at[GATE_VERDICTS];
     struct bans *file;
-    struct bans_stamp stamp; /* of the file when it was last read, well or not */
+    struct file_stamp stamp; /* of the file when it was last read, well or not */
     bool file_is_good;
     struct gate_ban orders[GATE_BANS_MAX];
     size_t order_count;
@@ -140,7 +140,7 @@ static void look_at_file(struct gate *g)
     char why[BANS_ERROR_MAX];
     struct bans *b;
 
-    if (path == NULL || !bans_changed(path, &g->stamp))
+    if (path == NULL || !file_changed(path, &g->stamp))
         return;
     b = bans_read(path, &g->stamp, why);
     if (b == NULL) {
@@ -202,7 +202,7 @@ void gate_free(struct gate *g)
 
 void gate_follow(struct gate *g, struct config *c)
 {
-    g->stamp = c->bans != NULL ? bans_stamp(c->bans) : (struct bans_stamp){0};
+    g->stamp = c->bans != NULL ? bans_stamp(c->bans) : (struct file_stamp){0};
     take_file(g, c->bans);
     c->bans = NULL;
     set_timer(g);

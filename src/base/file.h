@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_BASE_FILE_H
+#define WSLUICE_BASE_FILE_H
+
+/* Small files that are read whole, and read again when they are others than before. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+/* Which file it was; all zeroes: none. */
+struct file_stamp {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec modified, changed;
+};
+
+struct file_stamp file_stamp_of(const struct stat *st);
+
+/* The file is another than at that time. A missing one is not: somebody may be replacing it. */
+bool file_changed(const char *path, const struct file_stamp *stamp);
+
+/* At most `size` bytes from where fd stands, with a NUL behind them, by malloc; *len is how many
+ * came. NULL with errno set; then what was read is wiped. */
+char *file_read_all(int fd, size_t size, size_t *len);
+
+#endif
