@@ -224,8 +224,10 @@ const char *addr_split(struct slice text, struct slice *host, uint16_t *port)
     first = slice_cut(text, ':', &rest);
     if (!rest.p) {
         *host = slice_of(NULL, 0);
-        return text.p[0] >= '0' && text.p[0] <= '9' ? parse_port(text, port)
-                                                    : "the port is missing";
+        /* "127.0.0.1" is a host, "8080x" a port that went wrong */
+        return text.p[0] >= '0' && text.p[0] <= '9' && memchr(text.p, '.', text.len) == NULL
+                   ? parse_port(text, port)
+                   : "the port is missing";
     }
     if (first.len == 0 && !(rest.len > 0 && memchr(rest.p, ':', rest.len)))
         return "the host is missing";

@@ -199,6 +199,8 @@ static const struct fault_case {
     {"routes: [{exec: [a, [b]]}]\n", {"1:21: exec: an item is a list, not a text"}},
     {"routes: [{to: tcp://x}]\n",
      {"1:15: to: tcp://x: the port is missing; write tcp://HOST:PORT"}},
+    {"routes: [{to: tcp://127.0.0.1}]\n",
+     {"1:15: to: tcp://127.0.0.1: the port is missing; write tcp://HOST:PORT"}},
     {"routes: [{to: ftp://x}]\n",
      {"1:15: to: ftp://x: unknown kind of address; write "
       "exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, "
