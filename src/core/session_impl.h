@@ -5,8 +5,10 @@
 /*
  * The inside of a session, for session*.c only:
  *
- *   session.c        life: opening, every way it ends, what happens when
- *   session_in.c     client to backend
+ *   session.c        its beginning, and what happens when
+ *   session_end.c    every way it ends
+ *   session_in.c     client to backend: the walk over what was received
+ *   session_take.c   client to backend: what becomes of the data in it
  *   session_out.c    backend to client
  *   session_tty.c    orders of terminal clients
  *   session_deflate.c  compression, both ways
@@ -145,8 +147,16 @@ static inline const struct framing *session_framing(const struct session *s)
     return s->tty != SESSION_TTY_NOT ? &framing_stream : s->route->framing;
 }
 
-/* session.c: the ends. Each may be called in any phase, and does nothing when it is too late for
- * it. */
+/* session.c */
+
+/* The 101. */
+void session_begin(struct session *s);
+/* Applies backpressure: after anything was written to either side. */
+void session_balance(struct session *s);
+/* What the client sent waits for the far side: nothing more of it is read. */
+bool session_blocked(const struct session *s);
+
+/* session_end.c. Each may be called in any phase, and does nothing when it is too late for it. */
 
 /* We end it: a Close, then the client's is awaited for close-timeout. The backend is finished and
  * stopped, unless it is the backend that ended (who): that may still take input. */
@@ -160,15 +170,19 @@ void session_lost(struct session *s, const char *why);
 /* One side took nothing for stall-timeout: a Close is left behind what is queued, nothing is waited
  * for. */
 void session_stalled(struct session *s, uint16_t code, const char *why);
-/* Applies backpressure: after anything was written to either side. */
-void session_balance(struct session *s);
-/* What the client sent waits for the far side: nothing more of it is read. */
-bool session_blocked(const struct session *s);
+/* Before the 101: an HTTP status instead. */
+void session_refuse(struct session *s, int status, const char *why);
+/* Lets go of the backend at once: one that is still being opened, or at the very end. */
+void session_drop_backend(struct session *s);
+/* After either side may have gone: are both? Then the session ends. */
+void session_check_over(struct session *s);
 /* The backend has sent all: its tail goes out, then Close 1000. */
 void session_backend_done(struct session *s);
 /* The same, but its exit status may follow and is worth a short wait. Nothing it sends counts any
  * more. */
 void session_backend_silent(struct session *s);
+/* It is over altogether. */
+void session_backend_ended(struct session *s, const struct backend_end *end);
 
 /* session_in.c */
 void session_input(struct session *s, uint8_t *p, size_t n);
