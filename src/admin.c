@@ -76,10 +76,6 @@ int admin_follow(struct worker *w, const struct config *c, struct passed *passed
 {
     struct listener *l;
 
-    for (size_t i = 0; i < c->route_count; i++) { /* so that their counters begin with 0 */
-        if (c->routes[i].backend != NULL)
-            (void)stats_route(w, &c->routes[i]);
-    }
     if (c->admin == NULL) {
         admin_close(list, false);
         return 0;

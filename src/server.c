@@ -229,6 +229,7 @@ static bool swap(struct server *s, struct config *c)
     }
     priv_follow(&s->priv, c);
     warn_about(&s->worker.log, c);
+    stats_follow(&s->worker, c);
     s->worker.config = c;
     s->worker.dns_servers = c->dns_servers;
     gate_follow(s->worker.gate, c);
@@ -421,6 +422,7 @@ static int server_open(struct server *s, struct config *c)
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
     if (prepare_config(c, complain, NULL) > 0)
         return 1;
+    stats_follow(w, c);
     if (follow_admin(s, c, error) < 0 ||
         listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
         complain(NULL, error);

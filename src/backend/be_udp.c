@@ -203,7 +203,7 @@ static struct backend *udp_open(const struct backend_open *o)
     u->base = (struct backend){&backend_udp, o->events, o->owner};
     u->worker = o->worker;
     u->route = o->route;
-    u->stats = stats_route(o->worker, o->route);
+    u->stats = o->route->stats;
     u->id = o->id;
     u->fd = -1;
     /* processes on one port count their sessions each: not all from 1 */

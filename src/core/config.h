@@ -135,6 +135,7 @@ struct route {
     struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */
+    struct stats_route *stats;   /* what is counted of it, while it serves; see core/stats.h */
 };
 
 struct listen_spec {

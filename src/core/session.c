@@ -15,21 +15,19 @@
 /* The 101. Early frames come from inside stream_upgrade, so the session is ready before. */
 void session_begin(struct session *s)
 {
-    struct session_opening *opening = s->opening;
     char extensions[DEFLATE_ANSWER_MAX];
 
-    s->opening = NULL;
     s->phase = SESSION_OPEN;
     s->was_open = true;
     if (config_record_dir(&s->route->settings) != NULL)
         session_log_record(s);
-    stats_opened(s->stats);
+    stats_opened(s->route->stats);
     session_time_start(s);
     if (s->route->framing != NULL && s->route->framing->datagrams)
         stream_stay_live(s->stream);
-    stream_upgrade(s->stream, opening->accept, opening->subprotocol,
+    stream_upgrade(s->stream, s->extra->accept, s->extra->subprotocol,
                    session_deflate_answer(s, extensions));
-    free(opening);
+    session_trim(s);
 }
 
 /* Also while CLOSING: a service that has said all may still be told more than it reads. */
@@ -53,13 +51,13 @@ void session_balance(struct session *s)
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
         s->stalls_client += hold_backend && client_full; /* who asks for a pause is not stalled */
-        s->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
+        s->route->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
         b->ops->pause(b, hold_backend);
     }
     if (s->stream != NULL && blocked != s->far_held && s->phase != SESSION_OPENING) {
         s->far_held = blocked;
         s->stalls_backend += blocked;
-        s->stats->stalls[STATS_BACKEND] += blocked;
+        s->route->stats->stalls[STATS_BACKEND] += blocked;
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
@@ -68,6 +66,7 @@ void session_balance(struct session *s)
     session_time_stalls(s, client_full, backend_full);
     if (session_input_ready(s))
         session_time_hurry(s, 0);
+    session_trim(s);
 }
 
 /* ---- what the client's side tells ---- */
@@ -115,7 +114,8 @@ static void on_backend_opened(void *owner)
 
     if (s->phase != SESSION_OPENING)
         return;
-    stats_observe(&s->stats->opening, &stats_scale_short, worker_clock() - s->opening->asked_at);
+    stats_observe(&s->route->stats->opening, &stats_scale_short,
+                  worker_clock() - s->extra->asked_at);
     session_begin(s);
 }
 
@@ -137,7 +137,7 @@ static void on_backend_failed(void *owner, int status, const char *why)
     struct backend *b = s->backend;
 
     s->backend = NULL;
-    s->stats->not_opened++;
+    s->route->stats->not_opened++;
     if (s->phase == SESSION_OPENING && s->route->settings.errors == ERRORS_CLOSE)
         refuse_by_close(s, status, why);
     else if (s->phase == SESSION_OPENING)
@@ -191,33 +191,43 @@ static const struct backend_events backend_events = {
 
 static void session_never_was(struct session *s)
 {
+    session_deflate_release(s);
     session_rate_release(s);
-    free(s->origin_text);
-    free(s->opening);
+    session_drop_parts(s);
     free(s);
+}
+
+/* An empty one with its origin_text. */
+static struct session *session_alloc(const struct session_open *o, const char *unique)
+{
+    size_t n;
+    char *origin = session_log_origin(o, unique, &n);
+    struct session *s = origin != NULL ? calloc(1, sizeof *s + n) : NULL;
+
+    if (s != NULL)
+        memcpy(s->origin_text, origin, n);
+    free(origin);
+    return s;
 }
 
 static struct session *session_new(const struct session_open *o, const char *unique)
 {
     const struct route *route = o->route;
-    struct session *s = calloc(1, sizeof *s);
+    struct session *s = session_alloc(o, unique);
 
     if (s == NULL)
         return NULL;
-    s->opening = calloc(1, sizeof *s->opening);
     s->stream = o->stream;
     s->worker = o->stream->worker;
     s->route = route;
-    if (s->opening == NULL || session_log_start(s, o->subprotocol, unique) < 0 ||
-        session_rate_start(s) < 0) {
+    if (session_extra(s) == NULL || session_rate_start(s) < 0) {
         session_never_was(s);
         return NULL;
     }
-    memcpy(s->opening->accept, o->accept, sizeof s->opening->accept);
-    s->opening->subprotocol = slice_from(session_log_subprotocol(s));
+    memcpy(s->extra->accept, o->accept, sizeof s->extra->accept);
+    s->extra->subprotocol = slice_from(session_log_subprotocol(s));
     s->magic = SESSION_MAGIC;
     s->ticket = o->ticket;
-    s->stats = stats_route(s->worker, route);
     s->id = ++s->worker->next_id;
     s->code = WS_CODE_ABNORMAL;
     s->input_open = true;
@@ -231,7 +241,8 @@ static struct session *session_new(const struct session_open *o, const char *uni
                                                               : session_framing(s)->opcode_out;
     s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->loopback &&
                   (route->backend->has_stderr || session_framing(s)->typed);
-    ws_reader_init(&s->reader, session_framing(s)->assembles ? route->settings.max_message : 0, 0);
+    ws_reader_init(&s->reader,
+                   session_framing(s)->assembles ? (uint32_t)route->settings.max_message : 0, 0);
     if (!session_deflate_start(s, &o->deflate)) {
         session_never_was(s);
         return NULL;
@@ -297,7 +308,7 @@ void session_start(const struct session_open *o)
         session_begin(s);
         return;
     }
-    s->opening->asked_at = worker_clock();
+    s->extra->asked_at = worker_clock();
     s->backend = o->route->backend->open(&how);
     if (s->backend == NULL) {
         session_refuse(s, 503, "out of memory, try again later");

@@ -42,60 +42,65 @@ bool session_deflate_start(struct session *s, const struct deflate_params *param
 {
     if (!params->agreed)
         return true;
-    s->deflate = calloc(1, sizeof *s->deflate);
-    if (s->deflate == NULL)
+    s->extra->deflate = calloc(1, sizeof *s->extra->deflate);
+    if (s->extra->deflate == NULL)
         return false;
-    s->deflate->params = *params;
+    s->extra->deflate->params = *params;
     s->reader.rsv_mask = WS_RSV1;
     return true;
 }
 
 const char *session_deflate_answer(const struct session *s, char out[DEFLATE_ANSWER_MAX])
 {
-    return s->deflate != NULL ? deflate_offer_answer(&s->deflate->params, out) : "";
+    const struct session_deflate *d = session_deflate(s);
+
+    return d != NULL ? deflate_offer_answer(&d->params, out) : "";
 }
 
 void session_deflate_counts(const struct session *s, struct stats_compressed *in,
                             struct stats_compressed *out)
 {
     static const struct stats_compressed none = {0, 0};
+    const struct session_deflate *d = session_deflate(s);
 
-    *in = s->deflate != NULL ? s->deflate->in : none;
-    *out = s->deflate != NULL ? s->deflate->out : none;
+    *in = d != NULL ? d->in : none;
+    *out = d != NULL ? d->out : none;
 }
 
 static void drop_reader(struct session *s)
 {
-    if (s->deflate->reader != NULL && !s->deflate->params.client_takeover)
-        deflate_pool_return(s->worker, s->deflate->reader);
+    struct session_deflate *d = session_deflate(s);
+
+    if (d->reader != NULL && !d->params.client_takeover)
+        deflate_pool_return(s->worker, d->reader);
     else
-        deflate_reader_free(s->deflate->reader);
-    s->deflate->reader = NULL;
+        deflate_reader_free(d->reader);
+    d->reader = NULL;
 }
 
 void session_deflate_release(struct session *s)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
 
     if (d == NULL)
         return;
     drop_reader(s);
     deflate_writer_free(d->writer);
     free(d);
-    s->deflate = NULL;
+    s->extra->deflate = NULL;
 }
 
 /* ---- from the client ---- */
 
 void session_deflate_turn(struct session *s)
 {
-    if (s->deflate != NULL)
-        s->deflate->share = SHARE;
+    if (session_deflate(s) != NULL)
+        session_deflate(s)->share = SHARE;
 }
 
 static bool has_reader(struct session *s)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
 
     if (d->reader == NULL && d->params.client_takeover)
         d->reader = deflate_reader_new(d->params.client_bits);
@@ -134,7 +139,7 @@ static void describe(struct session_deflate *d, const struct ws_frame *f, bool e
 enum session_deflate_step session_deflate_next(struct session *s, struct ws_frame *f,
                                                struct ws_frame *piece)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
     uint8_t *out = deflate_pool_plain(s->worker);
     uint64_t limit = s->reader.limit != 0 ? s->reader.limit - d->plain : UINT64_MAX - 1;
     /* One byte more than there may be, if need be in the tail room, tells a message that is too
@@ -147,7 +152,7 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
     if (out == NULL || !has_reader(s))
         return fault(piece, WS_CODE_INTERNAL, "out of memory");
     event = deflate_read(d->reader, &f->payload, &f->len, f->end, out, room, &piece->len);
-    count(&d->in, &s->stats->compressed_in, piece->len, had - f->len);
+    count(&d->in, &s->route->stats->compressed_in, piece->len, had - f->len);
     d->share -= piece->len < d->share ? piece->len : d->share;
     if (event == DEFLATE_NO_MEMORY)
         return fault(piece, WS_CODE_INTERNAL, "out of memory");
@@ -165,18 +170,20 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
 
 bool session_deflate_must_wait(const struct session *s)
 {
-    return s->deflate->share == 0 || session_blocked(s);
+    return session_deflate(s)->share == 0 || session_blocked(s);
 }
 
 void session_deflate_leave(struct session *s, const struct ws_frame *f)
 {
-    s->deflate->in_frame = true;
-    s->deflate->frame = *f;
+    struct session_deflate *d = session_deflate(s);
+
+    d->in_frame = true;
+    d->frame = *f;
 }
 
 bool session_deflate_return(struct session *s, struct ws_frame *f)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
 
     if (d == NULL || !d->in_frame)
         return false;
@@ -189,7 +196,7 @@ bool session_deflate_return(struct session *s, struct ws_frame *f)
 
 static struct deflate_writer *writer_for(struct session *s)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
     int level = (int)s->route->settings.compression_level;
 
     if (!d->params.server_takeover)
@@ -202,7 +209,7 @@ static struct deflate_writer *writer_for(struct session *s)
 size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p, size_t n,
                             const uint8_t **frame)
 {
-    struct session_deflate *d = s->deflate;
+    struct session_deflate *d = session_deflate(s);
     struct deflate_writer *writer;
     uint8_t *packed;
     size_t len, header;
@@ -217,7 +224,7 @@ size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p,
     len = deflate_write(writer, p, n, packed, n - 1 + DEFLATE_SLACK);
     if (len == 0)
         return 0;
-    count(&d->out, &s->stats->compressed_out, n, len);
+    count(&d->out, &s->route->stats->compressed_out, n, len);
     header = ws_header_len(len);
     ws_write_header(packed - header, opcode | WS_RSV1, len);
     *frame = packed - header;

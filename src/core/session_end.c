@@ -24,8 +24,8 @@ static void session_count_end(struct session *s)
                        : s->closer == CLOSED_BY_CLIENT ? STATS_BY_CLIENT
                                                        : STATS_BY_SERVER;
 
-    s->stats->dropped += s->dropped;
-    stats_closed(s->stats, s->code, by, s->worker->now - s->opened_at);
+    s->route->stats->dropped += s->dropped;
+    stats_closed(s->route->stats, s->code, by, s->worker->now - s->opened_at);
 }
 
 /* The one place where a session ends. */
@@ -33,19 +33,18 @@ void session_check_over(struct session *s)
 {
     if (s->phase != SESSION_OVER || s->backend != NULL || s->magic != SESSION_MAGIC)
         return;
-    record_close(s->record); /* it borrows what the log line needs */
+    record_close(session_record(s)); /* it borrows what the log line needs */
     session_log_end(s);
     if (s->was_open)
         session_count_end(s);
     sessions_leave_cursors(s);
-    session_input_release(s);
-    session_output_release(s);
     session_deflate_release(s);
+    session_rate_release(s);
+    session_drop_parts(s);
     if (s->next != NULL)
         s->next->prev = s->prev;
     *s->prev = s->next;
     s->worker->sessions->count--;
-    session_rate_release(s);
     limits_leave(s->worker->limits, s->ticket, s->route);
     config_release(s->route->config);
     s->magic = ~SESSION_MAGIC;
@@ -88,7 +87,8 @@ static void session_note_end(struct session *s, uint16_t code, const char *reaso
         return;
     s->closer = (uint8_t)who;
     s->code = code;
-    s->reason = slice_dup(slice_of(reason, len));
+    if (session_extra(s) != NULL)
+        s->extra->reason = slice_dup(slice_of(reason, len));
 }
 
 static void session_leave_stream(struct session *s, void (*leave)(struct stream *))
@@ -134,8 +134,6 @@ void session_close(struct session *s, uint16_t code, const char *reason, enum se
     session_note_end(s, code, reason, strlen(reason), who);
     session_send_close(s, code, reason);
     s->phase = SESSION_CLOSING;
-    s->waiting_since = s->worker->now;
-    s->client_mark = stream_delivered(s->stream);
     session_time_closing(s);
     /* A service that has said all may still listen: what the client has sent before it reads our
      * Close arrives there. */
@@ -209,8 +207,7 @@ void session_backend_silent(struct session *s)
     if (s->exit_awaited) /* it has said so itself, and now its output is closed */
         return;
     s->exit_awaited = true;
-    s->waiting_since = s->worker->now;
-    session_time_hurry(s, SESSION_EXIT_WAIT);
+    session_time_wait(s, SESSION_EXIT_WAIT);
 }
 
 /* What the client is told of a backend that has ended well, but not between two messages. */
@@ -257,8 +254,10 @@ static void close_by_end(struct session *s, const struct backend_end *end)
 void session_backend_ended(struct session *s, const struct backend_end *end)
 {
     s->exit_awaited = false;
-    s->exit_how = (int)end->how;
-    s->exit_number = end->number;
+    if (session_extra(s) != NULL) {
+        s->extra->exit_how = (int)end->how;
+        s->extra->exit_number = end->number;
+    }
     if (!session_output_end(s) &&
         (end->how == BACKEND_CLEAN || (end->how == BACKEND_EXITED && end->number == 0)))
         close_torn(s);

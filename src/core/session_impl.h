@@ -14,6 +14,7 @@
  *   session_deflate.c  compression, both ways
  *   session_rate.c   how much a client may send in a time
  *   session_time.c   heartbeat, idle, stalls: one timer
+ *   session_parts.c  what a session has only for a time
  *   session_log.c    the line at the end
  *   session_info.c   what an operator sees of it, while it lives
  *
@@ -52,13 +53,6 @@ enum session_phase { SESSION_OPENING, SESSION_OPEN, SESSION_CLOSING, SESSION_OVE
 enum session_tty { SESSION_TTY_NOT, SESSION_TTY_BEGINS, SESSION_TTY_RUNS };
 enum session_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
 
-/* What is needed until the 101 only. */
-struct session_opening {
-    char accept[HANDSHAKE_ACCEPT_SIZE];
-    struct slice subprotocol; /* into origin_text */
-    double asked_at;          /* for the backend; worker_clock() */
-};
-
 /* What the log needs of a backend that is gone. */
 struct session_far {
     bool datagrams;
@@ -66,27 +60,69 @@ struct session_far {
     char text[BACKEND_TEXT_MAX];      /* pid or server address */
 };
 
+/* What a session has before the 101, once one of its sides has ended, or because its route wants
+ * something special. The others, in between, have none of it. */
+struct session_extra {
+    char accept[HANDSHAKE_ACCEPT_SIZE]; /* until the 101 */
+    struct slice subprotocol;           /* likewise; into origin_text */
+    double asked_at;                    /* likewise: for the backend; worker_clock() */
+    struct record *record;              /* NULL: the route does not record */
+    struct session_rate *rate;          /* NULL: no rates are limited; see session_rate.c */
+    struct session_deflate *deflate;    /* NULL: no compression was agreed on */
+    char *reason;                       /* of the close, in words; owned */
+    struct session_far *far;            /* of the backend, once it is gone; owned */
+    int exit_how, exit_number;          /* of its end */
+};
+
+/* What a session has while something is unfinished: a message that has come in part, an answer that
+ * is awaited, a queue that does not move. Times are worker time. */
+struct session_busy {
+    /* client to backend */
+    struct buf held;       /* received and not looked at: the beginning of a frame cut in two by a
+                              read, or what was put off */
+    struct buf in_message; /* an unfinished client message, for framings that assemble */
+    struct buf late_pong;  /* the answer to the last ping, while the client does not read */
+
+    /* backend to client */
+    struct buf out_message; /* an unfinished message of the backend */
+    double partial_since;   /* it has waited since; 0: not for `partial-lines` */
+
+    /* see session_time.c */
+    double ping_at;       /* when the unanswered ping was sent; 0: none */
+    double pong_due;      /* when its pong is overdue */
+    uint64_t ping_mark;   /* what the client's system had acknowledged when pong_due was set */
+    double waiting_since; /* CLOSING, or exit_awaited: since when; 0: neither */
+    double client_stall, backend_stall; /* since when no byte of its queue moved; 0: no queue */
+    uint64_t client_mark, backend_mark; /* what was delivered then */
+};
+
 struct session {
     uint32_t magic;
-    uint8_t phase;        /* enum session_phase */
-    uint8_t closer;       /* enum session_closer: who ended it first */
-    bool was_open;        /* the 101 was sent */
-    bool input_open;      /* what the client sends still goes to the backend */
-    bool loopback;        /* echo: there is no backend, messages turn around here */
-    bool backend_stopped; /* its ladder was started */
-    bool backend_paused;  /* we do not read it */
-    bool client_paused;
-    bool put_off;      /* `held` is the rest of a chunk, which has to wait: see session_in.c */
-    bool far_held;     /* and that because of the far side */
-    bool exit_awaited; /* backend eof came; its exit status may follow */
+    uint8_t phase;            /* enum session_phase */
+    uint8_t closer;           /* enum session_closer: who ended it first */
+    bool was_open : 1;        /* the 101 was sent */
+    bool input_open : 1;      /* what the client sends still goes to the backend */
+    bool loopback : 1;        /* echo: there is no backend, messages turn around here */
+    bool backend_stopped : 1; /* its ladder was started */
+    bool backend_paused : 1;  /* we do not read it */
+    bool client_paused : 1;
+    bool put_off : 1;      /* `held` is the rest of a chunk, which has to wait: see session_in.c */
+    bool far_held : 1;     /* and that because of the far side */
+    bool exit_awaited : 1; /* backend eof came; its exit status may follow */
+    bool channels : 1;     /* each message to the client begins with SESSION_STDOUT or _STDERR */
+    bool tty_held : 1;     /* the client has asked for a pause */
+    uint8_t tty;           /* enum session_tty */
+    uint8_t tty_command;   /* in: first byte of the unfinished message; 0: none yet */
+    uint8_t opcode_out;
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
-    uint8_t opcode_out;
-    bool channels;       /* each message to the client begins with SESSION_STDOUT or _STDERR */
-    uint8_t tty;         /* enum session_tty */
-    uint8_t tty_command; /* in: first byte of the unfinished message; 0: none yet */
-    bool tty_held;       /* the client has asked for a pause */
-    uint16_t code;       /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
+    struct utf8_state in_utf8;
+    uint16_t code;     /* of the first Close, sent or received; WS_CODE_ABNORMAL without one */
+    uint8_t rtt_count; /* of rtt; see session_time.c */
+    uint16_t rtt[SESSION_RTTS]; /* ms, the last ones: the upper halves of floats */
+    struct framing_state out_state;
+    struct ws_reader reader;
+
     struct worker *worker;
     union {
         struct {
@@ -95,51 +131,56 @@ struct session {
         struct reap reap; /* afterwards */
     };
     const struct route *route;
-    struct stream *stream;   /* NULL when OVER */
-    struct backend *backend; /* NULL when that side is over */
+    struct stream *stream;       /* NULL when OVER */
+    struct backend *backend;     /* NULL when that side is over */
+    struct session_busy *busy;   /* NULL: nothing is unfinished */
+    struct session_extra *extra; /* NULL: nothing is special; never before the 101 */
     struct limits_ticket *ticket;
-    struct record *record;           /* NULL: the route does not record */
-    struct session_rate *rate;       /* NULL: no rates are limited; see session_rate.c */
-    struct stats_route *stats;       /* the worker's counters for this route; outlive the session */
-    struct session_opening *opening; /* NULL from the 101 on */
-    struct session_deflate *deflate; /* NULL: no compression was agreed on */
     uint64_t id;
-
-    /* client to backend */
-    struct ws_reader reader;
-    struct utf8_state in_utf8;
-    struct buf held;       /* received and not looked at: the beginning of a frame cut in two by a
-                              read, or what was put off */
-    struct buf in_message; /* an unfinished client message, for framings that assemble */
-    struct buf late_pong;  /* the answer to the last ping, while the client does not read */
-
-    /* backend to client */
-    struct framing_state out_state;
-    struct buf out_message; /* an unfinished message of the backend */
-
-    /* worker time, see session_time.c */
-    double opened_at, last_data;
-    double ping_at;       /* when the unanswered ping was sent; 0: none */
-    double pong_due;      /* when its pong is overdue */
-    uint64_t ping_mark;   /* what the client's system had acknowledged when pong_due was set */
-    double waiting_since; /* CLOSING, or exit_awaited: since when */
-    double partial_since; /* out_message has waited since; 0: nothing waits */
-    double client_stall, backend_stall; /* since when no byte of its queue moved; 0: no queue */
-    uint64_t client_mark, backend_mark; /* what was delivered then */
-    float interval;                     /* heartbeat with its jitter */
-    float rtt[SESSION_RTTS];            /* ms, the last ones */
-    uint32_t rtt_count;
-
-    /* for the log */
+    double opened_at, last_data; /* worker time */
     uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
     uint32_t stalls_client, stalls_backend;
-    char *origin_text; /* client address, path, subprotocol, user, the verdict on its certificate
-                          and that one's subject, then names and values of further fields up to
-                          an empty name: strings in one allocation */
-    char *reason;      /* of the close, in words; owned */
-    struct session_far *far; /* of the backend, once it is gone; owned */
-    int exit_how, exit_number;
+    /* Client address, path, subprotocol, user, the verdict on its certificate and that one's
+     * subject, then names and values of further fields up to an empty name: strings. */
+    char origin_text[];
 };
+
+/* An idle session is as small as it can be: what only some have, or only for a time, belongs into
+ * the parts above. */
+_Static_assert(sizeof(struct session) <= 208, "struct session has grown");
+
+/* session_parts.c */
+
+/* Makes the part if there is none. NULL without memory. */
+struct session_extra *session_extra(struct session *s);
+struct session_busy *session_busy(struct session *s);
+/* Frees a part with nothing in it. */
+void session_trim(struct session *s);
+/* Frees both, whatever is in them; recording, rates and compression have been ended. */
+void session_drop_parts(struct session *s);
+
+extern const struct session_busy session_not_busy;
+
+/* To look only. */
+static inline const struct session_busy *session_is_busy(const struct session *s)
+{
+    return s->busy != NULL ? s->busy : &session_not_busy;
+}
+
+static inline struct record *session_record(const struct session *s)
+{
+    return s->extra != NULL ? s->extra->record : NULL;
+}
+
+static inline struct session_rate *session_rate(const struct session *s)
+{
+    return s->extra != NULL ? s->extra->rate : NULL;
+}
+
+static inline struct session_deflate *session_deflate(const struct session *s)
+{
+    return s->extra != NULL ? s->extra->deflate : NULL;
+}
 
 /* How messages become bytes here: the terminal protocol has its own way. */
 static inline const struct framing *session_framing(const struct session *s)
@@ -196,7 +237,6 @@ bool session_input_ready(const struct session *s);
 void session_input_go_on(struct session *s);
 /* The client is gone: what was put off goes nowhere. */
 void session_input_drop(struct session *s);
-void session_input_release(struct session *s);
 void session_flush_pong(struct session *s);
 
 /* session_out.c */
@@ -207,7 +247,6 @@ bool session_output_end(struct session *s);
 /* Lines of the program's stderr, for the client (`stderr: message`). */
 void session_output_stderr(struct session *s, const struct slice *lines, size_t count);
 void session_output_partial(struct session *s); /* `partial-lines` ran out */
-void session_output_release(struct session *s);
 void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n);
 
 /* session_tty.c: a message of a terminal client that is not input. NULL, or why the session is to
@@ -277,6 +316,8 @@ uint32_t session_rate_count(const struct session *s); /* how often something was
 
 void session_time_start(struct session *s);
 void session_time_stop(struct session *s);
+/* CLOSING, or exit_awaited, begins; the timer looks in at most so many seconds. */
+void session_time_wait(struct session *s, double seconds);
 /* The phase has become CLOSING. */
 void session_time_closing(struct session *s);
 /* Keeps the stall clocks: which queues are above zero now. */
@@ -284,20 +325,21 @@ void session_time_stalls(struct session *s, bool client_full, bool backend_full)
 /* Something now has a deadline at most `seconds` from now. */
 void session_time_hurry(struct session *s, double seconds);
 void session_time_pong(struct session *s, const uint8_t *payload, size_t n);
+/* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */
+double session_time_rtt(const struct session *s);
 
 /* session_log.c */
 /* Lines that a backend put into its output as stderr, for our log. */
 void session_log_stderr(const struct session *s, const uint8_t *p, size_t n);
-/* Keeps what the line needs of the request, and the subprotocol. -1 without memory. */
-int session_log_start(struct session *s, struct slice subprotocol, const char *unique);
+/* What the line needs of the request, and the subprotocol: the origin_text of the session that is
+ * to be, to be freed. NULL without memory. */
+char *session_log_origin(const struct session_open *o, const char *unique, size_t *size);
 const char *session_log_subprotocol(const struct session *s);
 const char *session_log_user(const struct session *s);
 /* Keeps what the line needs of the backend, which is about to go. */
 void session_log_backend(struct session *s, const struct backend *b);
 /* Begins the recording, if the route wants one. */
 void session_log_record(struct session *s);
-/* Milliseconds, median of the last SESSION_RTTS; negative when none was measured. */
-double session_log_rtt(const struct session *s);
 void session_log_end(struct session *s);
 
 /* session_info.c: nobody who walks along the list stands on this one any more. */

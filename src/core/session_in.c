@@ -32,8 +32,8 @@ void session_input_write(struct input *in, const uint8_t *p, size_t n)
         s->dropped += n;
         return;
     }
-    if (s->record != NULL)
-        record_bytes(s->record, RECORD_IN, p, n);
+    if (session_record(s) != NULL)
+        record_bytes(session_record(s), RECORD_IN, p, n);
     if (!s->input_open || (s->backend == NULL && !s->loopback)) {
         s->dropped += n;
     } else if (s->loopback) {
@@ -100,6 +100,18 @@ static void take_compressed(struct input *in, struct ws_frame *f, uint8_t *paylo
     take_inflated(in, f);
 }
 
+/* A client that pings but does not read gets one answer, to its last ping (RFC 6455, section
+ * 5.5.3). */
+static void keep_late(struct session *s, const uint8_t *pong, size_t n)
+{
+    struct session_busy *b = session_busy(s);
+
+    if (b != NULL)
+        buf_release(&b->late_pong);
+    if (b == NULL || buf_append(&b->late_pong, pong, n) < 0)
+        s->dropped += n;
+}
+
 static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
 {
     struct session *s = in->s;
@@ -111,11 +123,7 @@ static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
     if (s->phase != SESSION_OPEN)
         return;
     if (stream_queued(s->stream) > 0) {
-        /* A client that pings but does not read gets one answer, to its last ping (RFC 6455,
-         * section 5.5.3). */
-        buf_release(&s->late_pong);
-        if (buf_append(&s->late_pong, frame, len) < 0)
-            s->dropped += len;
+        keep_late(s, frame, len);
         return;
     }
     if (s->loopback)
@@ -154,18 +162,27 @@ static void take_control(struct input *in, const struct ws_frame *f)
     }
 }
 
-/* Puts the bytes held back in front of the chunk, into its head room. */
-static void unhold(struct session *s, uint8_t **p, size_t *n)
+static bool hold(struct session *s, const uint8_t *p, size_t n)
 {
-    size_t held = buf_len(&s->held);
+    struct session_busy *b = session_busy(s);
 
-    if (held == 0)
+    return b != NULL && buf_append(&b->held, p, n) == 0;
+}
+
+/* Copies what is held to `to`. */
+static void unhold(struct session *s, uint8_t *to)
+{
+    struct session_busy *b = s->busy;
+
+    if (b == NULL || buf_len(&b->held) == 0)
         return;
-    assert(held <= WS_HELD_MAX && WS_HELD_MAX + FRAMING_PREFIX_MAX <= WORKER_HEADROOM);
-    *p -= held;
-    *n += held;
-    memcpy(*p, buf_data(&s->held), held);
-    buf_release(&s->held);
+    memcpy(to, buf_data(&b->held), buf_len(&b->held));
+    buf_release(&b->held);
+}
+
+static size_t held_len(const struct session *s)
+{
+    return buf_len(&session_is_busy(s)->held);
 }
 
 /* Keeps what is not looked at in this turn, until session_input_go_on. */
@@ -178,7 +195,7 @@ static void put_off(struct input *in, const uint8_t *p, size_t n)
         p -= in->frame.len; /* it ends where p begins */
         n += in->frame.len;
     }
-    if (n > 0 && buf_append(&s->held, p, n) < 0) {
+    if (n > 0 && !hold(s, p, n)) {
         session_input_no_memory(in);
         return;
     }
@@ -205,7 +222,7 @@ static bool may_pass(struct input *in, const struct ws_frame *f)
 /* Returns what was used: nothing when the piece may not pass. */
 static size_t take_payload(struct input *in, struct ws_frame *f, uint8_t *payload, size_t used)
 {
-    if (in->s->rate != NULL && !may_pass(in, f))
+    if (session_rate(in->s) != NULL && !may_pass(in, f))
         return 0;
     if (f->rsv != 0)
         take_compressed(in, f, payload);
@@ -221,7 +238,7 @@ static void look_at(struct input *in, uint8_t *p, size_t n)
     size_t used;
 
     while (n > 0 && !in->failed && !in->waits) {
-        if (s->rate != NULL)
+        if (session_rate(s) != NULL)
             in->before = s->reader;
         switch (ws_reader_next(&s->reader, p, n, &used, &f)) {
         case WS_EV_DATA:
@@ -234,7 +251,7 @@ static void look_at(struct input *in, uint8_t *p, size_t n)
             session_input_fail(in, f.code, f.why);
             break;
         case WS_EV_MORE:
-            if (used == 0 && buf_append(&s->held, p, n) < 0)
+            if (used == 0 && !hold(s, p, n))
                 session_input_no_memory(in);
             used = used == 0 ? n : used;
             break;
@@ -252,11 +269,13 @@ static void look_at(struct input *in, uint8_t *p, size_t n)
 void session_input(struct session *s, uint8_t *p, size_t n)
 {
     struct input in = {.s = s};
+    size_t held = held_len(s); /* goes in front of the chunk, into its head room */
 
     assert(!s->put_off);
+    assert(held <= WS_HELD_MAX && WS_HELD_MAX + FRAMING_PREFIX_MAX <= WORKER_HEADROOM);
     session_deflate_turn(s);
-    unhold(s, &p, &n);
-    look_at(&in, p, n);
+    unhold(s, p - held);
+    look_at(&in, p - held, n + held);
 }
 
 bool session_input_ready(const struct session *s)
@@ -269,13 +288,11 @@ void session_input_go_on(struct session *s)
 {
     struct input in = {.s = s};
     uint8_t *p = s->worker->rx + WORKER_HEADROOM - WS_HELD_MAX;
-    size_t n = buf_len(&s->held);
+    size_t n = held_len(s);
     struct ws_frame f;
 
     assert(n <= WS_HELD_MAX + WORKER_RX_SIZE);
-    if (n > 0)
-        memcpy(p, buf_data(&s->held), n);
-    buf_release(&s->held);
+    unhold(s, p);
     s->put_off = false;
     session_rate_return(s);
     session_deflate_turn(s);
@@ -298,8 +315,9 @@ void session_input_drop(struct session *s)
     if (!s->put_off)
         return;
     s->put_off = false;
-    s->dropped += buf_len(&s->held);
-    buf_release(&s->held);
+    s->dropped += held_len(s);
+    if (s->busy != NULL)
+        buf_release(&s->busy->held);
 }
 
 void session_input_farewell(struct session *s)
@@ -313,15 +331,10 @@ void session_input_farewell(struct session *s)
 
 void session_flush_pong(struct session *s)
 {
-    if (buf_len(&s->late_pong) == 0 || s->phase != SESSION_OPEN)
-        return;
-    stream_write(s->stream, buf_data(&s->late_pong), buf_len(&s->late_pong));
-    buf_release(&s->late_pong);
-}
+    struct session_busy *b = s->busy;
 
-void session_input_release(struct session *s)
-{
-    buf_release(&s->held);
-    buf_release(&s->in_message);
-    buf_release(&s->late_pong);
+    if (b == NULL || buf_len(&b->late_pong) == 0 || s->phase != SESSION_OPEN)
+        return;
+    stream_write(s->stream, buf_data(&b->late_pong), buf_len(&b->late_pong));
+    buf_release(&b->late_pong);
 }

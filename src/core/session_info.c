@@ -42,7 +42,7 @@ void session_inspect(const struct session *s, struct session_info *out)
         .backend_paused = s->backend_paused,
         .rate_held = session_rate_holds(s),
         .rate_holds = session_rate_count(s),
-        .rtt_ms = session_log_rtt(s),
+        .rtt_ms = session_time_rtt(s),
     };
     (void)snprintf(out->compression, sizeof out->compression, "%s",
                    session_deflate_answer(s, answer));

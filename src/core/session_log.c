@@ -32,13 +32,14 @@ struct more {
 
 /* The session's own UNIQUE_ID where the service is told it, so that both logs can be joined, and
  * what a proxy has said. Returns how many. */
-static size_t more_fields(const struct session *s, const char *unique, struct more out[MORE_FIELDS])
+static size_t more_fields(const struct session_open *o, const char *unique,
+                          struct more out[MORE_FIELDS])
 {
-    const struct request *r = s->stream->request;
+    const struct request *r = o->stream->request;
     const struct proxyhdr *p = r->proxied;
     size_t n = 0;
 
-    if (preamble_tells_unique(s->route))
+    if (preamble_tells_unique(o->route))
         out[n++] = (struct more){"unique_id", slice_from(unique)};
     if (p == NULL)
         return n;
@@ -50,54 +51,52 @@ static size_t more_fields(const struct session *s, const char *unique, struct mo
     return n;
 }
 
-/* Behind the n bytes of origin_text and their NUL: pairs of name and value, an empty name. */
-static int append_more(struct session *s, size_t n, const struct more *more, size_t count)
+/* Behind the n bytes of text: pairs of name and value, then an empty name. NULL without memory, and
+ * text is freed. */
+static char *append_more(char *text, size_t *n, const struct more *more, size_t count)
 {
-    size_t size = ++n + 1;
-    char *text;
+    size_t size = *n + 1, at = *n;
+    char *longer;
 
     for (size_t i = 0; i < count; i++)
         size += strlen(more[i].name) + more[i].value.len + 2;
-    text = realloc(s->origin_text, size);
-    if (text == NULL)
-        return -1;
-    s->origin_text = text;
+    longer = realloc(text, size);
+    if (longer == NULL) {
+        free(text);
+        return NULL;
+    }
     for (size_t i = 0; i < count; i++) {
         if (more[i].value.len == 0)
             continue;
-        n += (size_t)sprintf(text + n, "%s", more[i].name) + 1;
-        memcpy(text + n, more[i].value.p, more[i].value.len);
-        n += more[i].value.len;
-        text[n++] = '\0';
+        at += (size_t)sprintf(longer + at, "%s", more[i].name) + 1;
+        memcpy(longer + at, more[i].value.p, more[i].value.len);
+        at += more[i].value.len;
+        longer[at++] = '\0';
     }
-    text[n] = '\0';
-    return 0;
+    longer[at++] = '\0';
+    *n = at;
+    return longer;
 }
 
-int session_log_start(struct session *s, struct slice subprotocol, const char *unique)
+char *session_log_origin(const struct session_open *o, const char *unique, size_t *size)
 {
-    const struct request *r = s->stream->request;
-    bool with_query = s->route->config->log_query && r->query.p != NULL;
+    const struct request *r = o->stream->request;
+    bool with_query = o->route->config->log_query && r->query.p != NULL;
     struct slice query = with_query ? r->query : slice_of("", 0);
     struct slice verdict = request_client_verdict(r);
     struct more more[MORE_FIELDS];
-    size_t count = more_fields(s, unique, more);
-    char client[ADDR_TEXT_MAX];
-    int n = asprintf(&s->origin_text, "%s%c%s%s%.*s%c%.*s%c%s%c%.*s%c%.*s%c",
-                     addr_format(&r->client, client), '\0', r->path, with_query ? "?" : "",
-                     (int)query.len, query.p, '\0', (int)subprotocol.len, subprotocol.p, '\0',
-                     request_user(r), '\0', (int)verdict.len, verdict.p, '\0',
-                     (int)r->client_dn.len, r->client_dn.p, '\0');
+    size_t count = more_fields(o, unique, more);
+    char client[ADDR_TEXT_MAX], *text;
+    int n =
+        asprintf(&text, "%s%c%s%s%.*s%c%.*s%c%s%c%.*s%c%.*s%c", addr_format(&r->client, client),
+                 '\0', r->path, with_query ? "?" : "", (int)query.len, query.p, '\0',
+                 (int)o->subprotocol.len, o->subprotocol.p, '\0', request_user(r), '\0',
+                 (int)verdict.len, verdict.p, '\0', (int)r->client_dn.len, r->client_dn.p, '\0');
 
-    if (n < 0) {
-        s->origin_text = NULL;
-        return -1;
-    }
-    if (count == 0 || append_more(s, (size_t)n - 1, more, count) == 0)
-        return 0;
-    free(s->origin_text);
-    s->origin_text = NULL;
-    return -1;
+    if (n < 0)
+        return NULL;
+    *size = (size_t)n;
+    return append_more(text, size, more, count);
 }
 
 static const char *next_text(const char *text)
@@ -131,35 +130,18 @@ void session_log_record(struct session *s)
         .plain_newlines = !on_terminal,
     };
 
-    s->record = record_new(s->worker, &s->route->settings, &facts);
-}
-
-static int compare_floats(const void *a, const void *b)
-{
-    const float *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
-double session_log_rtt(const struct session *s)
-{
-    float sorted[SESSION_RTTS];
-    size_t n = s->rtt_count < SESSION_RTTS ? s->rtt_count : SESSION_RTTS;
-
-    if (n == 0)
-        return -1;
-    memcpy(sorted, s->rtt, n * sizeof sorted[0]);
-    qsort(sorted, n, sizeof sorted[0], compare_floats);
-    return (double)sorted[n / 2];
+    if (session_extra(s) != NULL)
+        s->extra->record = record_new(s->worker, &s->route->settings, &facts);
 }
 
 void session_log_backend(struct session *s, const struct backend *b)
 {
-    struct session_far *far = calloc(1, sizeof *far);
+    struct session_extra *extra = session_extra(s);
+    struct session_far *far = extra != NULL ? calloc(1, sizeof *far) : NULL;
 
-    s->far = far;
     if (far == NULL)
         return;
+    extra->far = far;
     b->ops->describe(b, far->text, sizeof far->text);
     if (b->ops->dropped != NULL) {
         far->datagrams = true;
@@ -167,13 +149,13 @@ void session_log_backend(struct session *s, const struct backend *b)
     }
 }
 
-static const char *describe_exit(const struct session *s, char *out, size_t size)
+static const char *describe_exit(const struct session_extra *extra, char *out, size_t size)
 {
     out[0] = '\0';
-    if (s->exit_how == BACKEND_EXITED)
-        snprintf(out, size, "%d", s->exit_number);
-    else if (s->exit_how == BACKEND_SIGNALED)
-        snprintf(out, size, "signal %d", s->exit_number);
+    if (extra->exit_how == BACKEND_EXITED)
+        snprintf(out, size, "%d", extra->exit_number);
+    else if (extra->exit_how == BACKEND_SIGNALED)
+        snprintf(out, size, "signal %d", extra->exit_number);
     return out;
 }
 
@@ -183,8 +165,11 @@ static const char *describe_exit(const struct session *s, char *out, size_t size
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
+    static const struct session_extra none;
+    const struct session_extra *extra = s->extra != NULL ? s->extra : &none;
+    const struct session_far *far = extra->far;
     char exit_text[24];
-    double rtt = session_log_rtt(s);
+    double rtt = session_time_rtt(s);
     const char *verify = next_text(session_log_user(s));
     struct log_field f[LOG_FIELDS + 4 + MORE_FIELDS] = {
         LOG_I("id", s->id),
@@ -195,7 +180,7 @@ void session_log_end(struct session *s)
         LOG_C("path", next_text(s->origin_text)),
         LOG_C("route", s->route->path),
         LOG_C("backend", s->route->backend->name),
-        LOG_C("address", s->far != NULL ? s->far->text : NULL),
+        LOG_C("address", far != NULL ? far->text : NULL),
         LOG_C("subprotocol", session_log_subprotocol(s)),
         LOG_F("duration", s->worker->now - s->opened_at),
         LOG_I("messages_in", s->messages_in),
@@ -207,26 +192,22 @@ void session_log_end(struct session *s)
         LOG_I("stalls_backend", s->stalls_backend),
         LOG_I("code", s->code),
         LOG_C("closed_by", closers[s->closer]),
-        LOG_C("reason", s->reason),
-        LOG_C("exit", describe_exit(s, exit_text, sizeof exit_text)),
+        LOG_C("reason", extra->reason),
+        LOG_C("exit", describe_exit(extra, exit_text, sizeof exit_text)),
     };
     size_t n = LOG_FIELDS;
 
     if (rtt >= 0)
         f[n++] = LOG_F("rtt_ms", rtt);
-    if (s->rate != NULL)
+    if (extra->rate != NULL)
         f[n++] = LOG_I("rate_holds", session_rate_count(s));
-    if (s->far != NULL && s->far->datagrams) {
-        f[n++] = LOG_I("datagrams_dropped_in", s->far->dropped_in);
-        f[n++] = LOG_I("datagrams_dropped_out", s->far->dropped_out);
+    if (far != NULL && far->datagrams) {
+        f[n++] = LOG_I("datagrams_dropped_in", far->dropped_in);
+        f[n++] = LOG_I("datagrams_dropped_out", far->dropped_out);
     }
     for (const char *name = next_text(next_text(verify)); *name != '\0';
          name = next_text(next_text(name)))
         f[n++] = LOG_C(name, next_text(name));
     if (s->was_open) /* a refusal has a line of its own */
         log_fields(&s->worker->log, LOG_INFO, "session closed", f, n);
-    free(s->origin_text);
-    free(s->reason);
-    free(s->far);
-    free(s->opening);
 }

@@ -117,10 +117,10 @@ static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint
     }
     s->messages_out++;
     s->bytes_out += n;
-    s->stats->messages_out++;
-    s->stats->bytes_out += n;
-    if (s->record != NULL)
-        record_message(s->record, RECORD_OUT, opcode == WS_TEXT, true, p, n);
+    s->route->stats->messages_out++;
+    s->route->stats->bytes_out += n;
+    if (session_record(s) != NULL)
+        record_message(session_record(s), RECORD_OUT, opcode == WS_TEXT, true, p, n);
     if (opcode == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else
@@ -188,9 +188,12 @@ static bool begin_kept(struct buf *m, size_t n)
     return true;
 }
 
-static size_t kept_len(const struct buf *m)
+/* Without PLACE. */
+static size_t kept_len(const struct session *s)
 {
-    return buf_len(m) > 0 ? buf_len(m) - PLACE : 0;
+    size_t n = buf_len(&session_is_busy(s)->out_message);
+
+    return n > 0 ? n - PLACE : 0;
 }
 
 /* More of an unfinished message: kept with PLACE in front. size: n and what is announced behind it;
@@ -198,13 +201,15 @@ static size_t kept_len(const struct buf *m)
 static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size_t spare)
 {
     struct session *s = o->s;
-    struct buf *m = &s->out_message;
+    struct session_busy *b;
 
-    if (!fits(o, kept_len(m) + size - spare))
+    if (!fits(o, kept_len(s) + size - spare))
         return false;
     if (n == 0)
         return true;
-    if ((buf_len(m) == 0 && !begin_kept(m, size)) || buf_append(m, p, n) < 0) {
+    b = session_busy(s);
+    struct buf *m = b != NULL ? &b->out_message : NULL;
+    if (m == NULL || (buf_len(m) == 0 && !begin_kept(m, size)) || buf_append(m, p, n) < 0) {
         flush_gathered(o);
         session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
         return false;
@@ -212,13 +217,19 @@ static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size
     return true;
 }
 
+static bool has_kept(const struct session *s)
+{
+    return buf_len(&session_is_busy(s)->out_message) > 0;
+}
+
 static void take_kept(struct output *o, const struct framing_cut *cut)
 {
-    struct buf *m = &o->s->out_message;
-    size_t n = kept_len(m);
+    struct buf m = o->s->busy->out_message;
+    size_t n = kept_len(o->s);
 
-    take_message(o, cut, buf_data(m) + PLACE, n > cut->chop ? n - cut->chop : 0, false);
-    buf_release(m);
+    o->s->busy->out_message = (struct buf){0};
+    take_message(o, cut, buf_data(&m) + PLACE, n > cut->chop ? n - cut->chop : 0, false);
+    buf_release(&m);
 }
 
 static void broken_framing(struct output *o, const char *why)
@@ -233,10 +244,9 @@ static void broken_framing(struct output *o, const char *why)
 /* One cut of a message; body is where its bytes lie. False when the session was closed for it. */
 static bool take_cut(struct output *o, const struct framing_cut *cut, uint8_t *body, bool is_only)
 {
-    struct buf *m = &o->s->out_message;
     size_t size = cut->size > cut->body ? cut->size : cut->body;
 
-    if (cut->end && buf_len(m) == 0) {
+    if (cut->end && !has_kept(o->s)) {
         if (!fits(o, cut->body))
             return false;
         take_message(o, cut, body, cut->body - cut->chop, is_only);
@@ -305,10 +315,12 @@ static void note_partial(struct session *s)
 {
     double wait = s->route->settings.partial_lines;
 
-    s->partial_since = 0;
-    if (wait <= 0 || buf_len(&s->out_message) == 0 || !session_framing(s)->by_mark)
+    if (s->busy == NULL)
         return;
-    s->partial_since = s->worker->now;
+    s->busy->partial_since = 0;
+    if (wait <= 0 || !has_kept(s) || !session_framing(s)->by_mark)
+        return;
+    s->busy->partial_since = s->worker->now;
     session_time_hurry(s, wait);
 }
 
@@ -321,8 +333,8 @@ void session_output(struct session *s, uint8_t *p, size_t n)
         s->dropped += n;
         return;
     }
-    if (s->record != NULL)
-        record_bytes(s->record, RECORD_OUT, p, n);
+    if (session_record(s) != NULL)
+        record_bytes(session_record(s), RECORD_OUT, p, n);
     if (session_framing(s)->cut == NULL)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))
@@ -336,16 +348,16 @@ void session_output(struct session *s, uint8_t *p, size_t n)
 void session_output_partial(struct session *s)
 {
     struct output o = {.s = s};
-    struct buf *m = &s->out_message;
     uint8_t rest[FRAMING_CARRY_MAX];
     size_t kept = 0;
 
-    s->partial_since = 0;
-    if (s->phase != SESSION_OPEN || buf_len(m) == 0)
+    s->busy->partial_since = 0;
+    if (s->phase != SESSION_OPEN || !has_kept(s))
         return;
+    const struct buf *m = &s->busy->out_message;
     if (s->opcode_out == WS_TEXT)
-        kept = utf8_tail(buf_data(m) + PLACE, kept_len(m));
-    if (kept_len(m) == kept)
+        kept = utf8_tail(buf_data(m) + PLACE, kept_len(s));
+    if (kept_len(s) == kept)
         return; /* nothing but the beginning of a character */
     memcpy(rest, buf_data(m) + buf_len(m) - kept, kept);
     take_kept(&o, &(struct framing_cut){.chop = kept});
@@ -372,11 +384,12 @@ bool session_output_end(struct session *s)
     if (s->phase != SESSION_OPEN)
         return true;
     if (is_torn(s)) {
-        s->dropped += kept_len(&s->out_message);
-        buf_release(&s->out_message);
+        s->dropped += kept_len(s);
+        if (s->busy != NULL)
+            buf_release(&s->busy->out_message);
         return false;
     }
-    if (buf_len(&s->out_message) > 0)
+    if (has_kept(s))
         take_kept(&o, &(struct framing_cut){0});
     if (s->carry_len > 0) {
         memcpy(tail + PLACE, s->carry, s->carry_len);
@@ -401,18 +414,12 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
         }
         memcpy(copy + PLACE, lines[i].p, lines[i].len);
         copy[PLACE + lines[i].len] = '\n'; /* for the recording, whose bytes have no messages */
-        if (s->record != NULL)
-            record_bytes(s->record, RECORD_OUT, copy + PLACE, lines[i].len + 1);
+        if (session_record(s) != NULL)
+            record_bytes(session_record(s), RECORD_OUT, copy + PLACE, lines[i].len + 1);
         send_message(&o, s->opcode_out, SESSION_STDERR, copy + PLACE, lines[i].len, false);
     }
     if (s->phase == SESSION_OPEN)
         flush_gathered(&o);
-}
-
-void session_output_release(struct session *s)
-{
-    buf_release(&s->out_message);
-    s->carry_len = 0;
 }
 
 void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n)

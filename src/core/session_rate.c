@@ -44,7 +44,7 @@ static void shares_of(const struct session *s, double messages, double bytes,
 {
     const struct settings *set = &s->route->settings;
     const struct config *c = s->route->config;
-    struct session_rate *r = s->rate;
+    struct session_rate *r = session_rate(s);
     const struct share all[SHARES] = {
         {&r->own.messages, &set->message_rate, messages, true},
         {&r->own.bytes, &set->byte_rate, bytes, true},
@@ -68,20 +68,23 @@ static bool limited(const struct route *r)
 
 int session_rate_start(struct session *s)
 {
+    struct session_rate *r;
+
     if (!limited(s->route))
         return 0;
-    s->rate = calloc(1, sizeof *s->rate);
-    if (s->rate == NULL)
+    r = calloc(1, sizeof *r);
+    if (r == NULL)
         return -1;
-    s->rate->route = limits_route_rates(s->worker->limits, s->route);
-    s->rate->all = limits_all_rates(s->worker->limits);
+    r->route = limits_route_rates(s->worker->limits, s->route);
+    r->all = limits_all_rates(s->worker->limits);
+    s->extra->rate = r;
     return 0;
 }
 
 /* What took its place will not come: others move up. */
 static void give_back(struct session *s)
 {
-    const struct session_rate *r = s->rate;
+    const struct session_rate *r = session_rate(s);
     struct share all[SHARES];
 
     shares_of(s, r->messages, r->bytes, all);
@@ -91,7 +94,7 @@ static void give_back(struct session *s)
 
 void session_rate_drop(struct session *s)
 {
-    struct session_rate *r = s->rate;
+    struct session_rate *r = session_rate(s);
 
     if (!session_rate_holds(s))
         return;
@@ -101,15 +104,17 @@ void session_rate_drop(struct session *s)
 
 void session_rate_release(struct session *s)
 {
-    free(s->rate);
-    s->rate = NULL;
+    if (s->extra == NULL)
+        return;
+    free(s->extra->rate);
+    s->extra->rate = NULL;
 }
 
 /* Takes the piece's place in all buckets: how long until its turn. over: the session's own rates
  * alone would make it wait. */
 static double reserve(struct session *s, const struct ws_frame *f, bool *over)
 {
-    struct session_rate *r = s->rate;
+    struct session_rate *r = session_rate(s);
     struct share all[SHARES];
     double longest = 0;
 
@@ -129,7 +134,7 @@ static double reserve(struct session *s, const struct ws_frame *f, bool *over)
 
 enum session_rated session_rate_take(struct session *s, const struct ws_frame *f)
 {
-    struct session_rate *r = s->rate;
+    struct session_rate *r = session_rate(s);
     double wait = 0, now = s->worker->now;
     bool over = false;
 
@@ -145,49 +150,54 @@ enum session_rated session_rate_take(struct session *s, const struct ws_frame *f
     r->until = now + wait;
     r->since = now;
     r->count++;
-    s->stats->rate_holds++;
+    s->route->stats->rate_holds++;
     session_time_hurry(s, wait < HELD_LOOK ? wait : HELD_LOOK);
     return RATE_HELD;
 }
 
 bool session_rate_holds(const struct session *s)
 {
-    return s->rate != NULL && s->rate->until > 0;
+    return session_rate_until(s) > 0;
 }
 
 double session_rate_until(const struct session *s)
 {
-    return s->rate != NULL ? s->rate->until : 0;
+    const struct session_rate *r = session_rate(s);
+
+    return r != NULL ? r->until : 0;
 }
 
 void session_rate_return(struct session *s)
 {
+    struct session_rate *r = session_rate(s);
+
     if (!session_rate_holds(s))
         return;
-    s->rate->until = 0;
-    s->rate->paid = true;
+    r->until = 0;
+    r->paid = true;
 }
 
 uint32_t session_rate_count(const struct session *s)
 {
-    return s->rate != NULL ? s->rate->count : 0;
+    return session_rate(s) != NULL ? session_rate(s)->count : 0;
 }
 
 void session_rate_lift(struct session *s)
 {
     if (!session_rate_holds(s))
         return;
-    s->rate->until = s->worker->now; /* not from here: whoever closes may be using the buffer */
+    session_rate(s)->until =
+        s->worker->now; /* not from here: whoever closes may be using the buffer */
     session_time_hurry(s, 0);
 }
 
 double session_rate_due(const struct session *s)
 {
-    double look = s->worker->now + HELD_LOOK;
+    double until = session_rate_until(s), look = s->worker->now + HELD_LOOK;
 
     if (!session_rate_holds(s))
         return SESSION_NEVER;
-    return s->rate->until > s->worker->now && s->rate->until < look ? s->rate->until : look;
+    return until > s->worker->now && until < look ? until : look;
 }
 
 void session_rate_look(struct session *s)
@@ -195,7 +205,7 @@ void session_rate_look(struct session *s)
     double now = s->worker->now;
 
     s->last_data = now; /* it is not idle: we let it wait */
-    if (s->phase == SESSION_OPEN && now - s->rate->since >= s->route->settings.stop_grace &&
+    if (s->phase == SESSION_OPEN && now - session_rate(s)->since >= s->route->settings.stop_grace &&
         stream_peer_finished(s->stream))
         session_lost(s, "the client left without a Close");
 }

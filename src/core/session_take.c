@@ -17,12 +17,12 @@
 static void message_done(struct session *s, uint64_t n)
 {
     s->messages_in++;
-    s->stats->messages_in++;
+    s->route->stats->messages_in++;
     if (s->loopback) {
         s->messages_out++;
         s->bytes_out += n;
-        s->stats->messages_out++;
-        s->stats->bytes_out += n;
+        s->route->stats->messages_out++;
+        s->route->stats->bytes_out += n;
     }
 }
 
@@ -38,11 +38,11 @@ static void note(struct session *s, const struct ws_frame *f, const uint8_t *pla
 {
     bool text = f->opcode == WS_TEXT;
 
-    if (s->record == NULL)
+    if (session_record(s) == NULL)
         return;
-    record_message(s->record, RECORD_IN, text, f->end, plain, f->len);
+    record_message(session_record(s), RECORD_IN, text, f->end, plain, f->len);
     if (s->loopback)
-        record_message(s->record, RECORD_OUT, text, f->end, plain, f->len);
+        record_message(session_record(s), RECORD_OUT, text, f->end, plain, f->len);
 }
 
 /* Echo: a message that goes back compressed. False: it goes as any other. */
@@ -107,11 +107,12 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
 static void take_piece(struct input *in, const struct ws_frame *f)
 {
     struct session *s = in->s;
-    struct buf *m = &s->in_message;
+    struct session_busy *busy = session_busy(s);
+    struct buf *m = busy != NULL ? &busy->in_message : NULL;
 
     if (f->begin) {
         s->in_utf8 = (struct utf8_state){0};
-        if (buf_reserve(m, FRAMING_PREFIX_MAX + f->len) == NULL) {
+        if (m == NULL || buf_reserve(m, FRAMING_PREFIX_MAX + f->len) == NULL) {
             session_input_no_memory(in);
             return;
         }
@@ -172,15 +173,16 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
 static void take_order(struct input *in, const struct ws_frame *f, const uint8_t *p, size_t n)
 {
     struct session *s = in->s;
-    struct buf *m = &s->in_message;
+    struct session_busy *busy = session_busy(s);
+    struct buf *m = busy != NULL ? &busy->in_message : NULL;
     const char *wrong;
 
     session_input_flush(in); /* what was typed before it comes first */
-    if (buf_len(m) + n > TTY_ORDER_MAX) {
+    if (m != NULL && buf_len(m) + n > TTY_ORDER_MAX) {
         session_input_fail(in, WS_CODE_TOO_BIG, "tty: an order longer than 4096 bytes");
         return;
     }
-    if (buf_append(m, p, n) < 0) {
+    if (m == NULL || buf_append(m, p, n) < 0) {
         session_input_no_memory(in);
         return;
     }
@@ -233,7 +235,7 @@ void session_take(struct input *in, const struct ws_frame *f, uint8_t *payload)
     struct session *s = in->s;
 
     s->bytes_in += f->len;
-    s->stats->bytes_in += f->len;
+    s->route->stats->bytes_in += f->len;
     s->last_data = s->worker->now;
     if (s->tty != SESSION_TTY_NOT) {
         take_tty(in, f, payload);
@@ -243,7 +245,7 @@ void session_take(struct input *in, const struct ws_frame *f, uint8_t *payload)
         !s->route->settings.read_only && s->input_open && s->backend != NULL) {
         session_input_flush(in);
         s->messages_in++;
-        s->stats->messages_in++;
+        s->route->stats->messages_in++;
         note(s, f, f->payload);
         session_input_farewell(s);
         s->input_open = false;

@@ -19,12 +19,13 @@
 #define CLOSING_LOOK 1.0 /* and at a client that has our Close before it */
 #define SOONEST 0.001
 
-/* Uniform in 0.9 to 1.1 of the interval: clients that came together are not pinged together. */
-static float jittered(const struct session *s)
+/* Of the heartbeat, seconds; 0: there is none. Uniform in 0.9 to 1.1 of what is set: clients that
+ * came together are not pinged together. */
+static double interval(const struct session *s)
 {
     uint64_t x = s->id * 0x9e3779b97f4a7c15U;
 
-    return (float)(s->route->settings.ping * (0.9 + 0.2 * (double)(x >> 11) / 9007199254740992.0));
+    return s->route->settings.ping * (0.9 + 0.2 * (double)(x >> 11) / 9007199254740992.0);
 }
 
 static double min_of(double a, double b)
@@ -34,11 +35,13 @@ static double min_of(double a, double b)
 
 static double heartbeat_due(const struct session *s)
 {
-    if (s->interval <= 0)
+    const struct session_busy *b = session_is_busy(s);
+
+    if (s->route->settings.ping <= 0)
         return SESSION_NEVER;
-    if (s->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
-        return min_of(s->pong_due, s->worker->now + (double)s->interval);
-    return min_of(stream_last_rx(s->stream), stream_last_tx(s->stream)) + (double)s->interval;
+    if (b->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
+        return min_of(b->pong_due, s->worker->now + interval(s));
+    return min_of(stream_last_rx(s->stream), stream_last_tx(s->stream)) + interval(s);
 }
 
 static double stall_look(const struct session *s)
@@ -50,6 +53,7 @@ static double stall_look(const struct session *s)
 static double next_due(const struct session *s)
 {
     const struct settings *set = &s->route->settings;
+    const struct session_busy *b = session_is_busy(s);
     double due = SESSION_NEVER;
 
     if (session_input_ready(s))
@@ -59,10 +63,10 @@ static double next_due(const struct session *s)
         if (set->idle_timeout > 0)
             due = min_of(due, s->last_data + set->idle_timeout);
         if (s->exit_awaited)
-            due = min_of(due, s->waiting_since + SESSION_EXIT_WAIT);
-        if (s->partial_since > 0)
-            due = min_of(due, s->partial_since + set->partial_lines);
-        if (s->client_stall > 0 || s->backend_stall > 0)
+            due = min_of(due, b->waiting_since + SESSION_EXIT_WAIT);
+        if (b->partial_since > 0)
+            due = min_of(due, b->partial_since + set->partial_lines);
+        if (b->client_stall > 0 || b->backend_stall > 0)
             due = min_of(due, s->worker->now + stall_look(s));
         if (s->tty == SESSION_TTY_BEGINS)
             due = min_of(due, s->opened_at + s->route->config->handshake_timeout);
@@ -83,33 +87,38 @@ static void arm(struct session *s, double seconds)
 
 static void await_pong(struct session *s, double now)
 {
-    s->pong_due = now + s->route->settings.pong_timeout;
-    s->ping_mark = stream_delivered(s->stream);
+    s->busy->pong_due = now + s->route->settings.pong_timeout;
+    s->busy->ping_mark = stream_delivered(s->stream);
 }
 
 static void send_ping(struct session *s)
 {
+    struct session_busy *b = session_busy(s);
     double stamp = worker_clock();
 
-    s->ping_at = stamp;
+    if (b == NULL) {
+        session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        return;
+    }
+    b->ping_at = stamp;
     await_pong(s, s->worker->now);
     session_send_control(s, WS_PING, &stamp, sizeof stamp);
-    s->stats->pings++;
+    s->route->stats->pings++;
 }
 
 static void lose(struct session *s)
 {
-    s->stats->lost++;
+    s->route->stats->lost++;
     session_lost(s, "no answer to the heartbeat");
 }
 
 /* The pong is overdue: is the client? With a queue for it, the stall clock judges. */
 static void judge_silence(struct session *s, double now)
 {
-    bool moving = stream_delivered(s->stream) != s->ping_mark;
+    bool moving = stream_delivered(s->stream) != s->busy->ping_mark;
     bool pending = stream_pending(s->stream) > 0;
 
-    if (s->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
+    if (s->busy->client_stall > 0 || (pending && moving) || (s->client_paused && !pending))
         await_pong(s, now);
     else
         lose(s);
@@ -117,38 +126,44 @@ static void judge_silence(struct session *s, double now)
 
 static void check_heartbeat(struct session *s, double now)
 {
-    if (s->ping_at > 0 && stream_last_rx(s->stream) > s->ping_at)
-        s->ping_at = 0;
-    if (s->ping_at > 0 && now >= s->pong_due)
+    struct session_busy *b = s->busy;
+    bool asked = b != NULL && b->ping_at > 0;
+
+    if (asked && stream_last_rx(s->stream) > b->ping_at) {
+        b->ping_at = 0;
+        asked = false;
+    }
+    if (asked && now >= b->pong_due)
         judge_silence(s, now);
-    else if (s->ping_at <= 0 && now >= heartbeat_due(s))
+    else if (!asked && now >= heartbeat_due(s))
         send_ping(s);
 }
 
 static void check_stalls(struct session *s, double now)
 {
     const struct settings *set = &s->route->settings;
+    struct session_busy *b = s->busy;
 
-    if (s->client_stall > 0) {
+    if (b != NULL && b->client_stall > 0) {
         uint64_t mark = stream_delivered(s->stream);
 
-        if (mark != s->client_mark) {
-            s->client_mark = mark;
-            s->client_stall = now;
-        } else if (now - s->client_stall >= set->stall_timeout) {
+        if (mark != b->client_mark) {
+            b->client_mark = mark;
+            b->client_stall = now;
+        } else if (now - b->client_stall >= set->stall_timeout) {
             session_stalled(s, WS_CODE_POLICY, "the client reads too slowly");
             return;
         }
     }
-    if (s->backend_stall > 0) {
+    if (b != NULL && b->backend_stall > 0) {
         uint64_t mark = s->backend->ops->delivered(s->backend);
 
-        if (mark != s->backend_mark) {
-            s->backend_mark = mark;
-            s->backend_stall = now;
-        } else if (now - s->backend_stall >= set->stall_timeout) {
+        if (mark != b->backend_mark) {
+            b->backend_mark = mark;
+            b->backend_stall = now;
+        } else if (now - b->backend_stall >= set->stall_timeout) {
             session_stalled(s, WS_CODE_INTERNAL, "the backend takes no input");
-        } else if (now - s->backend_stall >= set->stop_grace && stream_peer_finished(s->stream)) {
+        } else if (now - b->backend_stall >= set->stop_grace && stream_peer_finished(s->stream)) {
             session_lost(s, "the client left without a Close");
         }
     }
@@ -162,10 +177,12 @@ static void check_closing(struct session *s, double now)
     uint64_t mark = stream_delivered(s->stream);
     double limit = stream_pending(s->stream) > 0 ? set->stall_timeout : set->close_timeout;
 
-    if (mark != s->client_mark) {
-        s->client_mark = mark;
-        s->waiting_since = now;
-    } else if (now - s->waiting_since >= limit) {
+    const struct session_busy *b = session_is_busy(s);
+
+    if (s->busy != NULL && mark != b->client_mark) {
+        s->busy->client_mark = mark;
+        s->busy->waiting_since = now;
+    } else if (now - b->waiting_since >= limit) {
         session_lost(s, "no answer to our Close");
     }
 }
@@ -191,10 +208,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     look_at_put_off(s);
     if (s->phase == SESSION_CLOSING)
         check_closing(s, now);
-    if (s->phase == SESSION_OPEN && s->exit_awaited && now - s->waiting_since >= SESSION_EXIT_WAIT)
+    if (s->phase == SESSION_OPEN && s->exit_awaited &&
+        now - session_is_busy(s)->waiting_since >= SESSION_EXIT_WAIT)
         session_backend_done(s);
-    if (s->phase == SESSION_OPEN && s->partial_since > 0 &&
-        now - s->partial_since >= set->partial_lines) {
+    if (s->phase == SESSION_OPEN && session_is_busy(s)->partial_since > 0 &&
+        now - s->busy->partial_since >= set->partial_lines) {
         session_output_partial(s);
         session_balance(s);
     }
@@ -210,11 +228,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         check_heartbeat(s, now);
     if (s->phase == SESSION_OPEN || s->phase == SESSION_CLOSING)
         arm(s, next_due(s) - now);
+    session_trim(s);
 }
 
 void session_time_start(struct session *s)
 {
-    s->interval = jittered(s);
     ev_timer_init(&s->stream->timer, on_timer, 0, 0);
     s->stream->timer.data = s;
     double due = next_due(s);
@@ -236,44 +254,106 @@ void session_time_hurry(struct session *s, double seconds)
         arm(s, seconds);
 }
 
+/* Without memory the wait is over when the timer looks. */
+void session_time_wait(struct session *s, double seconds)
+{
+    if (session_busy(s) != NULL)
+        s->busy->waiting_since = s->worker->now;
+    session_time_hurry(s, seconds);
+}
+
 void session_time_closing(struct session *s)
 {
     session_rate_lift(s);
-    session_time_hurry(s, min_of(s->route->settings.close_timeout, CLOSING_LOOK));
+    session_time_wait(s, min_of(s->route->settings.close_timeout, CLOSING_LOOK));
+    if (s->busy != NULL)
+        s->busy->client_mark = stream_delivered(s->stream);
 }
 
+/* Without memory the clocks begin with the next balance, and if that is long in coming the
+ * heartbeat judges. */
 void session_time_stalls(struct session *s, bool client_full, bool backend_full)
 {
-    if (s->phase != SESSION_OPEN)
-        client_full = backend_full = false;
-    if (client_full && s->client_stall == 0) {
-        s->client_stall = s->worker->now;
-        s->client_mark = stream_delivered(s->stream);
+    bool full = s->phase == SESSION_OPEN && (client_full || backend_full);
+    struct session_busy *b = full ? session_busy(s) : s->busy;
+
+    if (b == NULL)
+        return;
+    if (!full || !client_full) {
+        b->client_stall = 0;
+    } else if (b->client_stall <= 0) {
+        b->client_stall = s->worker->now;
+        b->client_mark = stream_delivered(s->stream);
         session_time_hurry(s, stall_look(s));
-    } else if (!client_full) {
-        s->client_stall = 0;
     }
-    if (backend_full && s->backend_stall == 0) {
-        s->backend_stall = s->worker->now;
-        s->backend_mark = s->backend->ops->delivered(s->backend);
+    if (!full || !backend_full) {
+        b->backend_stall = 0;
+    } else if (b->backend_stall <= 0) {
+        b->backend_stall = s->worker->now;
+        b->backend_mark = s->backend->ops->delivered(s->backend);
         session_time_hurry(s, stall_look(s));
-    } else if (!backend_full) {
-        s->backend_stall = 0;
     }
+}
+
+/* ---- round trips: of a float's 24 bits of precision 8 are enough ---- */
+
+static uint16_t pack(float ms)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &ms, sizeof bits);
+    return (uint16_t)((bits + 0x8000U) >> 16);
+}
+
+static float unpack(uint16_t packed)
+{
+    uint32_t bits = (uint32_t)packed << 16;
+    float ms;
+
+    memcpy(&ms, &bits, sizeof ms);
+    return ms;
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+double session_time_rtt(const struct session *s)
+{
+    float sorted[SESSION_RTTS];
+    size_t n = s->rtt_count < SESSION_RTTS ? s->rtt_count : SESSION_RTTS;
+
+    if (n == 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = unpack(s->rtt[i]);
+    qsort(sorted, n, sizeof sorted[0], compare_floats);
+    return (double)sorted[n / 2];
+}
+
+static void note_rtt(struct session *s, double seconds)
+{
+    s->rtt[s->rtt_count % SESSION_RTTS] = pack((float)(seconds * 1000));
+    if (++s->rtt_count ==
+        2 * SESSION_RTTS) /* it only has to say that all are there, and whose turn */
+        s->rtt_count = SESSION_RTTS;
+    stats_observe(&s->route->stats->round_trip, &stats_scale_short, seconds);
 }
 
 void session_time_pong(struct session *s, const uint8_t *payload, size_t n)
 {
+    struct session_busy *b = s->busy;
     double stamp;
 
-    if (s->ping_at <= 0 || n != sizeof stamp)
+    if (b == NULL || b->ping_at <= 0 || n != sizeof stamp)
         return;
     memcpy(&stamp, payload, sizeof stamp);
-    if (stamp > s->ping_at ||
-        stamp < s->ping_at) /* not the last one; an unsolicited pong is legal */
+    if (stamp > b->ping_at ||
+        stamp < b->ping_at) /* not the last one; an unsolicited pong is legal */
         return;
-    double rtt = worker_clock() - stamp;
-    s->rtt[s->rtt_count++ % SESSION_RTTS] = (float)(rtt * 1000);
-    stats_observe(&s->stats->round_trip, &stats_scale_short, rtt);
-    s->ping_at = 0;
+    note_rtt(s, worker_clock() - stamp);
+    b->ping_at = 0;
 }

@@ -20,9 +20,9 @@ static void send_text(struct session *s, char command, struct slice text)
     stream_write(s->stream, frame, header + 1 + text.len);
     free(frame);
     s->messages_out++;
-    s->stats->messages_out++;
+    s->route->stats->messages_out++;
     s->bytes_out += text.len + 1;
-    s->stats->bytes_out += text.len + 1;
+    s->route->stats->bytes_out += text.len + 1;
 }
 
 /* The program's name; its arguments may be nobody's business. */
@@ -40,8 +40,8 @@ static const char *resize(struct session *s, struct slice json)
 
     if (wrong != NULL || s->backend == NULL)
         return wrong;
-    if (s->record != NULL)
-        record_resize(s->record, size.columns, size.rows);
+    if (session_record(s) != NULL)
+        record_resize(session_record(s), size.columns, size.rows);
     s->backend->ops->resize(s->backend, size.columns, size.rows);
     return NULL;
 }

@@ -154,9 +154,10 @@ double stats_longest_turn(const struct worker *w)
 
 /* ---- what is counted ---- */
 
-struct stats_route *stats_route(struct worker *w, const struct route *route)
+/* Never NULL: without memory, past the bounds, or for a path that is not UTF-8, those that are
+ * shared. */
+static struct stats_route *counters_of(struct stats *st, const struct route *route)
 {
-    struct stats *st = w->stats;
     const char *backend = route->backend->name;
     size_t len = strlen(route->path);
 
@@ -173,6 +174,14 @@ struct stats_route *stats_route(struct worker *w, const struct route *route)
     r->datagrams = route->framing != NULL && route->framing->datagrams;
     st->routes[st->route_count++] = r;
     return r;
+}
+
+void stats_follow(struct worker *w, struct config *c)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (c->routes[i].backend != NULL)
+            c->routes[i].stats = counters_of(w->stats, &c->routes[i]);
+    }
 }
 
 void stats_opened(struct stats_route *r)

@@ -7,8 +7,8 @@
  * live as long as the worker: a reload that takes a route away leaves its counters where they are.
  *
  * What happens once a session goes through a function; what happens with every message is a plain
- * increment of a field of the session's struct stats_route. Nothing here allocates after a route's
- * first session.
+ * increment of a field of the route's struct stats_route. Nothing here allocates while they are
+ * counted.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -135,9 +135,9 @@ void stats_watch_loop(struct worker *w);
 /* Seconds; the longest turn of the last minute. */
 double stats_longest_turn(const struct worker *w);
 
-/* The counters of a route, made on first need. Never NULL: without memory, past these bounds, or
- * for a path that is not UTF-8, those that are shared. */
-struct stats_route *stats_route(struct worker *w, const struct route *route);
+/* Gives each route with a backend its counters, before a session of this configuration begins.
+ * Those of a route with the same path and kind go on. */
+void stats_follow(struct worker *w, struct config *c);
 
 void stats_opened(struct stats_route *r);
 /* code: of the first Close; by: who ended it first. */

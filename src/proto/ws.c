@@ -24,7 +24,7 @@ struct head {
 
 enum head_result { HEAD_SHORT, HEAD_READ, HEAD_BAD };
 
-void ws_reader_init(struct ws_reader *r, uint64_t limit, uint8_t rsv_mask)
+void ws_reader_init(struct ws_reader *r, uint32_t limit, uint8_t rsv_mask)
 {
     *r = (struct ws_reader){.limit = limit, .rsv_mask = rsv_mask};
 }
@@ -145,7 +145,8 @@ static void enter_frame(struct ws_reader *r, const struct head *h)
         r->rsv = h->rsv;
     }
     r->left = h->len;
-    r->total += h->len;
+    if (r->limit && r->rsv == 0)
+        r->total += (uint32_t)h->len; /* it was found to fit */
     r->fin = h->fin;
     r->in_frame = true;
     memcpy(r->key, h->key, KEY_SIZE);

@@ -77,19 +77,20 @@ struct ws_frame {
 /* Where the reader stands between two chunks. Initialise with ws_reader_init. */
 struct ws_reader {
     uint64_t left;    /* payload bytes of the current data frame still to come */
-    uint64_t total;   /* payload bytes of the current message so far, declared lengths included */
-    uint64_t limit;   /* largest message; 0: none. WS_CODE_TOO_BIG when a header declares more. A
+    uint32_t limit;   /* largest message; 0: none. WS_CODE_TOO_BIG when a header declares more. A
                          message with an RSV bit is the extension's to measure */
+    uint32_t total;   /* with a limit: payload bytes of the current message so far, declared lengths
+                         included */
     uint8_t key[4];   /* rotated to the next payload byte */
     uint8_t rsv_mask; /* RSV bits with a meaning (extensions), allowed on a message's first frame */
     uint8_t opcode;   /* of the message in progress; 0: none */
     uint8_t rsv;      /* of the message in progress */
-    bool in_frame;    /* inside a data frame's payload */
-    bool fin;         /* that frame is its message's last */
-    bool begun;       /* the message in progress has given its first DATA event */
+    bool in_frame : 1; /* inside a data frame's payload */
+    bool fin : 1;      /* that frame is its message's last */
+    bool begun : 1;    /* the message in progress has given its first DATA event */
 };
 
-void ws_reader_init(struct ws_reader *r, uint64_t limit, uint8_t rsv_mask);
+void ws_reader_init(struct ws_reader *r, uint32_t limit, uint8_t rsv_mask);
 
 /*
  * Looks at the n > 0 bytes at p and describes the first thing there in *f. Returns the event and in

@@ -158,7 +158,7 @@ static void check_unmask(const uint8_t *p, size_t n, uint32_t seed)
     free(buf);
 }
 
-static struct story story_new(size_t n, uint64_t limit, uint8_t rsv_mask)
+static struct story story_new(size_t n, uint32_t limit, uint8_t rsv_mask)
 {
     struct story s = {.max = 2 * n + 16};
 
@@ -171,7 +171,7 @@ static struct story story_new(size_t n, uint64_t limit, uint8_t rsv_mask)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint64_t limits[] = {0, 1, 100, 70000};
+    static const uint32_t limits[] = {0, 1, 100, 70000};
     struct story whole, pieces;
     uint8_t rsv_mask;
     uint32_t seed;

@@ -80,7 +80,7 @@ struct frame {
 struct talk {
     struct frame frames[FRAMES];
     const char *want;
-    uint64_t limit;
+    uint32_t limit;
     uint8_t rsv_mask;
 };
 
@@ -246,7 +246,7 @@ static void talks_cut_in_three(void **state)
 }
 
 /* What a reader says to the n bytes, alone or in the middle of a message. */
-static enum ws_event ask(const uint8_t *p, size_t n, bool inside, uint8_t rsv_mask, uint64_t limit,
+static enum ws_event ask(const uint8_t *p, size_t n, bool inside, uint8_t rsv_mask, uint32_t limit,
                          struct ws_frame *f)
 {
     static const uint8_t begin[] = {0x01, 0x80, 0, 0, 0, 0};
@@ -312,7 +312,8 @@ static void all_second_bytes(void **state)
 static void lengths_and_forms(void **state)
 {
     static const struct {
-        uint64_t len, limit;
+        uint64_t len;
+        uint32_t limit;
         unsigned ext; /* bytes of extended length */
         int code;     /* 0: fine */
     } rows[] = {
@@ -344,7 +345,9 @@ static void lengths_and_forms(void **state)
         {1ull << 32, 1 << 20, 8, 1009},
         {INT64_MAX, 1 << 20, 8, 1009},
         {1ull << 63, 1 << 20, 8, 1002},
-        {UINT64_MAX, INT64_MAX, 8, 1002},
+        {UINT64_MAX, UINT32_MAX, 8, 1002},
+        {UINT32_MAX, UINT32_MAX, 8, 0},
+        {1ull << 32, UINT32_MAX, 8, 1009},
         {65535, 1 << 20, 8, 1002},
     };
     (void)state;
