@@ -99,6 +99,14 @@ static ssize_t translate(struct io *io, int rc)
     }
 }
 
+/* SSL_get_error looks at the queue, so it has to be empty before a call, which it nearly always is:
+ * clearing it nevertheless costs more than a tenth of a small record. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 bool io_tls_may_shake(struct worker *w)
 {
     return w->handshakes++ < HANDSHAKES_A_TURN;
@@ -115,7 +123,7 @@ static ssize_t tls_read(struct io *io, void *p, size_t n)
         return -1;
     }
     while (done < n) {
-        ERR_clear_error();
+        forget_errors();
         errno = 0;
         int rc = SSL_read_ex(io->tls->ssl, at + done, n - done, &got);
 
@@ -145,7 +153,7 @@ static ssize_t tls_write(struct io *io, const void *p, size_t n)
     while (done < n) {
         size_t put = 0, piece = n - done < RECORD ? n - done : RECORD;
 
-        ERR_clear_error();
+        forget_errors();
         errno = 0;
         int rc = SSL_write_ex(io->tls->ssl, at + done, piece, &put);
         if (rc != 1) {
