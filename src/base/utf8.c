@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8_ssse3.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 
@@ -162,9 +164,9 @@ static inline size_t ascii_front(const uint8_t *p, size_t n)
     return i;
 }
 
-bool utf8_feed(struct utf8_state *st, const uint8_t *p, size_t n)
+/* Byte by byte, but for blocks of ASCII. */
+static uint64_t feed_plain(uint64_t state, const uint8_t *p, size_t n)
 {
-    uint64_t state = number_of(st);
     size_t i = 0;
 
     while (n - i >= 16) {
@@ -174,12 +176,46 @@ bool utf8_feed(struct utf8_state *st, const uint8_t *p, size_t n)
             break;
         state = run(state, p + i, 16);
         if (state == BAD)
-            return false;
+            return BAD;
         i += 16;
     }
     /* Less than a block is left: the last whole block holds it, behind bytes known already. */
     if (state != START || n < 16 || !ascii16(p + n - 16))
         state = run(state, p + i, n - i);
+    return state;
+}
+
+/* Of text that has no fault: the state its end is in. */
+static uint64_t state_at_end(const uint8_t *p, size_t n)
+{
+    size_t k = 1;
+
+    while (k < UTF8_MAX - 1 && (p[n - k] & 0xC0) == 0x80)
+        k++;
+    return (p[n - k] & 0xC0) == 0x80 ? START : run(START, p + n - k, k);
+}
+
+/* n >= UTF8_SSSE3_LEAST + UTF8_MAX - 1 */
+static uint64_t feed_blocks(uint64_t state, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+
+    while (state != START && state != BAD) /* what a chunk before left unfinished */
+        state = run(state, p + i++, 1);
+    if (state == BAD || !utf8_ssse3_good(p + i, n - i))
+        return BAD;
+    return state_at_end(p, n);
+}
+
+bool utf8_feed(struct utf8_state *st, const uint8_t *p, size_t n)
+{
+    uint64_t state = number_of(st);
+    size_t i = state == START ? ascii_front(p, n) : 0;
+
+    if (n - i >= UTF8_SSSE3_LEAST + UTF8_MAX - 1 && utf8_ssse3_here())
+        state = feed_blocks(state, p + i, n - i);
+    else
+        state = feed_plain(state, p + i, n - i);
     if (state == BAD)
         return false;
     *st = state_of(state);

@@ -188,6 +188,20 @@ static void check_bytewise(const uint8_t *p, size_t n)
         fail_msg("%02x %02x %02x %02x: completeness", p[0], p[1], p[2], p[3]);
 }
 
+/* The same amid other characters, at a place that moves through the blocks, with the end near and
+ * far. */
+static void check_amid(const uint8_t *p, size_t n, size_t before, size_t after)
+{
+    uint8_t text[192];
+    size_t open = 0, len = before + n + after;
+
+    for (size_t i = 0; i + 1 < sizeof text; i += 2)
+        memcpy(text + i, "\xC3\xA9", 2);
+    memcpy(text + before, p, n);
+    if (utf8_valid(text, len) != (ref_fault(text, len, &open) == len && open == 0))
+        fail_msg("%02x %02x %02x %02x behind %zu bytes", p[0], p[1], p[2], p[3], before);
+}
+
 static void all_two_bytes_and_borders_behind(void **state)
 {
     static const uint8_t third[] = {0, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF};
@@ -201,6 +215,8 @@ static void all_two_bytes_and_borders_behind(void **state)
             p[2] = third[i];
             p[3] = third[(i * 7 + two) % COUNT(third)];
             check_bytewise(p, 4);
+            check_amid(p, 4, 8 + (two + i) % 72, two % 7);
+            check_amid(p, 4, 8 + (two + two / 36) % 36 * 2, i % 2 * 64 + two % 7);
         }
     }
 }
