@@ -250,9 +250,7 @@ static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
 
 int io_tls_accept(struct io *io, struct tlsctx *t)
 {
-    if (begin(io, tlsctx_connection(t), t) < 0)
-        return -1;
-    return SSL_set_fd(io->tls->ssl, io->rfd) == 1 ? 0 : -1;
+    return begin(io, tlsctx_connection(t, io->rfd), t);
 }
 
 int io_tls_adopt(struct io *io, struct ssl_st *ssl)

@@ -11,6 +11,7 @@
 
 #include "io/staple.h"
 #include "io/tickets.h"
+#include "io/tlsbio.h"
 #include "io/tlsfile.h"
 #include "io/worker.h"
 
@@ -18,6 +19,7 @@ _Static_assert(TLSCTX_ERROR_MAX == TLSFILE_ERROR_MAX, "the same lines");
 
 struct tlsctx {
     unsigned references;
+    BIO_METHOD *bio;
     struct tickets tickets;
     size_t count;
     struct served {
@@ -164,6 +166,12 @@ struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERRO
         return NULL;
     }
     t->references = 1;
+    t->bio = tlsbio_method();
+    if (t->bio == NULL) {
+        snprintf(error, TLSCTX_ERROR_MAX, "out of memory");
+        tlsctx_release(t);
+        return NULL;
+    }
     while (t->count < spec->count) {
         size_t i = t->count++;
 
@@ -192,14 +200,18 @@ void tlsctx_release(struct tlsctx *t)
         staple_free(t->served[i].staple);
     }
     tickets_release(&t->tickets);
+    BIO_meth_free(t->bio);
     free(t);
 }
 
-struct ssl_st *tlsctx_connection(struct tlsctx *t)
+struct ssl_st *tlsctx_connection(struct tlsctx *t, int fd)
 {
     SSL *ssl = SSL_new(t->served[0].ctx);
 
-    if (ssl != NULL)
-        SSL_set_accept_state(ssl);
+    if (ssl == NULL || !tlsbio_attach(ssl, t->bio, fd)) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    SSL_set_accept_state(ssl);
     return ssl;
 }

@@ -39,7 +39,8 @@ struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERRO
 struct tlsctx *tlsctx_retain(struct tlsctx *t);
 void tlsctx_release(struct tlsctx *t); /* NULL is fine */
 
-/* A server-side connection object (SSL); NULL without memory. t must live as long as it. */
-struct ssl_st *tlsctx_connection(struct tlsctx *t);
+/* A server-side connection object (SSL) on a socket, which stays the caller's; NULL without memory.
+ * t must live as long as it. */
+struct ssl_st *tlsctx_connection(struct tlsctx *t, int fd);
 
 #endif

@@ -50,7 +50,7 @@ def test_a_message_costs_one_read(secure, cert, tmp_path):
     daemon = secure("--to", "echo:")
     trace = tmp_path / "trace"
     with client(daemon.address, cert).open() as c:
-        strace = subprocess.Popen(["strace", "-qq", "-p", str(daemon.pid), "-e", "trace=read", "-o", trace],
+        strace = subprocess.Popen(["strace", "-qq", "-p", str(daemon.pid), "-e", "trace=read,recvfrom", "-o", trace],
                                   stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: "TracerPid:\t0" not in open(f"/proc/{daemon.pid}/status").read(), "strace to be there")
