@@ -184,10 +184,42 @@ static size_t give_control(const struct head *h, const uint8_t *p, struct ws_fra
     return f->len;
 }
 
+/* Nearly every frame is a message of its own, plain, short and here as a whole. All others, and
+ * what is wrong, are left to the long way: false. */
+static bool give_whole(const struct ws_reader *r, const uint8_t *p, size_t n, size_t *used,
+                       struct ws_frame *f)
+{
+    size_t size = 2, len;
+
+    if (r->in_frame || r->opcode != 0 || n < 4 + KEY_SIZE || !(p[1] & MASKED) ||
+        (p[0] != (FIN | WS_TEXT) && p[0] != (FIN | WS_BINARY)))
+        return false;
+    len = p[1] & LEN_MASK;
+    if (len >= LEN_16) {
+        if (len == LEN_64)
+            return false;
+        len = (size_t)p[2] << 8 | p[3];
+        size = 4;
+        if (len < LEN_16)
+            return false;
+    }
+    size += KEY_SIZE;
+    if (n - size < len || (r->limit && len > r->limit))
+        return false;
+    *f = (struct ws_frame){
+        .payload = p + size, .len = len, .opcode = p[0] & OPCODE_MASK, .begin = true, .end = true};
+    memcpy(f->key, p + size - KEY_SIZE, KEY_SIZE);
+    *used = size + len;
+    return true;
+}
+
 enum ws_event ws_reader_next(struct ws_reader *r, const uint8_t *p, size_t n, size_t *used,
                              struct ws_frame *f)
 {
     size_t at = 0;
+
+    if (give_whole(r, p, n, used, f))
+        return WS_EV_DATA;
 
     *f = (struct ws_frame){0};
     *used = 0;
