@@ -143,34 +143,39 @@ static void look(struct hook_http *h, bool is_all)
     }
 }
 
-static void on_data(void *owner, uint8_t *p, size_t n)
+static struct hook_http *of_io(struct io *io)
 {
-    struct hook_http *h = owner;
+    return (struct hook_http *)((char *)io - offsetof(struct hook_http, io));
+}
+
+static void on_data(struct io *io, uint8_t *p, size_t n)
+{
+    struct hook_http *h = of_io(io);
     bool failed = buf_append(&h->answer, p, n) < 0;
 
     look(h, failed);
 }
 
-static void on_eof(void *owner)
+static void on_eof(struct io *io)
 {
-    look(owner, true);
+    look(of_io(io), true);
 }
 
-static void on_drained(void *owner)
+static void on_drained(struct io *io)
 {
-    (void)owner;
+    (void)io;
 }
 
-static void on_broken(void *owner, int err)
+static void on_broken(struct io *io, int err)
 {
-    (void)owner;
+    (void)io;
     (void)err;
 }
 
-static void on_closed(void *owner, int err)
+static void on_closed(struct io *io, int err)
 {
     (void)err;
-    look(owner, true);
+    look(of_io(io), true);
 }
 
 static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
@@ -182,7 +187,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
 
     h->connecting = NULL;
     h->has_io = true;
-    io_open(&h->io, h->worker, &io_raw_socket, fd, fd, NULL, &events, h);
+    io_open(&h->io, h->worker, &io_raw_socket, fd, &events);
     io_write(&h->io, buf_data(&h->query), buf_len(&h->query));
     forget(&h->query);
     io_read_start(&h->io);

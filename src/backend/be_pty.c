@@ -56,7 +56,7 @@ static void pty_start(struct be_pty *t)
 /* Two of them where a line is open: the first one hands the line to the program. */
 static void type_eof(struct be_pty *t)
 {
-    int byte = terminal_eof_byte(t->p.io.wfd);
+    int byte = terminal_eof_byte(io_fd(&t->p.io));
     const uint8_t typed[2] = {(uint8_t)byte, (uint8_t)byte};
 
     if (byte >= 0)
@@ -125,7 +125,7 @@ static void pty_resize(struct backend *b, uint16_t columns, uint16_t rows)
         pty_start(t);
         program_soon(&t->p);
     } else if (t->p.io.is_open) {
-        terminal_resize(t->p.io.rfd, &t->size);
+        terminal_resize(io_fd(&t->p.io), &t->size);
     }
 }
 
@@ -142,7 +142,7 @@ static void pty_stop(struct backend *b)
 
     if (p->io.is_open) {
         if (p->child != NULL)
-            child_hang_up(p->child, p->io.rfd);
+            child_hang_up(p->child, io_fd(&p->io));
         io_close(&p->io);
     }
     program_stop(b);

@@ -31,10 +31,17 @@ static void check_ended(struct program *p)
     p->base.events->ended(p->base.owner, &end);
 }
 
-static void on_data(void *owner, uint8_t *data, size_t n)
+static struct program *of_io(struct io *io)
 {
-    struct program *p = owner;
+    return (struct program *)((char *)io - offsetof(struct program, io));
+}
 
+static void on_data(struct io *io, uint8_t *data, size_t n)
+{
+    struct program *p = of_io(io);
+
+    if (p->exited)
+        p->owed -= n < p->owed ? n : p->owed;
     p->base.events->data(p->base.owner, data, n);
 }
 
@@ -48,30 +55,30 @@ void program_output_over(struct program *p)
     check_ended(p);
 }
 
-static void on_eof(void *owner)
+static void on_eof(struct io *io)
 {
-    program_output_over(owner);
+    program_output_over(of_io(io));
 }
 
-static void on_closed(void *owner, int err)
+static void on_closed(struct io *io, int err)
 {
     (void)err;
-    program_output_over(owner);
+    program_output_over(of_io(io));
 }
 
-static void on_drained(void *owner)
+static void on_drained(struct io *io)
 {
-    struct program *p = owner;
+    struct program *p = of_io(io);
 
     p->base.events->drained(p->base.owner);
 }
 
 /* The program has closed its stdin: what it did not read is lost, and counted; its output goes on.
  */
-static void on_broken(void *owner, int err)
+static void on_broken(struct io *io, int err)
 {
     (void)err;
-    on_drained(owner);
+    on_drained(io);
 }
 
 static bool is_terminal(const struct program *p)
@@ -99,8 +106,8 @@ static void on_exited(void *owner, int status)
         check_ended(p);
         return;
     }
-    (void)ioctl(p->io.rfd, FIONREAD, &left);
-    p->owed = p->io.received + (uint64_t)(left > 0 ? left : 0);
+    (void)ioctl(io_fd(&p->io), FIONREAD, &left);
+    p->owed = (uint64_t)(left > 0 ? left : 0);
     if (is_terminal(p))
         p->owed += TERMINAL_HIDDEN;
     start_later(p, HELD_OPEN);
@@ -165,9 +172,9 @@ static void tell_start(struct program *p)
 /* What the program wrote is still on its way: the client is slow. */
 static bool is_owed(const struct program *p)
 {
-    struct pollfd fd = {.fd = p->io.rfd, .events = POLLIN};
+    struct pollfd fd = {.fd = io_fd(&p->io), .events = POLLIN};
 
-    if (p->io.received >= p->owed)
+    if (p->owed == 0)
         return false;
     return p->paused || poll(&fd, 1, 0) > 0;
 }
@@ -249,13 +256,6 @@ void program_start_release(struct program_start *s)
     s->argv = NULL;
 }
 
-static const struct io_transport *transport_of(enum child_standard standard)
-{
-    return standard == CHILD_ON_PIPES      ? &io_raw_pipe
-           : standard == CHILD_ON_TERMINAL ? &terminal_transport
-                                           : &terminal_output_transport;
-}
-
 void program_run(struct program *p, const struct program_start *s, uint64_t id,
                  enum child_standard standard, const struct terminal_size *size)
 {
@@ -282,8 +282,12 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
         program_fail(p, errno, why == CHILD_NO_RESOURCES);
         return;
     }
-    io_open(&p->io, p->worker, transport_of(standard), fds[1], fds[0],
-            fds[0] != fds[1] ? &p->writer : NULL, &io_events, p);
+    if (standard == CHILD_ON_TERMINAL)
+        io_open(&p->io, p->worker, &terminal_transport, fds[1], &io_events);
+    else
+        io_open_pipes(&p->pipes, p->worker,
+                      standard == CHILD_ON_PIPES ? &io_raw_pipe : &terminal_output_transport,
+                      fds[1], fds[0], &io_events);
     if (fds[2] >= 0)
         p->err = exec_stderr_open(p->worker, fds[2], id, p->child->pid,
                                   set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);

@@ -21,13 +21,15 @@ struct program {
     struct backend base;
     struct worker *worker;
     const struct route *route;
-    struct child *child;     /* NULL: not started, or could not be */
-    struct io io;            /* its output to read, its input to write */
-    ev_io writer;            /* of the io, where input is a descriptor of its own */
+    struct child *child; /* NULL: not started, or could not be */
+    union {
+        struct io_pipes pipes; /* its output to read, its input to write */
+        struct io io;          /* of these; a terminal that is both has nothing else */
+    };
     struct exec_stderr *err; /* NULL: not a pipe of ours */
     ev_timer later; /* first: tells opened or failed; after the exit: how long it may last */
     union {
-        uint64_t owed; /* io.received at which all is read that the program wrote */
+        uint64_t owed; /* exited: bytes still to be read of what the program wrote */
         const char
             *failed_step; /* of the start, before the program's own; NULL: that. See child.h */
     };

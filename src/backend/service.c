@@ -34,16 +34,21 @@ static bool is_spent(const struct service *s)
     return s->eof && io_finished(&s->io);
 }
 
-static void on_data(void *owner, uint8_t *p, size_t n)
+static struct service *of_io(struct io *io)
 {
-    struct service *s = owner;
+    return (struct service *)((char *)io - offsetof(struct service, io));
+}
+
+static void on_data(struct io *io, uint8_t *p, size_t n)
+{
+    struct service *s = of_io(io);
 
     s->base.events->data(s->base.owner, p, n);
 }
 
-static void on_eof(void *owner)
+static void on_eof(struct io *io)
 {
-    struct service *s = owner;
+    struct service *s = of_io(io);
 
     s->eof = true;
     if (s->broken != 0) { /* not a FIN: see on_broken */
@@ -55,9 +60,9 @@ static void on_eof(void *owner)
         tell_ended(s, 0);
 }
 
-static void on_drained(void *owner)
+static void on_drained(struct io *io)
 {
-    struct service *s = owner;
+    struct service *s = of_io(io);
 
     s->base.events->drained(s->base.owner);
     if (is_spent(s))
@@ -67,9 +72,9 @@ static void on_drained(void *owner)
 /* It takes no more; what it has sent before it gave up may still lie in our socket. The system
  * tells of a RST once: where a write has heard it, reading finds a plain end. EPIPE says that there
  * was a FIN before the RST, and that is what reading will find. */
-static void on_broken(void *owner, int err)
+static void on_broken(struct io *io, int err)
 {
-    struct service *s = owner;
+    struct service *s = of_io(io);
 
     s->broken = err != EPIPE ? err : 0;
     s->base.events->drained(s->base.owner);
@@ -77,9 +82,9 @@ static void on_broken(void *owner, int err)
         tell_ended(s, 0);
 }
 
-static void on_closed(void *owner, int err)
+static void on_closed(struct io *io, int err)
 {
-    tell_ended(owner, err);
+    tell_ended(of_io(io), err);
 }
 
 static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
@@ -112,7 +117,7 @@ static void on_shaken(void *owner, int fd, struct ssl_st *ssl)
     struct service *s = owner;
 
     s->shaking = NULL;
-    io_open(&s->io, s->worker, &io_raw_socket, fd, fd, NULL, &io_events, s);
+    io_open(&s->io, s->worker, &io_raw_socket, fd, &io_events);
     if (io_tls_adopt(&s->io, ssl) < 0)
         tell_failed(s, 503, strerror(ENOMEM));
     else
@@ -169,7 +174,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
         shake(s, fd);
         return;
     }
-    io_open(&s->io, s->worker, &io_raw_socket, fd, fd, NULL, &io_events, s);
+    io_open(&s->io, s->worker, &io_raw_socket, fd, &io_events);
     tell_opened(s);
 }
 

@@ -19,8 +19,7 @@ struct auth_job {
     struct auth_job *next, **prev; /* the queue; prev NULL: not in it */
     char *input;
     struct child *child; /* NULL: waits, or has ended */
-    struct io io;
-    ev_io writer;
+    struct io_pipes pipes;
     ev_timer timer;
     struct buf out;
     bool has_io, eof, exited;
@@ -99,7 +98,7 @@ static void let_go(struct auth_job *j)
         dequeue(j);
     forget_input(j);
     if (j->has_io)
-        io_close(&j->io);
+        io_close(&j->pipes.io);
     j->has_io = false;
     if (j->child != NULL)
         child_release(j->child);
@@ -131,9 +130,14 @@ static void check_done(struct auth_job *j)
         finish(j, j->status);
 }
 
-static void on_data(void *owner, uint8_t *p, size_t n)
+static struct auth_job *of_io(struct io *io)
 {
-    struct auth_job *j = owner;
+    return (struct auth_job *)((char *)io - offsetof(struct auth_job, pipes.io));
+}
+
+static void on_data(struct io *io, uint8_t *p, size_t n)
+{
+    struct auth_job *j = of_io(io);
 
     if (buf_len(&j->out) + n > AUTH_JOB_OUTPUT_MAX || buf_append(&j->out, p, n) < 0) {
         if (j->child != NULL)
@@ -142,29 +146,29 @@ static void on_data(void *owner, uint8_t *p, size_t n)
     }
 }
 
-static void on_eof(void *owner)
+static void on_eof(struct io *io)
 {
-    struct auth_job *j = owner;
+    struct auth_job *j = of_io(io);
 
     j->eof = true;
     check_done(j);
 }
 
-static void on_drained(void *owner)
+static void on_drained(struct io *io)
 {
-    (void)owner;
+    (void)io;
 }
 
-static void on_broken(void *owner, int err)
+static void on_broken(struct io *io, int err)
 {
-    (void)owner;
+    (void)io;
     (void)err;
 }
 
-static void on_closed(void *owner, int err)
+static void on_closed(struct io *io, int err)
 {
     (void)err;
-    on_eof(owner);
+    on_eof(io);
 }
 
 static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
@@ -221,11 +225,11 @@ static void run(struct auth_job *j)
     }
     j->has_io = true;
     j->all->running++;
-    io_open(&j->io, w, &io_raw_pipe, fds[1], fds[0], &j->writer, &events, j);
-    io_read_start(&j->io);
+    io_open_pipes(&j->pipes, w, &io_raw_pipe, fds[1], fds[0], &events);
+    io_read_start(&j->pipes.io);
     if (j->spec.input.len > 0) /* a pipe takes that much at once */
-        io_write(&j->io, j->input, j->spec.input.len);
-    io_finish(&j->io);
+        io_write(&j->pipes.io, j->input, j->spec.input.len);
+    io_finish(&j->pipes.io);
     forget_input(j);
 }
 

@@ -173,7 +173,7 @@ static void h1_stay_live(struct stream *s)
 {
     int most = LIVE_UNSENT;
 
-    (void)setsockopt(h1_of(s)->io.wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+    (void)setsockopt(io_fd(&h1_of(s)->io), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
 }
 
 static uint64_t h1_delivered(const struct stream *s)
@@ -192,12 +192,12 @@ static size_t h1_pending(const struct stream *s)
 
 static double h1_last_rx(const struct stream *s)
 {
-    return h1_of((struct stream *)(uintptr_t)s)->io.last_rx;
+    return io_last_rx(&h1_of((struct stream *)(uintptr_t)s)->io);
 }
 
 static double h1_last_tx(const struct stream *s)
 {
-    return h1_of((struct stream *)(uintptr_t)s)->io.last_tx;
+    return io_last_tx(&h1_of((struct stream *)(uintptr_t)s)->io);
 }
 
 static bool h1_peer_finished(const struct stream *s)
@@ -291,8 +291,8 @@ static void h1_handle(struct h1 *h)
 
     req->request.client = h->client;
     req->request.admin = h->admin;
-    req->request.secure = h->io.tls != NULL || h->secure;
-    (void)getsockname(h->io.rfd, &req->request.server.sa, &len); /* unknown is no harm */
+    req->request.secure = h->tls || h->secure;
+    (void)getsockname(io_fd(&h->io), &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
     h1_set_deadline(h, 0);
@@ -310,9 +310,9 @@ static void h1_handle(struct h1 *h)
         handler_dispatch(&h->stream);
 }
 
-static void h1_on_head_data(void *owner, uint8_t *p, size_t n)
+static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     if (h->req == NULL) {
         h->req = calloc(1, sizeof *h->req);
@@ -340,9 +340,9 @@ static void h1_on_head_data(void *owner, uint8_t *p, size_t n)
     }
 }
 
-static void h1_on_gone(void *owner, int err)
+static void h1_on_gone(struct io *io, int err)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     if (h->state == H1_HANDLING && h->stream.events != NULL)
         h->stream.events->closed(h->stream.owner, err);
@@ -350,14 +350,14 @@ static void h1_on_gone(void *owner, int err)
         h1_close(h);
 }
 
-static void h1_on_eof(void *owner)
+static void h1_on_eof(struct io *io)
 {
-    h1_on_gone(owner, 0);
+    h1_on_gone(io, 0);
 }
 
-static void h1_on_drained(void *owner)
+static void h1_on_drained(struct io *io)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     if (h->state == H1_ANSWERED)
         h1_await_head(h);
@@ -365,9 +365,9 @@ static void h1_on_drained(void *owner)
         h->stream.events->drained(h->stream.owner);
 }
 
-static void h1_on_hung_up(void *owner)
+static void h1_on_hung_up(struct io *io)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     if (h->stream.events != NULL && h->stream.events->hung_up != NULL)
         h->stream.events->hung_up(h->stream.owner);
@@ -378,23 +378,23 @@ static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof,  h1_
 
 /* ---- after the 101 ---- */
 
-static void h1_on_data(void *owner, uint8_t *p, size_t n)
+static void h1_on_data(struct io *io, uint8_t *p, size_t n)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     h->stream.events->data(h->stream.owner, p, n);
 }
 
-static void h1_on_upgraded_gone(void *owner, int err)
+static void h1_on_upgraded_gone(struct io *io, int err)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     h->stream.events->closed(h->stream.owner, err);
 }
 
-static void h1_on_upgraded_eof(void *owner)
+static void h1_on_upgraded_eof(struct io *io)
 {
-    h1_on_upgraded_gone(owner, 0);
+    h1_on_upgraded_gone(io, 0);
 }
 
 static const struct io_events io_events_upgraded = {
@@ -402,9 +402,9 @@ static const struct io_events io_events_upgraded = {
 
 /* ---- ending ---- */
 
-static void h1_on_discard(void *owner, uint8_t *p, size_t n)
+static void h1_on_discard(struct io *io, uint8_t *p, size_t n)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
     (void)p;
 
     h->discarded += (uint32_t)n;
@@ -412,9 +412,9 @@ static void h1_on_discard(void *owner, uint8_t *p, size_t n)
         h1_close(h);
 }
 
-static void h1_on_ended(void *owner, int err)
+static void h1_on_ended(struct io *io, int err)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     /* A client that has only ended its own side may still be reading what is queued. */
     if (err == 0 && io_queued(&h->io) > 0)
@@ -422,14 +422,14 @@ static void h1_on_ended(void *owner, int err)
     h1_close(h);
 }
 
-static void h1_on_ending_eof(void *owner)
+static void h1_on_ending_eof(struct io *io)
 {
-    h1_on_ended(owner, 0);
+    h1_on_ended(io, 0);
 }
 
-static void h1_on_ending_drained(void *owner)
+static void h1_on_ending_drained(struct io *io)
 {
-    struct h1 *h = owner;
+    struct h1 *h = h1_of_io(io);
 
     if (h->io.read_ended)
         h1_close(h);
@@ -479,7 +479,7 @@ static void h1_conn_go_away(struct front_conn *c)
 
     /* A client that has just connected is about to ask: it gets its answer. */
     if (h->state == H1_HEAD && h->req == NULL &&
-        h->stream.worker->now - h->io.last_rx >= H1_ABOUT_TO_ASK)
+        h->stream.worker->now - io_last_rx(&h->io) >= H1_ABOUT_TO_ASK)
         h1_close(h);
 }
 
@@ -498,12 +498,13 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
     h->magic = H1_MAGIC;
     h->client = *a->client;
     h->admin = a->admin;
+    h->tls = a->tls != NULL;
     h->redirect = a->redirect;
     h->stream.ops = &h1_stream_ops;
     h->stream.worker = w;
     h->conn.ops = &h1_conn_ops;
     connections_add(w->connections, &h->conn);
-    io_open(&h->io, w, &io_raw_socket, a->fd, a->fd, NULL, &io_events_head, h);
+    io_open(&h->io, w, &io_raw_socket, a->fd, &io_events_head);
     h->io.watch_hangup = true;
     if ((a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0) ||
         (a->proxied && !h1_expect_proxied(h)))

@@ -39,6 +39,7 @@ struct h1 {
     uint32_t magic;
     uint8_t state; /* enum h1_state */
     bool admin;
+    bool tls;
     bool secure;       /* a proxy says that the client came by TLS */
     bool unnamed;      /* a proxy speaks for somebody it does not name */
     bool keep_alive;   /* the answer under way leaves the connection open */
@@ -48,6 +49,7 @@ struct h1 {
     uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;
+    const struct io_transport *behind; /* a PROXY header, which comes first: the real one */
     struct buf proxied; /* the part of a PROXY header that has arrived; until the 101 all of it,
                            if it says more than addresses */
     struct h1_request *req;
@@ -73,6 +75,11 @@ enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r);
 static inline struct h1 *h1_of(struct stream *s)
 {
     return (struct h1 *)((char *)s - offsetof(struct h1, stream));
+}
+
+static inline struct h1 *h1_of_io(struct io *io)
+{
+    return (struct h1 *)((char *)io - offsetof(struct h1, io));
 }
 
 /* h1_answer.c: heads and bodies of answers. The first two are operations of the stream. */

@@ -30,7 +30,7 @@ bool h1_gate_proxied(struct h1 *h)
     enum gate_verdict v = gate_enter(h->stream.worker->gate, &h->client);
 
     h->gate = (uint8_t)v;
-    return v == GATE_PASS || h->io.tls == NULL;
+    return v == GATE_PASS || !h->tls;
 }
 
 enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r)

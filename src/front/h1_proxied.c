@@ -9,7 +9,6 @@
 
 #include "core/config.h"
 #include "front/h1.h"
-#include "io/io_tls.h"
 #include "proto/proxyhdr.h"
 
 static void h1_refuse_proxied(struct h1 *h, const char *why)
@@ -25,7 +24,7 @@ static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
 {
     uint8_t gone[PROXYHDR_MAX];
 
-    (void)!recv(h->io.rfd, gone, n, 0); /* there, as we have seen */
+    (void)!recv(io_fd(&h->io), gone, n, 0); /* there, as we have seen */
     return keep != NULL ? buf_append(&h->proxied, keep, n) : 0;
 }
 
@@ -34,11 +33,11 @@ static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
  * socket even with SO_RCVLOWAT. */
 static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
 {
-    struct h1 *h = io->owner;
+    struct h1 *h = h1_of_io(io);
     struct proxyhdr hdr;
     size_t had = buf_len(&h->proxied);
     uint8_t *fresh = (uint8_t *)p + had;
-    ssize_t got = recv(io->rfd, fresh, PROXYHDR_MAX - had, MSG_PEEK);
+    ssize_t got = recv(io_fd(io), fresh, PROXYHDR_MAX - had, MSG_PEEK);
 
     if (got <= 0)
         return got;
@@ -70,7 +69,7 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
         errno = ENOMEM;
         return -1;
     }
-    io->transport = io->tls != NULL ? &io_tls : &io_raw_socket;
+    io->transport = h->behind;
     return io->transport->read(io, p, n);
 }
 
@@ -86,18 +85,19 @@ static ssize_t h1_write_proxied(struct io *io, const void *p, size_t n)
 
 static int h1_shutdown_proxied(struct io *io)
 {
-    return shutdown(io->wfd, SHUT_WR);
+    return shutdown(io_fd(io), SHUT_WR);
 }
 
 static void h1_release_proxied(struct io *io)
 {
-    if (io->tls != NULL)
-        io_tls.release(io);
+    io->transport = h1_of_io(io)->behind;
+    if (io->transport->release != NULL)
+        io->transport->release(io);
 }
 
 static const struct io_transport h1_proxied = {
     .name = "PROXY",
-    .is_socket = true,
+    .two_way = true,
     .read = h1_read_proxied,
     .write = h1_write_proxied,
     .shutdown = h1_shutdown_proxied,
@@ -112,6 +112,7 @@ bool h1_expect_proxied(struct h1 *h)
         h1_refuse_proxied(h, "not one of the trusted proxies");
         return false;
     }
+    h->behind = h->io.transport;
     h->io.transport = &h1_proxied;
     return true;
 }

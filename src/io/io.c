@@ -12,6 +12,50 @@
 
 #include "io/paused.h"
 
+/* The watcher of what is written. */
+static ev_io *io_writer(struct io *io)
+{
+    return io->transport->two_way ? &io->watcher : &((struct io_pipes *)io)->writer;
+}
+
+int io_write_fd(const struct io *io)
+{
+    return io->transport->two_way ? io_fd(io) : ((const struct io_pipes *)io)->writer.fd;
+}
+
+static void io_close_fd(struct ev_loop *loop, ev_io *watcher)
+{
+    ev_io_stop(loop, watcher);
+    if (watcher->fd >= 0)
+        close(watcher->fd);
+    watcher->fd = -1;
+}
+
+/* The turn's time in milliseconds, of which stamps keep the low 32 bits. Rounded up: an answer must
+ * not be stamped before its question. */
+static int64_t io_clock(const struct io *io)
+{
+    return (int64_t)(io_worker(io)->now * 1000) + 1;
+}
+
+static double io_when(const struct io *io, uint32_t stamp)
+{
+    int64_t now = io_clock(io);
+    uint32_t age = (uint32_t)now - stamp;
+
+    return (double)(now - age) / 1000;
+}
+
+double io_last_rx(const struct io *io)
+{
+    return io_when(io, io->last_rx);
+}
+
+double io_last_tx(const struct io *io)
+{
+    return io_when(io, io->last_tx);
+}
+
 /* Watches w for these events, or not at all. */
 static void io_watch(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -29,16 +73,16 @@ static void io_watch(struct ev_loop *loop, ev_io *w, int events)
 /* The one place that decides what is watched. libev passes changes on to epoll once a turn. */
 static void io_update(struct io *io)
 {
-    struct ev_loop *loop = io->worker->loop;
+    struct ev_loop *loop = io_worker(io)->loop;
     int reading = io->is_open && io->want_read && !io->read_ended ? EV_READ : 0;
     bool unsent = !io->write_ended && buf_len(&io->out) > 0;
     int writing = io->is_open && (unsent || io->tls_wants_write) ? EV_WRITE : 0;
 
-    if (io->writer == &io->watcher) {
+    if (io->transport->two_way) {
         io_watch(loop, &io->watcher, reading | writing);
     } else {
         io_watch(loop, &io->watcher, reading);
-        io_watch(loop, io->writer, writing);
+        io_watch(loop, io_writer(io), writing);
     }
     if (io->is_open && !io->want_read && !io->read_ended && io->watch_hangup)
         paused_add(io);
@@ -52,20 +96,17 @@ static void io_end_writing(struct io *io)
     io->write_ended = true;
     io->lost += buf_len(&io->out);
     buf_release(&io->out);
-    if (!io->transport->is_socket && io->wfd >= 0) {
-        ev_io_stop(io->worker->loop, io->writer);
-        close(io->wfd);
-        io->wfd = -1;
-    }
+    if (!io->transport->two_way)
+        io_close_fd(io_worker(io)->loop, io_writer(io));
     io_update(io);
 }
 
 /* From inside a call of the user's: the error is kept and told from the loop. */
 static void io_write_failed(struct io *io, int err)
 {
-    io->error = err;
+    io->error = (int16_t)err;
     io_end_writing(io);
-    ev_feed_event(io->worker->loop, io->writer, EV_CUSTOM);
+    ev_feed_event(io_worker(io)->loop, io_writer(io), EV_CUSTOM);
 }
 
 static void io_shutdown_now(struct io *io)
@@ -87,7 +128,7 @@ static ssize_t io_send(struct io *io, const void *p, size_t n)
     if (sent < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
     io->sent += (uint64_t)sent;
-    io->last_tx = io->worker->now;
+    io->last_tx = (uint32_t)io_clock(io);
     return sent;
 }
 
@@ -126,7 +167,7 @@ static void io_on_writable(struct io *io, int revents)
         int err = io->error;
 
         io->error = 0;
-        io->events->broken(io->owner, err);
+        io->events->broken(io, err);
         return;
     }
     if (!(revents & EV_WRITE) || buf_len(&io->out) == 0)
@@ -136,7 +177,7 @@ static void io_on_writable(struct io *io, int revents)
         int err = errno;
 
         io_end_writing(io);
-        io->events->broken(io->owner, err);
+        io->events->broken(io, err);
         return;
     }
     buf_consume(&io->out, (size_t)sent);
@@ -147,18 +188,15 @@ static void io_on_writable(struct io *io, int revents)
     io_update(io);
     if (io->was_queued) {
         io->was_queued = false;
-        io->events->drained(io->owner);
+        io->events->drained(io);
     }
 }
 
 static void io_end_reading(struct io *io)
 {
     io->read_ended = true;
-    if (!io->transport->is_socket) {
-        ev_io_stop(io->worker->loop, &io->watcher);
-        close(io->rfd);
-        io->rfd = -1;
-    }
+    if (!io->transport->two_way)
+        io_close_fd(io_worker(io)->loop, &io->watcher);
     io_update(io);
 }
 
@@ -167,21 +205,20 @@ static void io_read_pending(struct io *io)
 {
     if (io->is_open && io->want_read && !io->read_ended && io->transport->pending != NULL &&
         io->transport->pending(io))
-        ev_feed_event(io->worker->loop, &io->watcher, EV_READ);
+        ev_feed_event(io_worker(io)->loop, &io->watcher, EV_READ);
 }
 
 /* One read a turn: epoll tells again of what is left, so that no connection starves the others. */
 static void io_on_readable(struct io *io)
 {
-    uint8_t *p = io->worker->rx + WORKER_HEADROOM;
+    uint8_t *p = io_worker(io)->rx + WORKER_HEADROOM;
 
     if (!io->want_read || io->read_ended)
         return;
     ssize_t n = io->transport->read(io, p, WORKER_RX_SIZE);
     if (n > 0) {
-        io->received += (uint64_t)n;
-        io->last_rx = io->worker->now;
-        io->events->data(io->owner, p, (size_t)n);
+        io->last_rx = (uint32_t)io_clock(io);
+        io->events->data(io, p, (size_t)n);
         io_read_pending(io);
         return;
     }
@@ -194,16 +231,13 @@ static void io_on_readable(struct io *io)
 
     io_end_reading(io);
     if (err == 0)
-        io->events->eof(io->owner);
+        io->events->eof(io);
     else
-        io->events->closed(io->owner, err);
+        io->events->closed(io, err);
 }
 
-static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
+static void io_handle(struct io *io, int revents)
 {
-    struct io *io = watcher->data;
-    (void)loop;
-
     if (io->tls_wants_write && (revents & EV_WRITE)) {
         io->tls_wants_write = false;
         revents |= EV_READ;
@@ -215,55 +249,69 @@ static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
         io_on_readable(io);
 }
 
+static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    (void)loop;
+    io_handle((struct io *)((char *)watcher - offsetof(struct io, watcher)), revents);
+}
+
+static void io_on_writer(struct ev_loop *loop, ev_io *writer, int revents)
+{
+    struct io_pipes *pipes =
+        (struct io_pipes *)((char *)writer - offsetof(struct io_pipes, writer));
+    (void)loop;
+
+    io_handle(&pipes->io, revents);
+}
+
 void io_report_hangup(struct io *io)
 {
     int err = 0, unread = 0;
     socklen_t len = sizeof err;
 
-    (void)getsockopt(io->rfd, SOL_SOCKET, SO_ERROR, &err, &len);
+    (void)getsockopt(io_fd(io), SOL_SOCKET, SO_ERROR, &err, &len);
     /* Both sides ended in peace, but what was sent before still counts: see io_peer_finished. */
-    if (err == 0 && ioctl(io->rfd, FIONREAD, &unread) == 0 && unread > 0)
+    if (err == 0 && ioctl(io_fd(io), FIONREAD, &unread) == 0 && unread > 0)
         return;
     io_end_reading(io);
-    io->events->closed(io->owner, err != 0 ? err : ECONNRESET);
+    io->events->closed(io, err != 0 ? err : ECONNRESET);
 }
 
-void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
-             int wfd, ev_io *writer, const struct io_events *events, void *owner)
+void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int fd,
+             const struct io_events *events)
 {
     memset(io, 0, sizeof *io);
     io->transport = transport;
     io->events = events;
-    io->owner = owner;
-    io->worker = w;
-    io->rfd = rfd;
-    io->wfd = wfd;
     io->is_open = true;
-    io->last_rx = io->last_tx = w->now;
-    io->writer = writer != NULL ? writer : &io->watcher;
-    ev_io_init(&io->watcher, io_on_event, rfd, EV_READ);
-    if (writer != NULL)
-        ev_io_init(writer, io_on_event, wfd, EV_WRITE);
-    io->watcher.data = io->writer->data = io;
+    ev_io_init(&io->watcher, io_on_event, fd, EV_READ);
+    io->watcher.data = w;
+    io->last_rx = io->last_tx = (uint32_t)io_clock(io);
+}
+
+void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_transport *transport,
+                   int rfd, int wfd, const struct io_events *events)
+{
+    io_open(&pipes->io, w, transport, rfd, events);
+    ev_io_init(&pipes->writer, io_on_writer, wfd, EV_WRITE);
 }
 
 void io_close(struct io *io)
 {
+    struct ev_loop *loop;
+
     if (!io->is_open)
         return;
+    loop = io_worker(io)->loop;
     io->is_open = false;
     io->lost += buf_len(&io->out);
     buf_release(&io->out);
     io_update(io);
-    ev_clear_pending(io->worker->loop, &io->watcher);
-    ev_clear_pending(io->worker->loop, io->writer);
     if (io->transport->release != NULL)
         io->transport->release(io);
-    if (io->rfd >= 0)
-        close(io->rfd);
-    if (!io->transport->is_socket && io->wfd >= 0)
-        close(io->wfd);
-    io->rfd = io->wfd = -1;
+    io_close_fd(loop, &io->watcher);
+    if (!io->transport->two_way)
+        io_close_fd(loop, io_writer(io));
 }
 
 void io_read_start(struct io *io)
@@ -296,14 +344,14 @@ size_t io_unacked(const struct io *io)
 {
     int n = 0;
 
-    if (!io->is_open || !io->transport->is_socket || ioctl(io->wfd, SIOCOUTQ, &n) < 0 || n < 0)
+    if (!io->is_open || !io->transport->two_way || ioctl(io_fd(io), SIOCOUTQ, &n) < 0 || n < 0)
         return 0;
     return (size_t)n;
 }
 
 bool io_peer_finished(const struct io *io)
 {
-    struct pollfd p = {.fd = io->rfd, .events = POLLRDHUP};
+    struct pollfd p = {.fd = io_fd(io), .events = POLLRDHUP};
 
     if (!io->is_open)
         return true;

@@ -26,29 +26,33 @@
 
 struct io;
 
+/* io is the one it happened to; its owner, the struct around it, is found from there. */
 struct io_events {
     /* n > 0 bytes arrived. p is writable, with WORKER_HEADROOM bytes in front and WORKER_TAILROOM
      * behind; all of it is gone when the callback returns. */
-    void (*data)(void *owner, uint8_t *p, size_t n);
+    void (*data)(struct io *io, uint8_t *p, size_t n);
     /* The far side will send nothing more. Writing still works. */
-    void (*eof)(void *owner);
+    void (*eof)(struct io *io);
     /* The queue is empty again after io_queued() was above zero. */
-    void (*drained)(void *owner);
+    void (*drained)(struct io *io);
     /* Writing failed: what was queued is gone (counted in io->lost), writes from now on are
      * dropped. Reading goes on. */
-    void (*broken)(void *owner, int err);
+    void (*broken)(struct io *io, int err);
     /* Reading failed, or the far side vanished while reading was stopped. Last event. */
-    void (*closed)(void *owner, int err);
+    void (*closed)(struct io *io, int err);
     /* NULL, or with watch_hangup: the far side has ended its side while reading was stopped; told
      * once at most. What it sent before is still to be read, and then `eof` comes. */
-    void (*hung_up)(void *owner);
+    void (*hung_up)(struct io *io);
 };
 
-/* How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
- * errno. */
+/*
+ * How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
+ * errno. A transport that keeps something for each io has a table for each of them: at the
+ * beginning of what it keeps.
+ */
 struct io_transport {
     const char *name;
-    bool is_socket; /* one descriptor for both directions */
+    bool two_way; /* one descriptor (socket, terminal); else it is the io of a struct io_pipes */
     ssize_t (*read)(struct io *io, void *p, size_t n);
     ssize_t (*write)(struct io *io, const void *p, size_t n);
     int (*shutdown)(struct io *io); /* no more writes */
@@ -62,40 +66,55 @@ extern const struct io_transport io_raw_socket;
 extern const struct io_transport io_raw_pipe;
 
 struct io {
+    ev_io watcher; /* reading; where both directions share a descriptor, writing too. Its data is
+                      the worker */
     const struct io_transport *transport;
     const struct io_events *events;
-    void *owner;
-    struct worker *worker;
-    struct tls_conn *tls; /* io_tls only */
-    ev_io watcher;        /* reading; for a socket, whose two directions share it, writing too */
-    ev_io *writer;  /* the watcher of wfd when that is another descriptor (a pipe); else &watcher */
-    struct buf out; /* not yet taken by the kernel; no memory while empty */
-    struct io *next_paused, **prev_paused;
-    uint64_t received; /* bytes, all time */
-    uint64_t sent;     /* bytes the kernel took */
-    uint64_t lost;     /* bytes dropped because writing had failed */
-    double last_rx;    /* worker time of the last byte received / taken by the kernel */
-    double last_tx;
-    int rfd, wfd; /* -1 once closed */
-    int error;    /* a write error waiting to be reported */
-    bool is_open;
-    bool want_read;
-    bool read_ended;      /* eof or closed was reported */
-    bool finish_wanted;   /* shut down writing when the queue is empty */
-    bool write_ended;     /* shut down, or failed */
-    bool was_queued;      /* drained is owed */
-    bool tls_wants_write; /* io_tls: reading goes on when the socket takes bytes */
-    bool watch_hangup;    /* the user wants to know of a peer that vanishes while it is not read */
-    bool hangup_armed;    /* in the worker's hang-up epoll */
+    struct buf out;            /* not yet taken by the kernel; no memory while empty */
+    uint64_t sent;             /* bytes the kernel took */
+    uint64_t lost;             /* bytes dropped because writing had failed or was over */
+    uint32_t last_rx, last_tx; /* see io_last_rx */
+    uint32_t paused; /* its place in the worker's list, from 1 on; 0: none; see paused.c */
+    int16_t error;   /* a write error waiting to be reported */
+    bool is_open : 1;
+    bool want_read : 1;
+    bool read_ended : 1;      /* eof or closed was reported */
+    bool finish_wanted : 1;   /* shut down writing when the queue is empty */
+    bool write_ended : 1;     /* shut down, or failed */
+    bool was_queued : 1;      /* drained is owed */
+    bool tls_wants_write : 1; /* io_tls: reading goes on when the socket takes bytes */
+    bool watch_hangup : 1;    /* the user wants to know of a peer that vanishes while not read */
+    bool hangup_armed : 1;    /* in the worker's hang-up epoll */
 };
 
-/*
- * Takes the descriptors (nonblocking, close-on-exec). A socket is rfd == wfd and writer NULL; for
- * two pipes writer is a watcher of the owner's, beside the io, so that sockets need not carry a
- * second one. Reading starts stopped.
- */
-void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int rfd,
-             int wfd, ev_io *writer, const struct io_events *events, void *owner);
+/* Every session has one or two of them. What only some need belongs beside it, as in io_pipes. */
+_Static_assert(sizeof(struct io) <= 104, "an io grows every idle session");
+
+/* An io of two descriptors. */
+struct io_pipes {
+    struct io io;
+    ev_io writer;
+};
+
+/* Take the descriptors (nonblocking, close-on-exec). Reading starts stopped. */
+void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int fd,
+             const struct io_events *events);
+void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_transport *transport,
+                   int rfd, int wfd, const struct io_events *events);
+
+static inline struct worker *io_worker(const struct io *io)
+{
+    return io->watcher.data;
+}
+
+/* The descriptor, or of two the one that is read; -1 once closed. */
+static inline int io_fd(const struct io *io)
+{
+    return io->watcher.fd;
+}
+
+/* The one that is written. */
+int io_write_fd(const struct io *io);
 
 /* May be called twice. No callback follows. Closes the descriptors. */
 void io_close(struct io *io);
@@ -125,6 +144,12 @@ static inline size_t io_queued(const struct io *io)
 {
     return buf_len(&io->out);
 }
+
+/* When the last byte was received, and taken by the kernel (at first: when it was opened): worker
+ * time, at most a millisecond too late and never too early. Kept as 32 bits of milliseconds: right
+ * for 49 days. */
+double io_last_rx(const struct io *io);
+double io_last_tx(const struct io *io);
 
 /* Bytes the kernel holds that the far side has not acknowledged (sockets; 0 for pipes or if
  * unknown). */

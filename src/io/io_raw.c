@@ -8,28 +8,28 @@
 
 static ssize_t socket_read(struct io *io, void *p, size_t n)
 {
-    return recv(io->rfd, p, n, 0);
+    return recv(io_fd(io), p, n, 0);
 }
 
 static ssize_t socket_write(struct io *io, const void *p, size_t n)
 {
-    return send(io->wfd, p, n, MSG_NOSIGNAL);
+    return send(io_fd(io), p, n, MSG_NOSIGNAL);
 }
 
 static int socket_shutdown(struct io *io)
 {
-    return shutdown(io->wfd, SHUT_WR);
+    return shutdown(io_fd(io), SHUT_WR);
 }
 
 static ssize_t pipe_read(struct io *io, void *p, size_t n)
 {
-    return read(io->rfd, p, n);
+    return read(io_fd(io), p, n);
 }
 
 /* SIGPIPE is ignored by the server from its start. */
 static ssize_t pipe_write(struct io *io, const void *p, size_t n)
 {
-    return write(io->wfd, p, n);
+    return write(io_write_fd(io), p, n);
 }
 
 /* A pipe ends by being closed, which io does itself. */
@@ -41,7 +41,7 @@ static int pipe_shutdown(struct io *io)
 
 const struct io_transport io_raw_socket = {
     .name = "socket",
-    .is_socket = true,
+    .two_way = true,
     .read = socket_read,
     .write = socket_write,
     .shutdown = socket_shutdown,

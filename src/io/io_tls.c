@@ -20,6 +20,7 @@
 #define BUSY_MAX 32
 
 struct tls_conn {
+    struct io_transport transport; /* what the io points to */
     SSL *ssl;
     struct tlsctx *ctx; /* of a server; NULL: we are the client */
     double busy_since;
@@ -27,6 +28,11 @@ struct tls_conn {
     bool cut;
     bool over; /* the read after the last one has an end or a failure to tell */
 };
+
+static struct tls_conn *conn_of(const struct io *io)
+{
+    return (struct tls_conn *)(uintptr_t)io->transport;
+}
 
 /* A browser pointed at the wrong scheme should read why. The bytes go out plain, beside OpenSSL. */
 static void answer_plain_http(const struct io *io)
@@ -36,18 +42,18 @@ static void answer_plain_http(const struct io *io)
         "Content-Length: 62\r\nConnection: close\r\n\r\n"
         "400 Bad Request: this port speaks TLS; use https:// or wss://\n";
 
-    (void)send(io->wfd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)send(io_fd(io), answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void log_peer(const struct io *io, enum log_level level, const char *msg, const char *why)
 {
-    const char *who = io->tls->ctx != NULL ? "client" : "backend";
+    const char *who = conn_of(io)->ctx != NULL ? "client" : "backend";
     union addr peer = {0};
     socklen_t len = sizeof peer;
     char text[ADDR_TEXT_MAX];
 
-    (void)getpeername(io->rfd, &peer.sa, &len);
-    log_line(&io->worker->log, level, msg, LOG_C(who, addr_format(&peer, text)),
+    (void)getpeername(io_fd(io), &peer.sa, &len);
+    log_line(&io_worker(io)->log, level, msg, LOG_C(who, addr_format(&peer, text)),
              LOG_C("reason", why));
 }
 
@@ -56,7 +62,7 @@ static void log_peer(const struct io *io, enum log_level level, const char *msg,
 static void log_failure(const struct io *io, unsigned long code)
 {
     const char *reason = ERR_reason_error_string(code);
-    long verdict = SSL_get_verify_result(io->tls->ssl);
+    long verdict = SSL_get_verify_result(conn_of(io)->ssl);
     bool refused =
         verdict != X509_V_OK || ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
 
@@ -69,8 +75,9 @@ static void log_failure(const struct io *io, unsigned long code)
 /* What a call that did not get through means to io: -1 with errno, or 0 for the end. */
 static ssize_t translate(struct io *io, int rc)
 {
+    const struct tls_conn *c = conn_of(io);
     int saved = errno;
-    int why = SSL_get_error(io->tls->ssl, rc);
+    int why = SSL_get_error(c->ssl, rc);
     unsigned long code = ERR_peek_error();
 
     ERR_clear_error();
@@ -88,11 +95,11 @@ static ssize_t translate(struct io *io, int rc)
         errno = saved != 0 ? saved : ECONNRESET;
         return -1;
     default:
-        if (io->tls->ctx != NULL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
+        if (c->ctx != NULL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
             answer_plain_http(io);
-        else if (io->tls->ctx != NULL && !SSL_is_init_finished(io->tls->ssl))
+        else if (c->ctx != NULL && !SSL_is_init_finished(c->ssl))
             log_failure(io, code);
-        else if (io->tls->ctx == NULL && ERR_reason_error_string(code) != NULL)
+        else if (c->ctx == NULL && ERR_reason_error_string(code) != NULL)
             log_peer(io, LOG_WARN, "TLS failed", ERR_reason_error_string(code));
         errno = EPROTO;
         return -1;
@@ -115,29 +122,30 @@ bool io_tls_may_shake(struct worker *w)
 /* All that is there, record by record. */
 static ssize_t tls_read(struct io *io, void *p, size_t n)
 {
+    struct tls_conn *c = conn_of(io);
     uint8_t *at = p;
     size_t done = 0, got;
 
-    if (SSL_in_init(io->tls->ssl) && !io_tls_may_shake(io->worker)) {
+    if (SSL_in_init(c->ssl) && !io_tls_may_shake(io_worker(io))) {
         errno = EAGAIN;
         return -1;
     }
     while (done < n) {
         forget_errors();
         errno = 0;
-        int rc = SSL_read_ex(io->tls->ssl, at + done, n - done, &got);
+        int rc = SSL_read_ex(c->ssl, at + done, n - done, &got);
 
-        if (rc != 1 && done == 0 && !io->tls->cut)
+        if (rc != 1 && done == 0 && !c->cut)
             return translate(io, rc);
-        if (rc != 1 || io->tls->cut) {
-            io->tls->over = SSL_get_error(io->tls->ssl, rc) != SSL_ERROR_WANT_READ;
+        if (rc != 1 || c->cut) {
+            c->over = SSL_get_error(c->ssl, rc) != SSL_ERROR_WANT_READ;
             break;
         }
         done += got;
-        if (got < RECORD && SSL_has_pending(io->tls->ssl) == 0)
+        if (got < RECORD && SSL_has_pending(c->ssl) == 0)
             break; /* the socket was empty a moment ago: spares the read that would say so */
     }
-    if (!io->tls->cut)
+    if (!c->cut)
         return (ssize_t)done;
     ERR_clear_error();
     errno = EPROTO;
@@ -147,6 +155,7 @@ static ssize_t tls_read(struct io *io, void *p, size_t n)
 /* As many records as the kernel takes; io queues the rest. */
 static ssize_t tls_write(struct io *io, const void *p, size_t n)
 {
+    SSL *ssl = conn_of(io)->ssl;
     const char *at = p;
     size_t done = 0;
 
@@ -155,7 +164,7 @@ static ssize_t tls_write(struct io *io, const void *p, size_t n)
 
         forget_errors();
         errno = 0;
-        int rc = SSL_write_ex(io->tls->ssl, at + done, piece, &put);
+        int rc = SSL_write_ex(ssl, at + done, piece, &put);
         if (rc != 1) {
             ssize_t result = translate(io, rc);
 
@@ -170,31 +179,37 @@ static ssize_t tls_write(struct io *io, const void *p, size_t n)
 
 static int tls_shutdown(struct io *io)
 {
+    SSL *ssl = conn_of(io)->ssl;
+
     ERR_clear_error();
-    if (!SSL_in_init(io->tls->ssl))
-        (void)SSL_shutdown(io->tls->ssl); /* our close_notify; the peer's is not waited for */
+    if (!SSL_in_init(ssl))
+        (void)SSL_shutdown(ssl); /* our close_notify; the peer's is not waited for */
     ERR_clear_error();
-    return shutdown(io->wfd, SHUT_WR);
+    return shutdown(io_fd(io), SHUT_WR);
 }
 
 /* epoll knows nothing of what lies inside OpenSSL, which may be the end: a close_notify behind
  * which the peer waits for ours. */
 static bool tls_pending(const struct io *io)
 {
-    return io->tls->over || SSL_has_pending(io->tls->ssl) == 1;
+    const struct tls_conn *c = conn_of(io);
+
+    return c->over || SSL_has_pending(c->ssl) == 1;
 }
 
 static void tls_release(struct io *io)
 {
-    SSL_free(io->tls->ssl);
-    tlsctx_release(io->tls->ctx);
-    free(io->tls);
-    io->tls = NULL;
+    struct tls_conn *c = conn_of(io);
+
+    io->transport = &io_raw_socket;
+    SSL_free(c->ssl);
+    tlsctx_release(c->ctx);
+    free(c);
 }
 
-const struct io_transport io_tls = {
+static const struct io_transport tls_transport = {
     .name = "tls",
-    .is_socket = true,
+    .two_way = true,
     .read = tls_read,
     .write = tls_write,
     .shutdown = tls_shutdown,
@@ -212,21 +227,22 @@ static void on_message(int sent, int version, int type, const void *message, siz
 {
     const unsigned char *p = message;
     struct io *io = arg;
+    struct tls_conn *c = conn_of(io);
     (void)version;
     (void)ssl;
 
     if (!(sent ? type == SSL3_RT_ALERT && len == 2 && p[1] == SSL_AD_NO_RENEGOTIATION
                : type == SSL3_RT_HANDSHAKE && len > 0 && p[0] == SSL3_MT_KEY_UPDATE))
         return;
-    if (io->worker->now - io->tls->busy_since >= BUSY_WINDOW) {
-        io->tls->busy_since = io->worker->now;
-        io->tls->busy = 0;
+    if (io_worker(io)->now - c->busy_since >= BUSY_WINDOW) {
+        c->busy_since = io_worker(io)->now;
+        c->busy = 0;
     }
-    if (++io->tls->busy <= BUSY_MAX || io->tls->cut)
+    if (++c->busy <= BUSY_MAX || c->cut)
         return;
-    io->tls->cut = true;
+    c->cut = true;
     log_peer(io, LOG_WARN, "TLS connection cut", "too many key updates or renegotiations");
-    (void)shutdown(io->rfd, SHUT_RDWR); /* the kernel answers what follows by itself */
+    (void)shutdown(io_fd(io), SHUT_RDWR); /* the kernel answers what follows by itself */
 }
 
 static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
@@ -238,11 +254,11 @@ static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
         free(c);
         return -1;
     }
+    c->transport = tls_transport;
     c->ssl = ssl;
     c->ctx = t != NULL ? tlsctx_retain(t) : NULL;
-    c->busy_since = io->worker->now;
-    io->tls = c;
-    io->transport = &io_tls;
+    c->busy_since = io_worker(io)->now;
+    io->transport = &c->transport;
     SSL_set_msg_callback(ssl, on_message);
     SSL_set_msg_callback_arg(ssl, io);
     return 0;
@@ -250,7 +266,7 @@ static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
 
 int io_tls_accept(struct io *io, struct tlsctx *t)
 {
-    return begin(io, tlsctx_connection(t, io->rfd), t);
+    return begin(io, tlsctx_connection(t, io_fd(io)), t);
 }
 
 int io_tls_adopt(struct io *io, struct ssl_st *ssl)
@@ -301,14 +317,19 @@ static char *common_name_of(X509 *cert)
     return text;
 }
 
+static bool is_tls(const struct io *io)
+{
+    return io->transport->read == tls_read;
+}
+
 const char *io_tls_version(const struct io *io)
 {
-    return io->tls != NULL ? SSL_get_version(io->tls->ssl) : "";
+    return is_tls(io) ? SSL_get_version(conn_of(io)->ssl) : "";
 }
 
 char *io_tls_client(const struct io *io)
 {
-    SSL *ssl = io->tls != NULL ? io->tls->ssl : NULL;
+    SSL *ssl = is_tls(io) ? conn_of(io)->ssl : NULL;
     char *subject = NULL, *name = NULL, *all = NULL;
     const char *failure = "";
     long verdict;

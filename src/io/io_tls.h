@@ -10,8 +10,6 @@
 #include "io/io.h"
 #include "io/tlsctx.h"
 
-extern const struct io_transport io_tls;
-
 /* Makes a socket io, just opened and not yet read, the server's side of TLS. -1 without memory. It
  * keeps t. */
 int io_tls_accept(struct io *io, struct tlsctx *t);

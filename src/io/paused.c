@@ -2,20 +2,29 @@
 #include "io/paused.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define PAUSED_SWEEP 0.5 /* seconds */
 #define PAUSED_BATCH 64
+#define PAUSED_LEAST 64 /* places of the list, which doubles */
 
 /* Only errors and hang-ups: EPOLLIN is absent on purpose, since unread data lies there. */
 static void paused_arm(struct worker *w, struct io *io)
 {
     struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = io};
 
-    if (epoll_ctl(w->hangup_epoll, EPOLL_CTL_ADD, io->rfd, &ev) == 0 || errno == EEXIST)
+    if (epoll_ctl(w->hangup_epoll, EPOLL_CTL_ADD, io_fd(io), &ev) == 0 || errno == EEXIST)
         io->hangup_armed = true;
-    /* else: no memory; the next sweep tries again */
+    /* else no memory: the next sweep tries again */
+}
+
+static void paused_forget(struct worker *w)
+{
+    free(w->paused);
+    w->paused = NULL;
+    w->paused_count = w->paused_max = 0;
 }
 
 static void paused_on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -23,12 +32,14 @@ static void paused_on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
     struct worker *w = timer->data;
     (void)revents;
 
-    for (struct io *io = w->paused; io != NULL; io = io->next_paused) {
-        if (!io->hangup_armed)
-            paused_arm(w, io);
+    for (uint32_t i = 0; i < w->paused_count; i++) {
+        if (!w->paused[i]->hangup_armed)
+            paused_arm(w, w->paused[i]);
     }
-    if (w->paused == NULL)
-        ev_timer_stop(loop, timer);
+    if (w->paused_count > 0)
+        return;
+    ev_timer_stop(loop, timer);
+    paused_forget(w);
 }
 
 static void paused_on_hangup(struct ev_loop *loop, ev_io *watcher, int revents)
@@ -51,13 +62,14 @@ static void paused_on_hangup(struct ev_loop *loop, ev_io *watcher, int revents)
         /* A FIN alone is not the end: the data before it still counts. The user may be told, or
          * ask io_peer_finished. */
         else if (io->events->hung_up != NULL)
-            io->events->hung_up(io->owner);
+            io->events->hung_up(io);
     }
 }
 
 int paused_init(struct worker *w)
 {
     w->paused = NULL;
+    w->paused_count = w->paused_max = 0;
     w->hangup_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (w->hangup_epoll < 0)
         return -1;
@@ -77,34 +89,54 @@ void paused_release(struct worker *w)
     ev_io_stop(w->loop, &w->hangup_ready);
     close(w->hangup_epoll);
     w->hangup_epoll = -1;
+    paused_forget(w);
+}
+
+static bool paused_has_place(struct worker *w)
+{
+    uint32_t max = w->paused_max > 0 ? 2 * w->paused_max : PAUSED_LEAST;
+    struct io **more;
+
+    if (w->paused_count < w->paused_max)
+        return true;
+    more = realloc(w->paused, max * sizeof(struct io *));
+    if (more == NULL)
+        return false;
+    w->paused = more;
+    w->paused_max = max;
+    return true;
 }
 
 void paused_add(struct io *io)
 {
-    struct worker *w = io->worker;
+    struct worker *w = io_worker(io);
 
-    if (io->prev_paused != NULL)
+    if (io->paused != 0 || io->hangup_armed)
         return;
-    io->next_paused = w->paused;
-    io->prev_paused = &w->paused;
-    if (w->paused != NULL)
-        w->paused->prev_paused = &io->next_paused;
-    w->paused = io;
+    if (!paused_has_place(w)) {
+        paused_arm(w, io); /* at once; if there is no memory for that either, the stall clock ends
+                              it */
+        return;
+    }
+    w->paused[w->paused_count++] = io;
+    io->paused = w->paused_count;
     if (!ev_is_active(&w->paused_sweep))
         ev_timer_again(w->loop, &w->paused_sweep);
 }
 
 void paused_remove(struct io *io)
 {
+    struct worker *w = io_worker(io);
+
     if (io->hangup_armed) {
         io->hangup_armed = false;
-        (void)epoll_ctl(io->worker->hangup_epoll, EPOLL_CTL_DEL, io->rfd, NULL);
+        (void)epoll_ctl(w->hangup_epoll, EPOLL_CTL_DEL, io_fd(io), NULL);
     }
-    if (io->prev_paused == NULL)
+    if (io->paused == 0)
         return;
-    *io->prev_paused = io->next_paused;
-    if (io->next_paused != NULL)
-        io->next_paused->prev_paused = io->prev_paused;
-    io->next_paused = NULL;
-    io->prev_paused = NULL;
+    struct io *last = w->paused[--w->paused_count];
+
+    w->paused[io->paused - 1] = last;
+    last->paused = io->paused;
+    io->paused = 0;
 }

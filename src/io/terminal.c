@@ -87,7 +87,7 @@ static ssize_t terminal_read(struct io *io, void *p, size_t n)
     ssize_t got;
 
     do {
-        got = read(io->rfd, (uint8_t *)p + have, n - have);
+        got = read(io_fd(io), (uint8_t *)p + have, n - have);
         have += got > 0 ? (size_t)got : 0;
     } while (got >= TERMINAL_MUCH && n - have >= TERMINAL_MUCH && have < TERMINAL_READ);
     if (have > 0)
@@ -106,10 +106,10 @@ static bool is_hung_up(int master)
 /* A full terminal that was hung up is full for ever, but epoll would call us again and again. */
 static ssize_t terminal_write(struct io *io, const void *p, size_t n)
 {
-    ssize_t taken = write(io->wfd, p, n);
+    ssize_t taken = write(io_write_fd(io), p, n);
 
     if (taken < 0 && errno == EAGAIN)
-        errno = is_hung_up(io->wfd) ? EIO : EAGAIN;
+        errno = is_hung_up(io_write_fd(io)) ? EIO : EAGAIN;
     return taken;
 }
 
@@ -122,7 +122,7 @@ static int terminal_shutdown(struct io *io)
 
 const struct io_transport terminal_transport = {
     .name = "terminal",
-    .is_socket = true,
+    .two_way = true,
     .read = terminal_read,
     .write = terminal_write,
     .shutdown = terminal_shutdown,

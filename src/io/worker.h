@@ -64,7 +64,8 @@ struct worker {
     ev_prepare prepare; /* the end of each turn: releases, flushes the log */
     ev_io log_ready;    /* active while the log's descriptor is full */
     ev_timer log_again; /* active while the log has something to do later */
-    struct io *paused;  /* ios that do not read now, see paused.c */
+    struct io **paused; /* ios that do not read now, see paused.c */
+    uint32_t paused_count, paused_max;
     ev_timer paused_sweep;
     int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */
     ev_io hangup_ready;

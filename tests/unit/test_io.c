@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* io/io: two pipes, stamps of 32 bits. io/paused: the
+ * list of who is not read. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/io.h"
+#include "io/paused.h"
+
+#define PAUSED 200 /* more than the list begins with */
+
+/* An io and what was told of it. */
+struct told {
+    struct io_pipes pipes;
+    int data, eof, drained, broken, closed, err;
+};
+
+static struct told *of_io(struct io *io)
+{
+    return (struct told *)((char *)io - offsetof(struct told, pipes.io));
+}
+
+static void on_data(struct io *io, uint8_t *p, size_t n)
+{
+    (void)p;
+    of_io(io)->data += (int)n;
+}
+
+static void on_eof(struct io *io)
+{
+    of_io(io)->eof++;
+}
+
+static void on_drained(struct io *io)
+{
+    of_io(io)->drained++;
+}
+
+static void on_broken(struct io *io, int err)
+{
+    of_io(io)->broken++;
+    of_io(io)->err = err;
+}
+
+static void on_closed(struct io *io, int err)
+{
+    of_io(io)->closed++;
+    of_io(io)->err = err;
+}
+
+static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+
+static void pair(int fds[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static int begin(void **state)
+{
+    struct worker *w = calloc(1, sizeof *w);
+
+    signal(SIGPIPE, SIG_IGN);
+    *state = w;
+    return w != NULL ? worker_init(w) : -1;
+}
+
+static int end(void **state)
+{
+    worker_release(*state);
+    free(*state);
+    return 0;
+}
+
+static void two_pipes_end_apart(void **state)
+{
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    int out[2], in[2];
+    char got[4];
+
+    assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
+    io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
+    assert_int_equal(io_fd(io), out[0]);
+    assert_int_equal(io_write_fd(io), in[1]);
+    io_read_start(io);
+    assert_int_equal(write(out[1], "abc", 3), 3);
+    close(out[1]);
+    while (t.eof == 0)
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(t.data, 3);
+    assert_int_equal(io_fd(io), -1);
+    io_write(io, "xyz", 3);
+    io_finish(io);
+    assert_int_equal(io_write_fd(io), -1);
+    assert_int_equal(read(in[0], got, sizeof got), 3);
+    assert_int_equal(read(in[0], got, sizeof got), 0);
+    assert_int_equal(io->sent, 3);
+    io_close(io);
+    close(in[0]);
+}
+
+static void stamps_of_32_bits_tell_the_time(void **state)
+{
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    const double now = w->now;
+    int fds[2];
+
+    pair(fds);
+    w->now = 4294967.290; /* 2^32 ms and a little less: 49 days after the system's start */
+    io_open(io, w, &io_raw_socket, fds[0], &events);
+    w->now = 4294968.5;
+    io_write(io, "x", 1);
+    w->now += 40.0 * 24 * 3600;
+    assert_true(fabs(io_last_rx(io) - 4294967.290) < 0.0015);
+    assert_true(fabs(io_last_tx(io) - 4294968.5) < 0.0015);
+    assert_true(io_last_rx(io) >= 4294967.290 && io_last_tx(io) >= 4294968.5); /* never earlier */
+    w->now = now;
+    io_close(io);
+    close(fds[1]);
+}
+
+static void check_list(const struct worker *w, struct told *all, uint32_t count)
+{
+    uint32_t listed = 0;
+
+    assert_int_equal(w->paused_count, count);
+    for (int i = 0; i < PAUSED; i++) {
+        struct io *io = &all[i].pipes.io;
+
+        if (io->paused == 0)
+            continue;
+        listed++;
+        assert_ptr_equal(w->paused[io->paused - 1], io);
+    }
+    assert_int_equal(listed, count);
+}
+
+static void who_is_paused_and_leaves_is_noticed(void **state)
+{
+    struct worker *w = *state;
+    struct told *all = calloc(PAUSED, sizeof *all);
+    int far[PAUSED];
+
+    assert_non_null(all);
+    for (int i = 0; i < PAUSED; i++) {
+        int fds[2];
+
+        pair(fds);
+        far[i] = fds[1];
+        io_open(&all[i].pipes.io, w, &io_raw_socket, fds[0], &events);
+        all[i].pipes.io.watch_hangup = true;
+        io_read_start(&all[i].pipes.io);
+        io_read_stop(&all[i].pipes.io);
+    }
+    check_list(w, all, PAUSED);
+    for (int i = 0; i < PAUSED; i += 3)
+        io_read_start(&all[i].pipes.io);
+    for (int i = 1; i < PAUSED; i += 3)
+        io_close(&all[i].pipes.io);
+    check_list(w, all, PAUSED - (PAUSED + 2) / 3 - (PAUSED + 1) / 3);
+    close(far[2]);
+    close(far[PAUSED - 3]); /* 197: also one of them */
+    while (all[2].closed + all[PAUSED - 3].closed < 2)
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(all[2].err, ECONNRESET);
+    for (int i = 0; i < PAUSED; i++) {
+        io_close(&all[i].pipes.io);
+        if (i != 2 && i != PAUSED - 3)
+            close(far[i]);
+    }
+    check_list(w, all, 0);
+    while (w->paused != NULL) /* the next sweep frees it */
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(w->paused_max, 0);
+    free(all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
+        cmocka_unit_test_setup_teardown(stamps_of_32_bits_tell_the_time, begin, end),
+        cmocka_unit_test_setup_teardown(who_is_paused_and_leaves_is_noticed, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
