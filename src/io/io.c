@@ -59,15 +59,18 @@ double io_last_tx(const struct io *io)
 /* Watches w for these events, or not at all. */
 static void io_watch(struct ev_loop *loop, ev_io *w, int events)
 {
-    int now = ev_is_active(w) ? w->events & (EV_READ | EV_WRITE) : 0;
+    int now = ev_is_active(w) ? w->events & (EV_READ | EV_WRITE) : 0, pending;
 
     if (now == events)
         return;
+    pending = ev_clear_pending(loop, w);
     ev_io_stop(loop, w);
-    if (events == 0)
-        return;
-    ev_io_modify(w, events);
-    ev_io_start(loop, w);
+    if (events != 0) {
+        ev_io_modify(w, events);
+        ev_io_start(loop, w);
+    }
+    if (pending != 0) /* what was fed makes no event again; and one too many does no harm */
+        ev_feed_event(loop, w, pending);
 }
 
 /* The one place that decides what is watched. libev passes changes on to epoll once a turn. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* io/io: two pipes, stamps of 32 bits. io/paused: the
+/* io/io: what is told, whatever else happens in the same turn; stamps of 32 bits. io/paused: the
  * list of who is not read. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +81,32 @@ static int end(void **state)
     worker_release(*state);
     free(*state);
     return 0;
+}
+
+static void a_failed_write_is_told_though_reading_stops(void **state)
+{
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    int fds[2];
+
+    pair(fds);
+    io_open(io, w, &io_raw_socket, fds[0], &events);
+    io_read_start(io);
+    ev_run(w->loop, EVRUN_NOWAIT);
+    assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
+    io_write(io, "lost", 4);
+    assert_int_equal(t.broken, 0); /* not from inside the call */
+    io_read_stop(io);              /* another event of the same turn */
+    ev_run(w->loop, EVRUN_NOWAIT);
+    assert_int_equal(t.broken, 1);
+    assert_int_equal(t.err, EPIPE);
+    assert_int_equal(io->lost, 4);
+    assert_true(io_finished(io));
+    io_close(io);
+    io_close(io);
+    assert_int_equal(io_fd(io), -1);
+    close(fds[1]);
 }
 
 static void two_pipes_end_apart(void **state)
@@ -194,6 +220,7 @@ static void who_is_paused_and_leaves_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_stops, begin, end),
         cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
         cmocka_unit_test_setup_teardown(stamps_of_32_bits_tell_the_time, begin, end),
         cmocka_unit_test_setup_teardown(who_is_paused_and_leaves_is_noticed, begin, end),
