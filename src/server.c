@@ -401,6 +401,7 @@ static int server_open(struct server *s, struct config *c)
     w->config = c;
     s->user_given = c->user != NULL;
     w->sessions = &s->sessions;
+    s->connections.front = fronts[0];
     w->connections = &s->connections;
     w->limits = limits_new();
     w->stats = stats_new();

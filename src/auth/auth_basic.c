@@ -225,7 +225,7 @@ static void basic_judge(struct auth_check *a)
     int n;
 
     look_again(a->route->auth_data, a->stream->worker);
-    n = read_credentials(a->stream->request, all);
+    n = read_credentials(stream_request(a->stream), all);
     if (n > 0)
         judge_credentials(a, slice_of(all, (size_t)n));
     else if (n == 0)

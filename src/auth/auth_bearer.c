@@ -161,7 +161,7 @@ static bool in_query(const struct request *r, struct slice *token)
 
 static void bearer_judge(struct auth_check *a)
 {
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
     struct bearer *b = a->route->auth_data;
     struct slice token = {NULL, 0};
     const char *name = NULL;

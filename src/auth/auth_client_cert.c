@@ -23,7 +23,7 @@ static bool cert_prepare(struct route *r, char why[AUTH_ERROR_MAX])
 
 static void cert_judge(struct auth_check *a)
 {
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
 
     if (slice_is(r->client_verify, "SUCCESS"))
         auth_allow(a, auth_grant_new(r->client_dn, NULL, 0));

@@ -128,7 +128,7 @@ static size_t put_fields(struct slice *texts, const struct http_head *h)
 static size_t put_facts(struct slice *texts, const struct auth_check *a,
                         char addresses[2][ADDR_TEXT_MAX])
 {
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
     struct proxyhdr facts;
     size_t n = 0;
 
@@ -159,7 +159,7 @@ static size_t put_facts(struct slice *texts, const struct auth_check *a,
  */
 static bool make_mac(const struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
 {
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
     const struct settings *s = &a->route->settings;
     const struct text_list *lists[] = {&s->auth_hook, &s->env, &s->pass_env};
     size_t max = FACTS + 2 * r->head->count + 1, n = 0;
@@ -243,7 +243,7 @@ static void on_http(void *owner, int status, struct slice user)
 /* The Authorization field, which programs of sessions never get. */
 static int make_env(struct auth_check *a, struct asking *k)
 {
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
     const struct backend_open like = {
         .worker = a->stream->worker, .route = a->route, .request = r, .unique = ""};
 
@@ -259,7 +259,7 @@ static void ask(struct auth_check *a, struct asking *k)
     struct worker *w = a->stream->worker;
 
     if (h->is_http) {
-        k->http = hook_http_start(w, &h->url, a->stream->request, TIMEOUT, on_http, a);
+        k->http = hook_http_start(w, &h->url, stream_request(a->stream), TIMEOUT, on_http, a);
         return;
     }
     if (make_env(a, k) < 0)
@@ -277,7 +277,7 @@ static void ask(struct auth_check *a, struct asking *k)
 static void hook_judge(struct auth_check *a)
 {
     struct worker *w = a->stream->worker;
-    const struct request *r = a->stream->request;
+    const struct request *r = stream_request(a->stream);
     const struct auth_grant *known = NULL;
     uint8_t mac[SECRET_MAC_SIZE] = {0};
     struct asking *k;

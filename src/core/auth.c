@@ -137,7 +137,7 @@ static void check_end(struct auth_check *a)
     s->events = NULL;
     s->owner = NULL;
     if (a->counted)
-        auth_delays_leave(s->worker->auth->delays, &s->request->client);
+        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client);
     config_release(a->config);
     free(a);
 }
@@ -161,7 +161,7 @@ static void on_hung_up(void *owner)
 {
     const struct auth_check *a = owner;
 
-    if (handshake_wanted(a->stream->request->head))
+    if (handshake_wanted(stream_request(a->stream)->head))
         on_closed(owner, 0);
 }
 
@@ -204,8 +204,8 @@ void auth_allow(struct auth_check *a, struct auth_grant *grant)
         config_release(c);
         return;
     }
-    free(s->request->grant);
-    s->request->grant = grant;
+    free(stream_request(s)->grant);
+    stream_request(s)->grant = grant;
     a->judging = false;
     check_end(a);
     then(s, c);
@@ -252,7 +252,8 @@ bool auth_throttled(struct auth_check *a)
 
     if (a->counted)
         return false;
-    a->counted = auth_delays_enter(s->worker->auth->delays, &s->request->client, s->worker->now);
+    a->counted =
+        auth_delays_enter(s->worker->auth->delays, &stream_request(s)->client, s->worker->now);
     if (a->counted)
         return false;
     auth_deny(a, 429, "too many attempts from your address, try again later", false);
@@ -267,9 +268,9 @@ void auth_deny(struct auth_check *a, int status, const char *why, bool is_attemp
 
     a->judging = false;
     if (is_attempt) {
-        delay = auth_delays_failed(w->auth->delays, &s->request->client, w->now);
+        delay = auth_delays_failed(w->auth->delays, &stream_request(s)->client, w->now);
         if (!a->counted) /* else their answers would wait here without a limit */
-            a->counted = auth_delays_enter(w->auth->delays, &s->request->client, w->now);
+            a->counted = auth_delays_enter(w->auth->delays, &stream_request(s)->client, w->now);
         if (!a->counted) {
             status = 429;
             why = "too many attempts from your address, try again later";

@@ -25,7 +25,7 @@ void connections_go_away(struct connections *all)
 
     for (struct front_conn *c = all->first; c != NULL; c = next) {
         next = c->next;
-        c->ops->go_away(c);
+        all->front->go_away(c);
     }
 }
 
@@ -35,6 +35,6 @@ void connections_drop(struct connections *all)
 
     for (struct front_conn *c = all->first; c != NULL; c = next) {
         next = c->next;
-        c->ops->drop(c);
+        all->front->drop(c);
     }
 }

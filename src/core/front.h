@@ -19,28 +19,26 @@ struct front_accepted {
     bool admin;         /* it came by the admin address */
 };
 
+struct front_conn;
+
 struct front_ops {
     const char *name;
     /* Takes the connected socket over. */
     void (*open)(struct worker *w, const struct front_accepted *a);
-};
-
-/* Connections of a worker, whatever became of them. */
-struct connections {
-    struct front_conn *first; /* each kind's connection begins with a struct front_conn */
-    size_t count;
-};
-
-struct front_conn;
-
-struct front_conn_ops {
     void (*drop)(struct front_conn *c);    /* closes it now */
     void (*go_away)(struct front_conn *c); /* closes it if nothing is asked on it */
 };
 
+/* What a connection of each kind begins with. */
 struct front_conn {
     struct front_conn *next, **prev;
-    const struct front_conn_ops *ops;
+};
+
+/* A worker's connections of one kind, whatever became of them. */
+struct connections {
+    const struct front_ops *front;
+    struct front_conn *first;
+    size_t count;
 };
 
 void connections_add(struct connections *all, struct front_conn *c);

@@ -12,7 +12,7 @@
 
 void handler_log(const struct stream *s, int status, const char *why)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
     char client[ADDR_TEXT_MAX];
 
     log_line(
@@ -29,7 +29,7 @@ void handler_log(const struct stream *s, int status, const char *why)
 void handler_refuse_limit(struct stream *s, const struct route *route, int status,
                           unsigned retry_after, const char *why)
 {
-    const struct http_head *head = s->request->head;
+    const struct http_head *head = stream_request(s)->head;
     char accept[HANDSHAKE_ACCEPT_SIZE], fields[40] = "";
     uint8_t frame[WS_CONTROL_MAX + 2];
     uint16_t code = status == 403 ? WS_CODE_POLICY : WS_CODE_TRY_LATER;
@@ -50,7 +50,7 @@ void handler_refuse_limit(struct stream *s, const struct route *route, int statu
 /* The gate has counted it, and told the log. */
 static void turn_away(struct stream *s)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
     int status = gate_status(r->gate);
 
     stats_refused(s->worker, status);
@@ -60,7 +60,7 @@ static void turn_away(struct stream *s)
 
 static const struct handler_ops *choose(const struct stream *s, const struct config *c)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
 
     for (const struct handler_ops *const *h = handlers; *h != NULL; h++) {
         if ((*h)->wants(c, r->match.route, r))
@@ -71,15 +71,15 @@ static const struct handler_ops *choose(const struct stream *s, const struct con
 
 static void hand_to(const struct handler_ops *h, struct stream *s, const struct config *c)
 {
-    const struct route *route = s->request->match.route;
+    const struct route *route = stream_request(s)->match.route;
 
     if (h == NULL) {
         handler_log(s, 404, "no route");
         stream_refuse(s, 404, NULL, "nothing is served at this path");
         return;
     }
-    auth_forget(s->request, route);
-    auth_forget(s->request, s->request->match.files);
+    auth_forget(stream_request(s), route);
+    auth_forget(stream_request(s), stream_request(s)->match.files);
     h->handle(s, c, route);
 }
 
@@ -91,7 +91,7 @@ static void hand_over(struct stream *s, const struct config *c)
 /* The route lets it pass. What is shown may be the files of another route, which has a say, too. */
 static void passed(struct stream *s, const struct config *c)
 {
-    const struct route_match *m = &s->request->match;
+    const struct route_match *m = &stream_request(s)->match;
     const struct handler_ops *h = choose(s, c);
 
     if (h != NULL && h->shows_files && m->files != NULL && !auth_same(m->route, m->files))
@@ -109,7 +109,7 @@ static bool token_is_secret(const struct route *r)
 void handler_dispatch(struct stream *s)
 {
     const struct config *c = s->worker->config;
-    struct request *r = s->request;
+    struct request *r = stream_request(s);
 
     route_find(c, r, &r->match);
     if (r->gate != GATE_PASS) {

@@ -296,7 +296,7 @@ void session_start(const struct session_open *o)
     const struct backend_open how = {
         .worker = w,
         .route = o->route,
-        .request = o->stream->request,
+        .request = stream_request(o->stream),
         .subprotocol = o->subprotocol,
         .id = s->id,
         .size_follows = s->tty != SESSION_TTY_NOT,

@@ -35,7 +35,7 @@ struct more {
 static size_t more_fields(const struct session_open *o, const char *unique,
                           struct more out[MORE_FIELDS])
 {
-    const struct request *r = o->stream->request;
+    const struct request *r = stream_request(o->stream);
     const struct proxyhdr *p = r->proxied;
     size_t n = 0;
 
@@ -80,7 +80,7 @@ static char *append_more(char *text, size_t *n, const struct more *more, size_t 
 
 char *session_log_origin(const struct session_open *o, const char *unique, size_t *size)
 {
-    const struct request *r = o->stream->request;
+    const struct request *r = stream_request(o->stream);
     bool with_query = o->route->config->log_query && r->query.p != NULL;
     struct slice query = with_query ? r->query : slice_of("", 0);
     struct slice verdict = request_client_verdict(r);

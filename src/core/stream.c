@@ -13,7 +13,7 @@ void stream_refuse(struct stream *s, int status, const char *fields, const char 
         .status = status,
         .fields = fields,
         .body = slice_of(body, (size_t)n < sizeof body ? (size_t)n : sizeof body - 1),
-        .head_only = s->request != NULL && slice_is(s->request->head->method, "HEAD"),
+        .head_only = stream_request(s) != NULL && slice_is(stream_request(s)->head->method, "HEAD"),
         .close = true,
     };
 

@@ -44,6 +44,7 @@ struct response {
 };
 
 struct stream_ops {
+    struct request *(*request)(const struct stream *s);
     void (*respond)(struct stream *s, const struct response *r);
     void (*upgrade)(struct stream *s, const char *accept, struct slice subprotocol,
                     const char *extensions);
@@ -65,11 +66,16 @@ struct stream {
     struct worker *worker;
     const struct stream_events *events; /* the handler's; NULL: nobody listens */
     void *owner;
-    struct request *request; /* NULL once released */
     /* The owner's, from taking the stream until it lets go: one timer serves a connection in turn.
      */
     ev_timer timer;
 };
+
+/* NULL once released, and when it was not understood. */
+static inline struct request *stream_request(const struct stream *s)
+{
+    return s->ops->request(s);
+}
 
 /* Sends an answer (its first part). Nothing calls back from inside this or any other call here. */
 static inline void stream_respond(struct stream *s, const struct response *r)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "front/front_h1.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,13 +14,9 @@
 #include "io/io_tls.h"
 #include "proto/handshake.h"
 
-#define H1_MAGIC 0x68310001U
 #define H1_ABOUT_TO_ASK 1.0 /* seconds */
-#define LIVE_UNSENT 16384   /* bytes, see h1_stay_live */
-#define LINGER 2.0          /* seconds a connection may take to end politely, while nothing moves */
-#define LINGER_BYTES (1U << 20) /* of input thrown away meanwhile */
 
-static const struct io_events io_events_head, io_events_upgraded, io_events_ending;
+static const struct io_events io_events_head;
 
 /* A head may hold passwords. */
 static void h1_forget(struct buf *bytes)
@@ -33,15 +26,29 @@ static void h1_forget(struct buf *bytes)
     buf_release(bytes);
 }
 
-static void h1_drop_request(struct h1 *h)
+void h1_request_free(struct h1_request *req)
 {
-    if (h->req == NULL)
+    if (req == NULL)
         return;
-    request_release(&h->req->request);
-    h1_forget(&h->req->bytes);
-    free(h->req);
-    h->req = NULL;
-    h->stream.request = NULL;
+    request_release(&req->request);
+    h1_forget(&req->bytes);
+    free(req);
+}
+
+void h1_drop_request(struct h1 *h)
+{
+    h1_request_free(h->asker->req);
+    h->asker->req = NULL;
+}
+
+void h1_drop_asker(struct h1 *h)
+{
+    if (h->asker == NULL)
+        return;
+    h1_drop_request(h);
+    buf_release(&h->asker->proxied);
+    free(h->asker);
+    h->asker = NULL;
 }
 
 static void h1_release(struct reap *r)
@@ -49,218 +56,31 @@ static void h1_release(struct reap *r)
     free((char *)r - offsetof(struct h1, reap));
 }
 
-static void h1_close(struct h1 *h)
+void h1_close(struct h1 *h)
 {
     if (h->state == H1_CLOSED)
         return;
     h->state = H1_CLOSED;
-    h->magic = ~H1_MAGIC;
     h->stream.events = NULL;
     ev_timer_stop(h->stream.worker->loop, &h->stream.timer);
     io_close(&h->io);
-    buf_release(&h->proxied);
-    h1_drop_request(h);
+    h1_drop_asker(h); /* its transport may be the io's until that is closed */
     connections_remove(h->stream.worker->connections, &h->conn);
     h->reap.release = h1_release;
     worker_reap(h->stream.worker, &h->reap);
 }
 
-static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents);
-
-/* For HEAD: of the head; for ENDING: of lingering. In between the timer is the handler's. */
-static void h1_set_deadline(struct h1 *h, double seconds)
-{
-    struct ev_loop *loop = h->stream.worker->loop;
-
-    ev_timer_stop(loop, &h->stream.timer);
-    if (seconds <= 0)
-        return;
-    ev_timer_init(&h->stream.timer, h1_on_deadline, seconds, 0);
-    h->stream.timer.data = h;
-    ev_timer_start(loop, &h->stream.timer);
-}
-
-/* What is queued may take as long as it moves. An answer also gets stall-timeout for a pause of its
- * reader; a WebSocket's end has had its time before. */
-static void h1_be_patient(struct h1 *h, bool answered)
-{
-    const struct config *c = h->stream.worker->config;
-
-    h->patience = (float)(answered && c->settings.stall_timeout > LINGER ? c->settings.stall_timeout
-                                                                         : LINGER);
-    h->quiet = 0;
-    h->marked = h->io.sent;
-    h1_set_deadline(h, LINGER);
-}
-
-/* Flush, FIN, and read on until the client's FIN: closing with unread input would send RST, which
- * destroys what it has not read yet (RFC 9112, section 9.6). */
-static void h1_linger(struct h1 *h)
-{
-    bool answered = h->state == H1_HANDLING;
-
-    h1_drop_request(h);
-    h->state = H1_ENDING;
-    h->io.events = &io_events_ending;
-    h->stream.events = NULL;
-    h1_be_patient(h, answered);
-    io_finish(&h->io);
-    io_read_start(&h->io);
-}
-
-static void h1_await_head(struct h1 *h)
-{
-    h1_drop_request(h);
-    h->state = H1_HEAD;
-    h->io.events = &io_events_head;
-    h->stream.events = NULL;
-    h1_set_deadline(h, h->stream.worker->config->handshake_timeout);
-    io_read_start(&h->io);
-}
-
-/* ---- the stream, as handlers use it ---- */
-
-/* Bytes the client sent right behind its head are its first frames. They are handed on from the
- * loop, like all data. */
-static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
-{
-    size_t n = buf_len(bytes) - head;
-
-    if (n == 0 || h->stream.events == NULL)
-        return;
-    uint8_t *p = h->stream.worker->rx + WORKER_HEADROOM;
-
-    memcpy(p, buf_data(bytes) + head, n);
-    h->stream.events->data(h->stream.owner, p, n);
-}
-
-/* The 101 is called for from the loop (a backend has opened), and is the caller's last act, so
- * feeding early data here makes no upcall inside a downcall that anything depends on. */
-static void h1_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
-                       const char *extensions)
-{
-    struct h1 *h = h1_of(s);
-    struct h1_request *req = h->req;
-
-    h->req = NULL;
-    h->stream.request = NULL;
-    h->state = H1_UPGRADED;
-    h->io.events = &io_events_upgraded;
-    h1_write_101(h, accept, subprotocol, extensions);
-    io_read_start(&h->io);
-    h1_feed_early(h, &req->bytes, req->parser.length);
-    request_release(&req->request);
-    h1_forget(&req->bytes);
-    free(req);
-    buf_release(&h->proxied);
-}
-
-static size_t h1_queued(const struct stream *s)
-{
-    return io_queued(&h1_of((struct stream *)(uintptr_t)s)->io);
-}
-
-static void h1_pause(struct stream *s, bool paused)
-{
-    if (paused)
-        io_read_stop(&h1_of(s)->io);
-    else
-        io_read_start(&h1_of(s)->io);
-}
-
-/* Without this the system would keep megabytes for a slow client: many seconds of a game. */
-static void h1_stay_live(struct stream *s)
-{
-    int most = LIVE_UNSENT;
-
-    (void)setsockopt(io_fd(&h1_of(s)->io), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
-}
-
-static uint64_t h1_delivered(const struct stream *s)
-{
-    const struct io *io = &h1_of((struct stream *)(uintptr_t)s)->io;
-
-    return io->sent - io_unacked(io);
-}
-
-static size_t h1_pending(const struct stream *s)
-{
-    const struct io *io = &h1_of((struct stream *)(uintptr_t)s)->io;
-
-    return io_queued(io) + io_unacked(io);
-}
-
-static double h1_last_rx(const struct stream *s)
-{
-    return io_last_rx(&h1_of((struct stream *)(uintptr_t)s)->io);
-}
-
-static double h1_last_tx(const struct stream *s)
-{
-    return io_last_tx(&h1_of((struct stream *)(uintptr_t)s)->io);
-}
-
-static bool h1_peer_finished(const struct stream *s)
-{
-    return io_peer_finished(&h1_of((struct stream *)(uintptr_t)s)->io);
-}
-
-static void h1_answered(struct h1 *h)
-{
-    if (io_queued(&h->io) == 0) {
-        h1_await_head(h);
-        return;
-    }
-    h1_drop_request(h);
-    h->state = H1_ANSWERED;
-    h->stream.events = NULL;
-    h1_be_patient(h, true);
-}
-
-static void h1_end(struct stream *s)
-{
-    struct h1 *h = h1_of(s);
-
-    if (h->chunked && h->state == H1_HANDLING)
-        h1_last_chunk(h);
-    h->chunked = false;
-    if (h->state == H1_HANDLING && h->keep_alive && !io_finished(&h->io))
-        h1_answered(h);
-    else if (h->state != H1_CLOSED)
-        h1_linger(h);
-}
-
-static void h1_abort(struct stream *s)
-{
-    h1_close(h1_of(s));
-}
-
-static const struct stream_ops h1_stream_ops = {
-    .respond = h1_respond,
-    .upgrade = h1_upgrade,
-    .write = h1_write,
-    .queued = h1_queued,
-    .pause = h1_pause,
-    .stay_live = h1_stay_live,
-    .delivered = h1_delivered,
-    .pending = h1_pending,
-    .last_rx = h1_last_rx,
-    .last_tx = h1_last_tx,
-    .peer_finished = h1_peer_finished,
-    .end = h1_end,
-    .abort = h1_abort,
-};
-
 /* ---- reading a head ---- */
 
 static void h1_refuse(struct h1 *h, int status, const char *why)
 {
+    const struct h1_asker *a = h->asker;
     char client[ADDR_TEXT_MAX];
 
     log_line(&h->stream.worker->log, LOG_INFO, "request refused",
-             LOG_C("client", addr_format(&h->client, client)), LOG_I("status", status),
+             LOG_C("client", addr_format(&a->client, client)), LOG_I("status", status),
              LOG_C("reason", why));
-    if (!h->admin)
+    if (!a->admin)
         stats_refused(h->stream.worker, status);
     stream_refuse(&h->stream, status, handshake_refusal_fields(status), why);
 }
@@ -268,10 +88,13 @@ static void h1_refuse(struct h1 *h, int status, const char *why)
 /* What the client has proved about itself by a certificate, and what a proxy says of it. */
 static void h1_name_client(const struct h1 *h, struct request *r)
 {
+    const struct buf *proxied = &h->asker->proxied;
+    struct proxyhdr *header = &h->asker->req->proxied;
+
     r->tls_version = slice_from(io_tls_version(&h->io));
-    if (buf_len(&h->proxied) > 0 && proxyhdr_parse(buf_data(&h->proxied), buf_len(&h->proxied),
-                                                   &h->req->proxied) == PROXYHDR_DONE)
-        r->proxied = &h->req->proxied;
+    if (buf_len(proxied) > 0 &&
+        proxyhdr_parse(buf_data(proxied), buf_len(proxied), header) == PROXYHDR_DONE)
+        r->proxied = header;
     r->client_text = io_tls_client(&h->io);
     if (r->client_text == NULL)
         return;
@@ -284,50 +107,51 @@ static void h1_name_client(const struct h1 *h, struct request *r)
 static void h1_handle(struct h1 *h)
 {
     const struct config *c = h->stream.worker->config;
-    struct h1_request *req = h->req;
+    const struct h1_asker *a = h->asker;
+    struct h1_request *req = a->req;
     const char *why;
     socklen_t len = sizeof req->request.server;
     int status = request_init(&req->request, &req->parser.head, &why);
 
-    req->request.client = h->client;
-    req->request.admin = h->admin;
-    req->request.secure = h->tls || h->secure;
+    req->request.client = a->client;
+    req->request.admin = a->admin;
+    req->request.secure = a->tls || a->secure;
     (void)getsockname(io_fd(&h->io), &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
-    h1_set_deadline(h, 0);
+    h1_set_deadline(h, 0, NULL);
     if (status != 0) {
         h1_refuse(h, status, why);
         return;
     }
-    if (!h->unnamed) /* else these are the words of anybody, not of the proxy */
+    if (!a->unnamed) /* else these are the words of anybody, not of the proxy */
         forwarded_apply(&req->request, c->trusted, c->trusted_texts.count,
                         (enum forwarded_header)c->forwarded_header);
     h1_name_client(h, &req->request);
-    h->stream.request = &req->request;
+    req->handed = true;
     req->request.gate = h1_gate_request(h, &req->request);
     if (req->request.gate != GATE_PASS || !h1_redirect(h))
         handler_dispatch(&h->stream);
 }
 
+/* NULL without memory. */
+static struct h1_request *h1_begin_request(struct h1_asker *a)
+{
+    if (a->req == NULL && (a->req = calloc(1, sizeof *a->req)) != NULL)
+        http1_init(&a->req->parser);
+    return a->req;
+}
+
 static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
 {
     struct h1 *h = h1_of_io(io);
+    struct h1_request *req = h1_begin_request(h->asker);
 
-    if (h->req == NULL) {
-        h->req = calloc(1, sizeof *h->req);
-        if (h->req == NULL) {
-            h1_close(h);
-            return;
-        }
-        http1_init(&h->req->parser);
-    }
-    if (buf_append(&h->req->bytes, p, n) < 0) {
+    if (req == NULL || buf_append(&req->bytes, p, n) < 0) {
         h1_close(h);
         return;
     }
-    switch (http1_feed(&h->req->parser, (const char *)buf_data(&h->req->bytes),
-                       buf_len(&h->req->bytes))) {
+    switch (http1_feed(&req->parser, (const char *)buf_data(&req->bytes), buf_len(&req->bytes))) {
     case HTTP1_MORE:
         break;
     case HTTP1_DONE:
@@ -335,7 +159,7 @@ static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
         break;
     case HTTP1_REFUSED:
         h->state = H1_HANDLING;
-        h1_refuse(h, h->req->parser.status, h->req->parser.why);
+        h1_refuse(h, req->parser.status, req->parser.why);
         break;
     }
 }
@@ -355,16 +179,6 @@ static void h1_on_eof(struct io *io)
     h1_on_gone(io, 0);
 }
 
-static void h1_on_drained(struct io *io)
-{
-    struct h1 *h = h1_of_io(io);
-
-    if (h->state == H1_ANSWERED)
-        h1_await_head(h);
-    else if (h->stream.events != NULL && h->stream.events->drained != NULL)
-        h->stream.events->drained(h->stream.owner);
-}
-
 static void h1_on_hung_up(struct io *io)
 {
     struct h1 *h = h1_of_io(io);
@@ -376,95 +190,33 @@ static void h1_on_hung_up(struct io *io)
 static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof,  h1_on_drained,
                                                 h1_on_gone,      h1_on_gone, h1_on_hung_up};
 
-/* ---- after the 101 ---- */
-
-static void h1_on_data(struct io *io, uint8_t *p, size_t n)
-{
-    struct h1 *h = h1_of_io(io);
-
-    h->stream.events->data(h->stream.owner, p, n);
-}
-
-static void h1_on_upgraded_gone(struct io *io, int err)
-{
-    struct h1 *h = h1_of_io(io);
-
-    h->stream.events->closed(h->stream.owner, err);
-}
-
-static void h1_on_upgraded_eof(struct io *io)
-{
-    h1_on_upgraded_gone(io, 0);
-}
-
-static const struct io_events io_events_upgraded = {
-    h1_on_data, h1_on_upgraded_eof, h1_on_drained, h1_on_upgraded_gone, h1_on_upgraded_gone, NULL};
-
-/* ---- ending ---- */
-
-static void h1_on_discard(struct io *io, uint8_t *p, size_t n)
-{
-    struct h1 *h = h1_of_io(io);
-    (void)p;
-
-    h->discarded += (uint32_t)n;
-    if (h->discarded > LINGER_BYTES)
-        h1_close(h);
-}
-
-static void h1_on_ended(struct io *io, int err)
-{
-    struct h1 *h = h1_of_io(io);
-
-    /* A client that has only ended its own side may still be reading what is queued. */
-    if (err == 0 && io_queued(&h->io) > 0)
-        return;
-    h1_close(h);
-}
-
-static void h1_on_ending_eof(struct io *io)
-{
-    h1_on_ended(io, 0);
-}
-
-static void h1_on_ending_drained(struct io *io)
-{
-    struct h1 *h = h1_of_io(io);
-
-    if (h->io.read_ended)
-        h1_close(h);
-}
-
-static const struct io_events io_events_ending = {
-    h1_on_discard, h1_on_ending_eof, h1_on_ending_drained, h1_on_ended, h1_on_ended, NULL};
-
-/* The queue moved, or has stood still for less than is granted. */
-static bool h1_may_go_on(struct h1 *h)
-{
-    h->quiet = h->io.sent != h->marked ? 0 : h->quiet + (float)LINGER;
-    h->marked = h->io.sent;
-    return h->quiet < h->patience;
-}
-
-static void h1_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+static void h1_on_head_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct h1 *h = timer->data;
     (void)loop;
     (void)revents;
 
-    if (h->state == H1_HEAD && h->req != NULL) {
-        h->state = H1_HANDLING;
-        h1_refuse(h, 408, "the request did not arrive in time");
-    } else if (io_queued(&h->io) > 0 && h1_may_go_on(h)) {
-        h1_set_deadline(h, LINGER);
-    } else {
+    if (h->asker->req == NULL) {
         h1_close(h);
+        return;
     }
+    h->state = H1_HANDLING;
+    h1_refuse(h, 408, "the request did not arrive in time");
+}
+
+void h1_await_head(struct h1 *h)
+{
+    h1_drop_request(h);
+    h->state = H1_HEAD;
+    h->io.events = &io_events_head;
+    h->stream.events = NULL;
+    h1_set_deadline(h, h->stream.worker->config->handshake_timeout, h1_on_head_deadline);
+    io_read_start(&h->io);
 }
 
 /* ---- the connection ---- */
 
-static void h1_conn_drop(struct front_conn *c)
+static void h1_drop(struct front_conn *c)
 {
     struct h1 *h = (struct h1 *)c;
 
@@ -473,36 +225,43 @@ static void h1_conn_drop(struct front_conn *c)
     h1_close(h);
 }
 
-static void h1_conn_go_away(struct front_conn *c)
+static void h1_go_away(struct front_conn *c)
 {
     struct h1 *h = (struct h1 *)c;
 
     /* A client that has just connected is about to ask: it gets its answer. */
-    if (h->state == H1_HEAD && h->req == NULL &&
+    if (h->state == H1_HEAD && h->asker->req == NULL &&
         h->stream.worker->now - io_last_rx(&h->io) >= H1_ABOUT_TO_ASK)
         h1_close(h);
 }
 
-static const struct front_conn_ops h1_conn_ops = {h1_conn_drop, h1_conn_go_away};
+static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum gate_verdict v)
+{
+    struct h1 *h = calloc(1, sizeof *h);
+
+    if (h == NULL || (h->asker = calloc(1, sizeof *h->asker)) == NULL) {
+        free(h);
+        return NULL;
+    }
+    h->asker->client = *a->client;
+    h->asker->gate = (uint8_t)v;
+    h->asker->admin = a->admin;
+    h->asker->tls = a->tls != NULL;
+    h->asker->redirect = a->redirect;
+    h->stream.ops = &h1_stream_ops;
+    h->stream.worker = w;
+    return h;
+}
 
 static void h1_open(struct worker *w, const struct front_accepted *a)
 {
     enum gate_verdict v = h1_gate_accept(w, a);
-    struct h1 *h = h1_gate_answers(v, a->tls != NULL) ? calloc(1, sizeof *h) : NULL;
+    struct h1 *h = h1_gate_answers(v, a->tls != NULL) ? h1_new(w, a, v) : NULL;
 
     if (h == NULL) {
         close(a->fd);
         return;
     }
-    h->gate = (uint8_t)v;
-    h->magic = H1_MAGIC;
-    h->client = *a->client;
-    h->admin = a->admin;
-    h->tls = a->tls != NULL;
-    h->redirect = a->redirect;
-    h->stream.ops = &h1_stream_ops;
-    h->stream.worker = w;
-    h->conn.ops = &h1_conn_ops;
     connections_add(w->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, &io_events_head);
     h->io.watch_hangup = true;
@@ -513,4 +272,4 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
         h1_await_head(h);
 }
 
-const struct front_ops front_h1 = {"http/1.1", h1_open};
+const struct front_ops front_h1 = {"http/1.1", h1_open, h1_drop, h1_go_away};

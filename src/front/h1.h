@@ -3,7 +3,9 @@
 #define WSLUICE_FRONT_H1_H
 
 /* The inside of an HTTP/1.1 connection, for front_h1.c and h1_*.c only. */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/front.h"
 #include "core/gate.h"
@@ -28,7 +30,23 @@ struct h1_request {
     struct http1_parser parser;
     struct buf bytes; /* the head, and what came behind it */
     struct request request;
-    struct proxyhdr proxied; /* into h1.proxied */
+    bool handed;             /* the request is whole, and the handlers' to see */
+    struct proxyhdr proxied; /* into h1_asker.proxied */
+};
+
+/* Who asks, and by what door: what is known of a connection until it is a WebSocket. */
+struct h1_asker {
+    union addr client;
+    uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
+    uint8_t gate;      /* enum gate_verdict, of the connection */
+    bool admin;
+    bool tls;           /* our own */
+    bool secure;        /* a proxy says that the client came by TLS */
+    bool unnamed;       /* a proxy speaks for somebody it does not name */
+    struct buf proxied; /* the part of a PROXY header that has arrived; later all of it, if it says
+                           more than addresses */
+    const struct io_transport *behind; /* a PROXY header: what the connection goes on with */
+    struct h1_request *req;            /* NULL: nothing is asked */
 };
 
 struct h1 {
@@ -36,29 +54,42 @@ struct h1 {
         struct front_conn conn;
         struct reap reap; /* CLOSED */
     };
-    uint32_t magic;
-    uint8_t state; /* enum h1_state */
-    bool admin;
-    bool tls;
-    bool secure;       /* a proxy says that the client came by TLS */
-    bool unnamed;      /* a proxy speaks for somebody it does not name */
-    bool keep_alive;   /* the answer under way leaves the connection open */
-    bool chunked;      /* the answer under way is of unknown length */
-    bool in_chunks;    /* and its first chunk has left */
-    uint8_t gate;      /* enum gate_verdict, of the connection */
-    uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
     struct stream stream;
     struct io io;
-    const struct io_transport *behind; /* a PROXY header, which comes first: the real one */
-    struct buf proxied; /* the part of a PROXY header that has arrived; until the 101 all of it,
-                           if it says more than addresses */
-    struct h1_request *req;
-    float patience;     /* ANSWERED, ENDING: seconds without progress that are granted */
-    float quiet;        /* how many have passed */
-    uint64_t marked;    /* ENDING: delivered when the deadline was set */
-    uint32_t discarded; /* ENDING: input thrown away */
-    union addr client;
+    struct h1_asker *asker; /* HEAD, HANDLING, ANSWERED */
+    uint8_t state;          /* enum h1_state */
+    bool keep_alive : 1;    /* the answer under way leaves the connection open */
+    bool chunked : 1;       /* the answer under way is of unknown length */
+    bool in_chunks : 1;     /* and its first chunk has left */
+    bool answered : 1;      /* ANSWERED, ENDING: an answer is leaving, not a WebSocket's end */
+    uint16_t quiet;         /* ANSWERED, ENDING: looks at the queue since it moved */
+    uint32_t discarded;     /* ENDING: bytes of input thrown away */
 };
+
+/* One for each session, idle or not; and malloc adds 8 bytes to make it a multiple of 16. What is
+ * needed only until the 101 belongs into the asker, or the request. */
+_Static_assert(sizeof(struct h1) <= 216, "a connection grows every idle session");
+
+/* front_h1.c: the connection, and the heads that are read from it. */
+void h1_close(struct h1 *h);
+void h1_await_head(struct h1 *h);
+void h1_request_free(struct h1_request *req); /* NULL is fine */
+/* Nothing is asked for now; or ever again. */
+void h1_drop_request(struct h1 *h);
+void h1_drop_asker(struct h1 *h);
+
+/* h1_stream.c: what handlers and sessions do with it. */
+extern const struct stream_ops h1_stream_ops;
+/* An event of io, told on to whoever has the stream. */
+void h1_on_drained(struct io *io);
+
+/* h1_ending.c: an answer or a WebSocket has been written. Is the connection asked again (answered),
+ * or does it end politely (linger)? */
+void h1_answered(struct h1 *h);
+void h1_linger(struct h1 *h);
+/* The timer of the stream, while that is nobody's. 0 seconds: none. */
+void h1_set_deadline(struct h1 *h, double seconds,
+                     void (*on_deadline)(struct ev_loop *loop, ev_timer *timer, int revents));
 
 /* h1_proxied.c: a PROXY header comes before everything else. False when this peer may not speak for
  * others. */
@@ -72,9 +103,9 @@ bool h1_gate_answers(enum gate_verdict v, bool tls);
 bool h1_gate_proxied(struct h1 *h);
 enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r);
 
-static inline struct h1 *h1_of(struct stream *s)
+static inline struct h1 *h1_of(const struct stream *s)
 {
-    return (struct h1 *)((char *)s - offsetof(struct h1, stream));
+    return (struct h1 *)((uintptr_t)s - offsetof(struct h1, stream));
 }
 
 static inline struct h1 *h1_of_io(struct io *io)

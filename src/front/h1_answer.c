@@ -25,12 +25,12 @@ static const char *date_field(char out[64])
 void h1_respond(struct stream *s, const struct response *r)
 {
     struct h1 *h = h1_of(s);
+    const struct h1_request *req = h->asker->req;
     uint64_t length = r->length > 0 ? r->length : r->body.len;
     char head[2048], extent[64], date[64];
 
-    h->keep_alive = !r->close && !s->worker->draining && h->req != NULL &&
-                    h->req->parser.head.keep_alive &&
-                    buf_len(&h->req->bytes) == h->req->parser.length;
+    h->keep_alive = !r->close && !s->worker->draining && req->parser.head.keep_alive &&
+                    buf_len(&req->bytes) == req->parser.length;
     h->chunked = r->unknown_length && !r->head_only;
     h->in_chunks = false;
     if (r->unknown_length)

@@ -27,21 +27,22 @@ bool h1_gate_answers(enum gate_verdict v, bool tls)
 
 bool h1_gate_proxied(struct h1 *h)
 {
-    enum gate_verdict v = gate_enter(h->stream.worker->gate, &h->client);
+    enum gate_verdict v = gate_enter(h->stream.worker->gate, &h->asker->client);
 
-    h->gate = (uint8_t)v;
-    return v == GATE_PASS || !h->tls;
+    h->asker->gate = (uint8_t)v;
+    return v == GATE_PASS || !h->asker->tls;
 }
 
 enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r)
 {
+    const struct h1_asker *a = h->asker;
     struct worker *w = h->stream.worker;
 
-    if (h->admin || h->gate > GATE_PASS)
-        return (enum gate_verdict)h->gate;
-    if (h->gate == GATE_UNKNOWN && gate_is_proxy(w->gate, &r->client))
+    if (a->admin || a->gate > GATE_PASS)
+        return (enum gate_verdict)a->gate;
+    if (a->gate == GATE_UNKNOWN && gate_is_proxy(w->gate, &r->client))
         return GATE_PASS; /* its own word: a health check */
-    if (h->gate == GATE_UNKNOWN && handshake_wanted(r->head))
+    if (a->gate == GATE_UNKNOWN && handshake_wanted(r->head))
         return gate_enter(w->gate, &r->client);
     return gate_look(w->gate, &r->client); /* it may have been banned since it came */
 }

@@ -16,7 +16,7 @@ static void h1_refuse_proxied(struct h1 *h, const char *why)
     char client[ADDR_TEXT_MAX];
 
     log_line(&h->stream.worker->log, LOG_INFO, "connection refused",
-             LOG_C("client", addr_format(&h->client, client)), LOG_C("reason", why));
+             LOG_C("client", addr_format(&h->asker->client, client)), LOG_C("reason", why));
 }
 
 /* Takes what was peeked out of the socket: `keep` of it belongs to the header, all or its end. */
@@ -25,7 +25,7 @@ static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
     uint8_t gone[PROXYHDR_MAX];
 
     (void)!recv(io_fd(&h->io), gone, n, 0); /* there, as we have seen */
-    return keep != NULL ? buf_append(&h->proxied, keep, n) : 0;
+    return keep != NULL ? buf_append(&h->asker->proxied, keep, n) : 0;
 }
 
 /* Takes the header alone out of the socket: what follows may be TLS, which is not ours to read. A
@@ -34,15 +34,16 @@ static int h1_take_proxied(struct h1 *h, const uint8_t *keep, size_t n)
 static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
 {
     struct h1 *h = h1_of_io(io);
+    struct h1_asker *a = h->asker;
     struct proxyhdr hdr;
-    size_t had = buf_len(&h->proxied);
+    size_t had = buf_len(&a->proxied);
     uint8_t *fresh = (uint8_t *)p + had;
     ssize_t got = recv(io_fd(io), fresh, PROXYHDR_MAX - had, MSG_PEEK);
 
     if (got <= 0)
         return got;
     if (had > 0)
-        memcpy(p, buf_data(&h->proxied), had);
+        memcpy(p, buf_data(&a->proxied), had);
     switch (proxyhdr_parse(p, had + (size_t)got, &hdr)) {
     case PROXYHDR_MORE:
         errno = h1_take_proxied(h, fresh, (size_t)got) < 0 ? ENOMEM : EAGAIN;
@@ -55,21 +56,21 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
         break;
     }
     if (hdr.source.sa.sa_family != AF_UNSPEC)
-        h->client = hdr.source;
+        a->client = hdr.source;
     else
-        h->unnamed = !hdr.is_local;
-    h->secure = hdr.tls;
+        a->unnamed = !hdr.is_local;
+    a->secure = hdr.tls;
     if (hdr.source.sa.sa_family != AF_UNSPEC && !h1_gate_proxied(h)) {
         errno = EPROTO;
         return -1;
     }
     (void)h1_take_proxied(h, NULL, hdr.length - had);
-    buf_release(&h->proxied);
-    if (proxyhdr_is_rich(&hdr) && buf_append(&h->proxied, p, hdr.length) < 0) {
+    buf_release(&a->proxied);
+    if (proxyhdr_is_rich(&hdr) && buf_append(&a->proxied, p, hdr.length) < 0) {
         errno = ENOMEM;
         return -1;
     }
-    io->transport = h->behind;
+    io->transport = a->behind;
     return io->transport->read(io, p, n);
 }
 
@@ -90,7 +91,7 @@ static int h1_shutdown_proxied(struct io *io)
 
 static void h1_release_proxied(struct io *io)
 {
-    io->transport = h1_of_io(io)->behind;
+    io->transport = h1_of_io(io)->asker->behind;
     if (io->transport->release != NULL)
         io->transport->release(io);
 }
@@ -108,11 +109,11 @@ bool h1_expect_proxied(struct h1 *h)
 {
     const struct config *c = h->stream.worker->config;
 
-    if (!cidr_any_has(c->trusted, c->trusted_texts.count, &h->client)) {
+    if (!cidr_any_has(c->trusted, c->trusted_texts.count, &h->asker->client)) {
         h1_refuse_proxied(h, "not one of the trusted proxies");
         return false;
     }
-    h->behind = h->io.transport;
+    h->asker->behind = h->io.transport;
     h->io.transport = &h1_proxied;
     return true;
 }

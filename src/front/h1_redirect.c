@@ -41,16 +41,16 @@ static bool is_host(struct slice host)
 
 bool h1_redirect(struct h1 *h)
 {
-    const struct request *r = &h->req->request;
+    const struct request *r = &h->asker->req->request;
     struct slice host = without_port(r->host), path = r->raw_path, query = r->query;
     char fields[PLACE_MAX + 32], port[8] = "";
 
-    if (h->redirect == 0 || r->secure || !is_plain_get(r->head) || !is_host(host))
+    if (h->asker->redirect == 0 || r->secure || !is_plain_get(r->head) || !is_host(host))
         return false;
     if (host.len + path.len + query.len + sizeof port + sizeof "https://?" > PLACE_MAX)
         return false; /* an answer as ever, then */
-    if (h->redirect != 443)
-        snprintf(port, sizeof port, ":%u", h->redirect);
+    if (h->asker->redirect != 443)
+        snprintf(port, sizeof port, ":%u", h->asker->redirect);
     snprintf(fields, sizeof fields, "Location: https://%.*s%s%.*s%s%.*s\r\n", (int)host.len, host.p,
              port, (int)path.len, path.p, query.p != NULL ? "?" : "", (int)query.len,
              query.p != NULL ? query.p : "");

@@ -35,8 +35,9 @@ static bool read_network(struct stream *s, struct cidr *network, char text[CIDR_
     char what[ADMIN_VALUE_MAX];
     const char *wrong;
 
-    wrong = admin_order_parameter(s->request, "what", what) ? cidr_parse(slice_from(what), network)
-                                                            : "what= cannot be read";
+    wrong = admin_order_parameter(stream_request(s), "what", what)
+                ? cidr_parse(slice_from(what), network)
+                : "what= cannot be read";
     if (wrong != NULL) {
         admin_order_bad(s, wrong);
         return false;
@@ -53,7 +54,7 @@ void admin_bans_ban(struct stream *s)
 
     if (!read_network(s, &network, text))
         return;
-    if (!admin_order_parameter(s->request, "time", time) || !parse_time(time, &seconds)) {
+    if (!admin_order_parameter(stream_request(s), "time", time) || !parse_time(time, &seconds)) {
         admin_order_bad(s, "time= must be a time such as 90s, 15m, 2h or 7d");
         return;
     }

@@ -123,7 +123,7 @@ static const struct stream_events body_events = {.drained = on_drained, .closed 
 
 static bool is_head(const struct stream *s)
 {
-    return slice_is(s->request->head->method, "HEAD");
+    return slice_is(stream_request(s)->head->method, "HEAD");
 }
 
 void admin_body_start(struct stream *s, const char *content_type, const struct admin_maker *ops,

@@ -445,7 +445,7 @@ void admin_metrics_answer(struct stream *s)
         return;
     }
     scrape->worker = s->worker;
-    scrape->open_metrics = wants_open_metrics(s->request->head);
+    scrape->open_metrics = wants_open_metrics(stream_request(s)->head);
     self_read(&scrape->self);
     admin_body_start(s,
                      scrape->open_metrics ? OPENMETRICS "; version=1.0.0; charset=utf-8"

@@ -61,5 +61,6 @@ void admin_order_log(struct stream *s, const char *order, const char *what, uint
     char client[ADDR_TEXT_MAX];
 
     log_line(&s->worker->log, LOG_INFO, "admin", LOG_C("order", order), LOG_C("what", what),
-             LOG_I("count", count), LOG_C("client", addr_format(&s->request->client, client)));
+             LOG_I("count", count),
+             LOG_C("client", addr_format(&stream_request(s)->client, client)));
 }

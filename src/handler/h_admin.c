@@ -81,7 +81,7 @@ static void get_ready(struct stream *s)
 {
     char backend[ADMIN_VALUE_MAX];
 
-    if (!admin_order_parameter(s->request, "backend", backend))
+    if (!admin_order_parameter(stream_request(s), "backend", backend))
         admin_order_bad(s, "backend= must be the path of a route, or all");
     else if (s->worker->draining)
         admin_body_whole(s, 503, TEXT, NULL, slice_from("draining\n"));
@@ -95,7 +95,7 @@ static void get_session(struct stream *s)
 {
     struct session_choice choice;
     const struct session *found = NULL;
-    const char *id = s->request->path + strlen("/sessions/");
+    const char *id = stream_request(s)->path + strlen("/sessions/");
 
     if (session_choice_parse(s->worker, &choice, slice_from(id)) && choice.by == CHOICE_ID)
         found = session_find(s->worker, choice.id);
@@ -173,8 +173,8 @@ static void post_kick(struct stream *s)
         admin_json_error(s, 503, NULL, "out of memory");
         return;
     }
-    if (!admin_order_parameter(s->request, "what", k->what) ||
-        !admin_order_parameter(s->request, "reason", k->reason) ||
+    if (!admin_order_parameter(stream_request(s), "what", k->what) ||
+        !admin_order_parameter(stream_request(s), "reason", k->reason) ||
         !session_choice_parse(s->worker, &k->choice, slice_from(k->what))) {
         admin_order_bad(s, "what= must be the ID of a session, a numeric address, user:NAME or "
                            "token:TOKEN; reason= a text");
@@ -239,7 +239,7 @@ static void post_level(struct stream *s)
     char level[ADMIN_VALUE_MAX];
     size_t i = 0;
 
-    if (!admin_order_parameter(s->request, "level", level))
+    if (!admin_order_parameter(stream_request(s), "level", level))
         level[0] = '\0';
     while (levels[i] != NULL && strcmp(levels[i], level) != 0)
         i++;
@@ -294,7 +294,7 @@ static bool admin_wants(const struct config *c, const struct route *route, const
 
 static void dispatch(struct stream *s, void (*get)(struct stream *), void (*post)(struct stream *))
 {
-    struct slice method = s->request->head->method;
+    struct slice method = stream_request(s)->head->method;
     bool is_get = slice_is(method, "GET") || slice_is(method, "HEAD");
 
     if (is_get && get != NULL)
@@ -311,7 +311,7 @@ static void dispatch(struct stream *s, void (*get)(struct stream *), void (*post
 
 static void admin_handle(struct stream *s, const struct config *c, const struct route *route)
 {
-    const char *path = s->request->path, *why = why_not(s->request);
+    const char *path = stream_request(s)->path, *why = why_not(stream_request(s));
     (void)c;
     (void)route;
 

@@ -97,7 +97,7 @@ static void console_handle(struct stream *s, const struct config *c, const struc
                                     .content_type = "text/html; charset=utf-8",
                                     .fields = fields,
                                     .body = slice_of(page, len),
-                                    .head_only = slice_is(s->request->head->method, "HEAD")};
+                                    .head_only = slice_is(stream_request(s)->head->method, "HEAD")};
 
     handler_log(s, 200, NULL);
     stream_respond(s, &answer);

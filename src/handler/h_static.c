@@ -162,7 +162,7 @@ static char *add_escaped(char *out, const char *end, struct slice text, const ch
  */
 static void redirect(struct stream *s)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
     char fields[FIELDS_SIZE];
     const char *end = fields + sizeof fields;
     struct slice path = slice_from(r->path + strspn(r->path, "/") - 1);
@@ -261,8 +261,11 @@ static void body_abort(struct body *b, const char *why)
     char client[ADDR_TEXT_MAX];
 
     log_line(&s->worker->log, LOG_INFO, "file cut short", LOG_I("missing", b->left),
-             LOG_C("reason", why), LOG_C("path", s->request != NULL ? s->request->path : NULL),
-             LOG_C("client", s->request != NULL ? addr_format(&s->request->client, client) : NULL));
+             LOG_C("reason", why),
+             LOG_C("path", stream_request(s) != NULL ? stream_request(s)->path : NULL),
+             LOG_C("client", stream_request(s) != NULL
+                                 ? addr_format(&stream_request(s)->client, client)
+                                 : NULL));
     body_close(b);
     stream_abort(s);
 }
@@ -433,13 +436,14 @@ static void add_frames(char *out, const char *end, const struct text_list *origi
 
 static void answer_file(struct stream *s, int fd, const struct stat *st)
 {
-    const struct http_head *head = s->request->head;
+    const struct http_head *head = stream_request(s)->head;
     struct validators v;
     char fields[FIELDS_SIZE];
     struct response answer = {
         .status = 200,
-        .content_type = mime_of(
-            s->request->path[strlen(s->request->path) - 1] == '/' ? ".html" : s->request->path),
+        .content_type = mime_of(stream_request(s)->path[strlen(stream_request(s)->path) - 1] == '/'
+                                    ? ".html"
+                                    : stream_request(s)->path),
         .fields = fields,
         .length = (uint64_t)st->st_size,
         .head_only = slice_is(head->method, "HEAD"),
@@ -450,13 +454,14 @@ static void answer_file(struct stream *s, int fd, const struct stat *st)
     n = snprintf(fields, sizeof fields, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s%s", v.etag,
                  v.modified[0] != '\0' ? "Last-Modified: " : "", v.modified,
                  v.modified[0] != '\0' ? "\r\n" : "");
-    add_frames(fields + n, fields + sizeof fields, &s->request->match.files->settings.origins);
+    add_frames(fields + n, fields + sizeof fields,
+               &stream_request(s)->match.files->settings.origins);
     if (client_has(head, &v)) {
         answer.status = 304;
         answer.head_only = true;
     }
     if (!answer.head_only) {
-        body_start(s, &answer, fd, s->request->match.files->settings.stall_timeout);
+        body_start(s, &answer, fd, stream_request(s)->match.files->settings.stall_timeout);
         return;
     }
     close(fd);
@@ -467,7 +472,7 @@ static void answer_file(struct stream *s, int fd, const struct stat *st)
 
 static void static_handle(struct stream *s, const struct config *c, const struct route *route)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
     struct stat st = {0};
     int fd;
     (void)c;

@@ -77,7 +77,7 @@ static bool ws_wants(const struct config *c, const struct route *route, const st
 
 static void ws_handle(struct stream *s, const struct config *c, const struct route *route)
 {
-    const struct request *r = s->request;
+    const struct request *r = stream_request(s);
     char accept[HANDSHAKE_ACCEPT_SIZE];
     struct session_open open = {.stream = s, .route = route, .accept = accept};
     const char *why;
@@ -114,8 +114,8 @@ static bool hint_wants(const struct config *c, const struct route *route, const 
 
 static void hint_handle(struct stream *s, const struct config *c, const struct route *route)
 {
-    bool is_get =
-        slice_is(s->request->head->method, "GET") || slice_is(s->request->head->method, "HEAD");
+    bool is_get = slice_is(stream_request(s)->head->method, "GET") ||
+                  slice_is(stream_request(s)->head->method, "HEAD");
     int status = is_get ? 426 : 405;
     (void)c;
     (void)route;
