@@ -186,16 +186,18 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
 soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
 	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s tests/soak
+# those that time pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
+BENCH_OURS = build/bench/micro build/bench/held
 bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 25 minutes
-	@$(MAKE) --no-print-directory all build/bench/micro
+	@$(MAKE) --no-print-directory all $(BENCH_OURS)
 	bench/run $(BENCH)
-bench-smoke: all build/bench/micro  ## only prove that the benchmark itself works
+bench-smoke: all $(BENCH_OURS)  ## only prove that the benchmark itself works
 	bench/run --smoke
-# times pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
-build/bench/micro: bench/micro.c build/plain/all.a
+build/bench/held: bench/floor.c bench/load_hist.c
+$(BENCH_OURS): build/bench/%: bench/%.c build/plain/all.a
 	@mkdir -p $(@D)
 	$(call SAY,LD,$@)
-	$(Q)$(FLAGS_plain) $(WARN) $(LD_plain) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(Q)$(FLAGS_plain) $(WARN) $(LD_plain) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(LDFLAGS) $(LIBS)
 demo: deps-demo  ## serve a page with a calculator, a chess engine, an echo and a clock
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory -s terminal || echo 'demo: goes on without its terminal, which needs npm and its registry' >&2

@@ -114,14 +114,17 @@ static void ladder_in(struct child *c, ev_tstamp seconds)
     ev_timer_start(c->worker->loop, &c->ladder);
 }
 
-/* SIGTERM, and SIGCONT so that a stopped process hears it. */
-static void terminate(struct child *c)
+/* SIGTERM, and SIGCONT so that a stopped process hears it. False when nobody is left to hear it. */
+static bool terminate(struct child *c)
 {
     c->rung = CHILD_TERMINATED;
     c->left = 0;
     if (signal_group(c, SIGTERM) == 0)
         (void)signal_group(c, SIGCONT); /* the one before succeeded, or it ended since */
+    else if (errno == ESRCH && c->is_reaped)
+        return false;
     ladder_in(c, c->kill_grace);
+    return true;
 }
 
 void child_kill(struct child *c)
@@ -155,8 +158,10 @@ static void follow_group(struct child *c)
 
 static void leave_group(struct child *c)
 {
-    if (c->rung < CHILD_TERMINATED)
-        terminate(c);
+    if (c->rung < CHILD_TERMINATED && !terminate(c)) {
+        child_gone(c); /* as it is with most programs: one system call finds it out */
+        return;
+    }
     if (c->rung == CHILD_TERMINATED)
         c->left = ev_timer_remaining(c->worker->loop, &c->ladder);
     c->step = FIRST_LOOK;
@@ -170,7 +175,7 @@ static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     if (c->rung == CHILD_STOPPING)
-        terminate(c);
+        (void)terminate(c);
     else if (c->rung == CHILD_TERMINATED && c->left <= 0)
         child_kill(c);
     if (c->is_reaped && !c->events)
@@ -362,31 +367,6 @@ static bool is_shortage(int err)
     return err == EAGAIN || err == ENOMEM || err == EMFILE || err == ENFILE || err == ENOBUFS;
 }
 
-/* The process runs but cannot be watched: it must not stay. */
-static void undo_spawn(const struct child *c)
-{
-    int saved = errno;
-
-    (void)signal_group(c, SIGKILL); /* it is ours and not reaped: cannot miss */
-    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    errno = saved;
-}
-
-/* Process and pidfd, both or neither. */
-static int spawn(struct child *c, const struct child_spec *spec, const int std[3])
-{
-    c->pid = child_spawn_run(c->worker, spec, std);
-    if (c->pid < 0)
-        return -1;
-    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0U);
-    if (c->pidfd < 0) {
-        undo_spawn(c);
-        return -1;
-    }
-    return 0;
-}
-
 /* Puts a running child under the worker. */
 static void watch(struct child *c)
 {
@@ -419,7 +399,7 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->kill_grace = spec->kill_grace;
     c->other_user = child_rules_change_user(spec->rules);
     if (make_pipes(&pipes, spec) != 0 || (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
-        spawn(c, spec, pipes.theirs) != 0) {
+        (c->pid = child_spawn_run(w, spec, pipes.theirs, &c->pidfd)) < 0) {
         int saved = errno;
 
         *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,15 +18,19 @@
 
 /*
  * Why vfork: fork copies the page tables, which takes longer the larger we are; vfork takes the
- * same short time always. The price is that the child runs in our memory, on our stack, until
- * execve, while we are suspended. So it may do nothing but system calls, and these without libc's
- * wrappers, some of which lock or cache. No signal may be handled by it: all are blocked before,
- * and unblocked by it only when no handler is left. (errno is written by syscall(); it is ours, and
- * is not read afterwards.)
+ * same short time always. The price is that the child runs in our memory until execve, while we are
+ * suspended. So it may do nothing but system calls, and these without libc's wrappers, some of
+ * which lock or cache. No signal may be handled by it: all are blocked before, and unblocked by it
+ * only when no handler is left. (errno is written by syscall(); it is ours, and is not read
+ * afterwards.) It is clone with the flags of vfork, because that makes the pidfd in the same call,
+ * and lets the child have a stack apart from ours.
  */
 
 #define SIGNALS 64    /* highest signal number of Linux */
 #define SIGSET_SIZE 8 /* bytes of the kernel's signal set, not those of libc's type */
+
+/* The child calls three functions deep, with small frames; sanitizers make them larger. */
+#define CHILD_STACK (64 * 1024)
 
 /* Everything the child needs, made before vfork, so that it has nothing to compute. */
 struct plan {
@@ -87,7 +92,7 @@ static long die_with_us(const struct plan *p)
     return -1;
 }
 
-/* Runs in the child: returns only when the program cannot be executed, with errno set. */
+/* Returns only when the program cannot be executed, with errno set. */
 static void become_program(struct plan *p)
 {
     p->step = "a session of its own";
@@ -122,19 +127,23 @@ static void become_program(struct plan *p)
     (void)syscall(SYS_execve, p->path, p->argv, p->envp);
 }
 
-/* Alone in a function: after vfork only what the child left untouched may be used, and here is
- * nothing else. */
-__attribute__((noinline)) static pid_t vfork_plan(struct plan *p)
+/* The child, from its first instruction; ends it when it returns. */
+static int child_main(void *data)
 {
-    pid_t pid = vfork();
+    struct plan *p = data;
 
-    if (pid == 0) {
-        become_program(p);
-        p->error = errno;
-        for (;;)
-            (void)syscall(SYS_exit_group, 127);
-    }
-    return pid;
+    become_program(p);
+    p->error = errno;
+    return 127;
+}
+
+/* Comes back when the child has executed its program, or ended. *pidfd is close-on-exec. */
+static pid_t vfork_plan(struct plan *p, int *pidfd)
+{
+    _Alignas(16) char stack[CHILD_STACK];
+
+    return clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, p,
+                 pidfd);
 }
 
 /* Which signals have another disposition than the default. Found once: we set all of ours before
@@ -171,10 +180,10 @@ static void plan_rules(struct plan *p, const struct worker *w, const struct chil
 
 /* A child that becomes somebody else makes the memory it shares with us undumpable, or what the
  * system has for such (fs.suid_dumpable): ours is put back to what it was. */
-static pid_t vfork_other_user(struct plan *p)
+static pid_t vfork_other_user(struct plan *p, int *pidfd)
 {
     int dumpable = prctl(PR_GET_DUMPABLE);
-    pid_t pid = vfork_plan(p);
+    pid_t pid = vfork_plan(p, pidfd);
     int saved = errno;
 
     if (dumpable != prctl(PR_GET_DUMPABLE))
@@ -183,7 +192,7 @@ static pid_t vfork_other_user(struct plan *p)
     return pid;
 }
 
-pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3])
+pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3], int *pidfd)
 {
     struct plan plan = {
         .path = spec->path,
@@ -204,13 +213,14 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
     plan_rules(&plan, w, spec);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE) != 0)
         return -1;
-    pid = plan.change_user ? vfork_other_user(&plan) : vfork_plan(&plan);
+    pid = plan.change_user ? vfork_other_user(&plan, pidfd) : vfork_plan(&plan, pidfd);
     saved = errno;
     (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL,
                   SIGSET_SIZE); /* a valid set: cannot fail */
     errno = saved;
     if (pid < 0 || plan.error == 0)
         return pid;
+    (void)close(*pidfd); /* never fails for a pidfd */
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
     if (spec->failed_step != NULL)

@@ -646,34 +646,20 @@ static void apart(struct bench *b, void (*part)(struct bench *b))
     assert_int_equal(WEXITSTATUS(status), 42);
 }
 
-static void without_vfork(struct bench *b)
+static void without_processes(struct bench *b)
 {
-#ifdef SYS_vfork
     const char *argv[] = {"/bin/true", NULL};
     struct child_spec spec = plain_spec(argv);
 
-    forbid(SYS_vfork, EAGAIN);
+    forbid(SYS_clone, EAGAIN);
     expect_failure(b, &spec, CHILD_NO_RESOURCES, EAGAIN);
-    forbid(SYS_vfork, ENOMEM); /* a later filter goes first */
+    forbid(SYS_clone, ENOMEM); /* a later filter goes first */
     expect_failure(b, &spec, CHILD_NO_RESOURCES, ENOMEM);
-#else
-    (void)b;
-#endif
-}
-
-static void without_pidfd(struct bench *b)
-{
-    const char *argv[] = {"/bin/sleep", "1000", NULL};
-    struct child_spec spec = plain_spec(argv);
-
-    forbid(SYS_pidfd_open, EMFILE);
-    expect_failure(b, &spec, CHILD_NO_RESOURCES, EMFILE);
 }
 
 static void no_process_to_be_had(void **state)
 {
-    apart(*state, without_vfork);
-    apart(*state, without_pidfd);
+    apart(*state, without_processes);
 }
 
 static void without_standard_descriptors(struct bench *b)
