@@ -80,11 +80,8 @@ static void read_all(int fd)
 static void start_ours(struct held *h)
 {
     static const struct child_events events = {on_exited};
-    const struct child_spec spec = {.path = h->argv[0],
-                                    .argv = h->argv,
-                                    .envp = environ,
-                                    .stop_grace = 1,
-                                    .kill_grace = 1};
+    const struct child_spec spec = {
+        .path = h->argv[0], .argv = h->argv, .envp = environ, .stop_grace = 1, .kill_grace = 1};
     enum child_failure why;
     int fds[3];
     uint64_t before = now_ns();
@@ -170,7 +167,8 @@ int main(int argc, char **argv)
     if (worker_init(&h->w) != 0 || getrlimit(RLIMIT_NOFILE, &h->w.nofile_at_start) != 0)
         floor_die("worker_init");
     h->argv[0] = argv[3];
-    for (char *word = strtok_r(argv[2], ",", &next); word != NULL; word = strtok_r(NULL, ",", &next))
+    for (char *word = strtok_r(argv[2], ",", &next); word != NULL;
+         word = strtok_r(NULL, ",", &next))
         measure(h, floor_number(word, 1, 65536), strtod(argv[1], NULL));
     worker_release(&h->w);
     log_release(&h->w.log);

@@ -10,8 +10,7 @@ from . import proc
 from .load import TOP, tool
 
 PACKAGES = {"websocketd": "websocketd", "websockify": "websockify", "lighttpd": "lighttpd", "haproxy": "haproxy",
-            "nginx": "nginx-light", "socat": "socat", "strace": "strace",
-            "openssl": "openssl"}
+            "nginx": "nginx-light", "socat": "socat", "openssl": "openssl"}
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 

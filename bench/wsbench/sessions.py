@@ -3,7 +3,6 @@
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import time
@@ -17,9 +16,9 @@ from .workloads import goal, shape
 JOBS = 8  # programs being started at once
 
 
-def _spawn_floor(seconds, jobs, tracer=()):
+def _spawn_floor(seconds, jobs):
     """The bare vfork+exec loop; its result as read."""
-    p = proc.start([*tracer, tool("floor_spawn"), str(jobs), str(seconds), tool("prog_hello")], "floor_spawn",
+    p = proc.start([tool("floor_spawn"), str(jobs), str(seconds), tool("prog_hello")], "floor_spawn",
                    stdout=subprocess.PIPE)
     try:
         return json.loads(proc.Lines(p.stdout).next(seconds + 20))
@@ -69,55 +68,40 @@ def _spawn_rows(g, bare, found):
             text_ratio(statistics.median(s.rate / (b["messages"] / b["seconds"]) for b, s in pairs))])
     goal(g, "programs per CPU second, to bare vfork+exec", per_cpu.get("wsluice"), low=0.8)
     goal(g, "programs per second, to websocketd", ratio(found, "wsluice", "websocketd", "rate"), low=2)
+    if found["websocketd"]:
+        reach = statistics.median(b["messages"] / b["seconds"] / s.rate for b, s in zip(bare, found["websocketd"]))
+        g.note(f"the bare vfork+exec, which has no network to serve, starts {reach:.2f} times as many programs a second "
+               "as websocketd: what a server here cannot get beyond")
 
 
-def _held(path):
-    """Microseconds of each vfork, clone or clone3 in strace's output."""
-    with open(path) as f:
-        found = re.findall(r"^(?:\d+ +)?(?:vfork|clone3?)\(.*<([\d.]+)>$", f.read(), re.M)
-    return [float(seconds) * 1e6 for seconds in found]
-
-
-STRACE = ["-qq", "-T", "-e", "trace=vfork,clone,clone3", "-o"]
+HELD_MIB = (16, 512)  # what the process has touched: a spawn shall cost the same whatever its size
 
 
 def _spawn_held(plan, g):
-    """How long a spawn holds the loop, seen by strace from outside: with strace's own cost, so the floor's too."""
-    if not S.have("strace"):
-        g.note("the time a spawn holds the loop: left out (package strace)")
+    """How long a start holds the loop: the server's own function, timed inside a process like it."""
+    held = tool("held")
+    if not os.path.exists(held):
+        g.note("the time a start holds the loop: left out (make build/bench/held)")
         return
-    strace = S.find("strace")
-    ours, bare = [], []
-    for n in range(plan.rounds):
-        out = [os.path.join(proc.scratch(), f"{name}{n}.strace") for name in ("ours", "bare")]
-        tracer = proc.start([strace, *STRACE, out[0], "-p", str(g.servers["wsluice"].pid)], "strace")
-        try:
-            proc.wait_for(lambda: _traced(g.servers["wsluice"].pid), 5, tracer, "strace")
-            g.rounds("held", ["wsluice"], ["--mode", "storm", "--conns", "1", "--expect", "hello"], rounds=1,
-                     storm=True)
-        except proc.StartError as e:
-            g.note(f"the time a spawn holds the loop: left out: {e}")
-            return
-        finally:
-            proc.stop(tracer)
-        _spawn_floor(plan.seconds, 1, [strace, *STRACE, out[1]])
-        ours += _held(out[0])
-        bare += _held(out[1])
-    if ours and bare:
-        g.goal("the loop held by a spawn, median under strace, which adds to it", statistics.median(ours), high=150,
+    progress(f"{g.table.title}: the loop held")
+    seconds = plan.seconds * plan.rounds
+    p = proc.start([held, str(seconds), ",".join(map(str, HELD_MIB)), tool("prog_hello")], "held",
+                   stdout=subprocess.PIPE)
+    try:
+        lines = proc.Lines(p.stdout)
+        found = [json.loads(lines.next(seconds + 20)) for _ in HELD_MIB]
+    finally:
+        proc.stop(p)
+    for f in found:
+        g.goal(f"the loop held by a start, median, {f['touched_mib']} MiB touched", f["ours_us"]["p50"], high=150,
                unit=" us", digits=0)
-        g.note(f"held by a spawn under strace: p10, p50, p99 {_spread(ours)} us over {len(ours)}; the bare loop "
-               f"likewise {_spread(bare)} us over {len(bare)}")
+    for f in found:
+        g.note(f"held by a start with {f['touched_mib']} MiB touched: p10, p50, p99 {_spread(f['ours_us'])} us over "
+               f"{f['ours_us']['count']}; a bare vfork+exec in the same process {_spread(f['bare_us'])} us")
 
 
-def _spread(values):
-    values = sorted(values)
-    return ", ".join(f"{values[int(len(values) * p)]:.0f}" for p in (0.1, 0.5, 0.99))
-
-
-def _traced(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
+def _spread(hist):
+    return ", ".join(f"{hist[key]:.0f}" for key in ("p10", "p50", "p99"))
 
 
 def handshake(plan):

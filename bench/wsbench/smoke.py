@@ -112,6 +112,14 @@ def unpadded(server):
     return server
 
 
+def held():
+    """Built by the top Makefile, as it is made of src/."""
+    r = subprocess.run([tool("held"), str(SECONDS), "1", tool("prog_hello")], capture_output=True, timeout=20,
+                       check=True)
+    found = json.loads(r.stdout)
+    assert found["ours_us"]["count"] == found["bare_us"]["count"] > 0
+
+
 def spawn_floor():
     r = subprocess.run([tool("floor_spawn"), "4", str(SECONDS), tool("prog_hello")], capture_output=True, timeout=20,
                        check=True)
@@ -176,6 +184,7 @@ def main():
     s = Smoke()
     floors(s)
     s.check("floor spawn", spawn_floor)
+    s.check("held", held)
     notices(s)
     ours(s)
     print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")

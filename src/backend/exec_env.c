@@ -24,7 +24,10 @@ static bool value_ok(struct slice v)
 static size_t find(const struct exec_env *e, const char *name, size_t len)
 {
     for (size_t i = 0; i < e->count; i++) {
-        if (strncmp(e->vars[i], name, len) == 0 && e->vars[i][len] == '=')
+        const char *var = e->vars[i];
+
+        /* the first byte tells most of them apart, and this is the inmost loop of every start */
+        if (var[0] == name[0] && strncmp(var, name, len) == 0 && var[len] == '=')
             return i;
     }
     return e->count;
@@ -88,19 +91,28 @@ static void set_number(struct exec_env *e, const char *name, unsigned value)
     set_text(e, name, text);
 }
 
+/* var is "NAME=VALUE" of that name. */
+static bool is_called(const char *var, const char *name)
+{
+    while (*name != '\0' && *var == *name) {
+        var++;
+        name++;
+    }
+    return *name == '\0' && *var == '=';
+}
+
 static bool passes(const struct text_list *more, const char *var)
 {
     static const char *const always[] = {"PATH", "LANG", "TZ"};
-    size_t n = strcspn(var, "=");
 
     if (strncmp(var, "LC_", 3) == 0)
         return true;
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
-        if (strlen(always[i]) == n && memcmp(always[i], var, n) == 0)
+        if (is_called(var, always[i]))
             return true;
     }
     for (size_t i = 0; i < more->count; i++) {
-        if (strlen(more->items[i]) == n && memcmp(more->items[i], var, n) == 0)
+        if (is_called(var, more->items[i]))
             return true;
     }
     return false;

@@ -142,8 +142,8 @@ static pid_t vfork_plan(struct plan *p, int *pidfd)
 {
     _Alignas(16) char stack[CHILD_STACK];
 
-    return clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, p,
-                 pidfd);
+    return clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                 p, pidfd);
 }
 
 /* Which signals have another disposition than the default. Found once: we set all of ours before
