@@ -3,7 +3,6 @@
 /* exec: a program per session on three pipes, or its output on a terminal so that it does not keep
  * it to itself (`unbuffer`). */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "backend/backends.h"
 #include "backend/exec_args.h"
@@ -26,11 +25,10 @@ static void exec_start(struct program *p, const struct backend_open *o)
 
 static struct backend *exec_open(const struct backend_open *o)
 {
-    struct program *p = calloc(1, sizeof *p);
+    struct program *p = program_new(sizeof *p, &backend_exec, o);
 
     if (p == NULL)
         return NULL;
-    program_init(p, &backend_exec, o);
     exec_start(p, o);
     program_soon(p);
     return &p->base;

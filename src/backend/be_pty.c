@@ -94,11 +94,10 @@ static void pty_begin(struct be_pty *t, const struct backend_open *o)
 
 static struct backend *pty_open(const struct backend_open *o)
 {
-    struct be_pty *t = calloc(1, sizeof *t);
+    struct be_pty *t = (struct be_pty *)program_new(sizeof *t, &backend_pty, o);
 
     if (t == NULL)
         return NULL;
-    program_init(&t->p, &backend_pty, o);
     ev_timer_init(&t->turn, on_turn, 0, 0);
     t->turn.data = t;
     t->size = (struct terminal_size){TERMINAL_COLUMNS, TERMINAL_ROWS};

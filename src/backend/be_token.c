@@ -42,10 +42,8 @@ static struct backend *token_open(const struct backend_open *o)
     if (s == NULL)
         return NULL;
     s->target = to = calloc(1, sizeof *to);
-    if (to == NULL) {
-        free(s);
-        return NULL;
-    }
+    if (to == NULL)
+        return service_drop(s);
     const struct slice token = token_of(o->request);
     bool found = token_file_find(o->route->target.token_file, token, to);
     (void)secret_mac(o->worker->auth->key, &token, 1, to->mac); /* without memory: nobody's */

@@ -9,14 +9,23 @@
 #include "base/utf8.h"
 
 struct exec_stderr {
-    struct worker *worker;
-    const struct backend *to; /* NULL: the log */
-    ev_io readable;
-    int fd;
-    pid_t pid;
-    uint64_t session;
+    ev_io readable;  /* its fd is -1 once closed, its data the worker */
     struct buf line; /* unfinished */
+    union {
+        const struct backend *backend; /* to its session */
+        uint64_t session;              /* to the log: of whom the lines speak */
+    };
+    pid_t pid;
+    bool to_log;
 };
+
+/* Every session with a program has one, and it is quiet nearly always. */
+_Static_assert(sizeof(struct exec_stderr) <= 72, "stderr grows every idle session with a program");
+
+static struct worker *worker_of(const struct exec_stderr *e)
+{
+    return e->readable.data;
+}
 
 /* Lines of one read that go up together; not used for the log. */
 struct batch {
@@ -27,7 +36,7 @@ struct batch {
 static void tell(struct exec_stderr *e, struct batch *b)
 {
     if (b->count > 0)
-        e->to->events->lines(e->to->owner, b->lines, b->count);
+        e->backend->events->lines(e->backend->owner, b->lines, b->count);
     b->count = 0;
 }
 
@@ -35,9 +44,9 @@ static void put_piece(struct exec_stderr *e, struct batch *b, const uint8_t *p, 
 {
     struct slice piece = slice_of((const char *)p, n);
 
-    if (e->to == NULL) {
-        log_line(&e->worker->log, LOG_INFO, "stderr", LOG_I("id", e->session), LOG_I("pid", e->pid),
-                 LOG_S("text", piece));
+    if (e->to_log) {
+        log_line(&worker_of(e)->log, LOG_INFO, "stderr", LOG_I("id", e->session),
+                 LOG_I("pid", e->pid), LOG_S("text", piece));
         return;
     }
     if (b->count == BACKEND_LINES)
@@ -94,21 +103,26 @@ static void take_tail(struct exec_stderr *e)
     flush_line(e, &b, 0);
 }
 
+static void close_pipe(struct exec_stderr *e)
+{
+    ev_io_stop(worker_of(e)->loop, &e->readable);
+    close(e->readable.fd);
+    e->readable.fd = -1;
+}
+
 /* Returns how many bytes came; 0 when there is nothing more now, or ever. */
 static size_t read_once(struct exec_stderr *e)
 {
-    uint8_t *p = e->worker->rx + WORKER_HEADROOM;
-    ssize_t n = e->fd < 0 ? 0 : read(e->fd, p, WORKER_RX_SIZE);
+    uint8_t *p = worker_of(e)->rx + WORKER_HEADROOM;
+    ssize_t n = e->readable.fd < 0 ? 0 : read(e->readable.fd, p, WORKER_RX_SIZE);
 
     if (n > 0) {
         take(e, p, (size_t)n);
         return (size_t)n;
     }
-    if (n == 0 && e->fd >= 0) {
+    if (n == 0 && e->readable.fd >= 0) {
         take_tail(e);
-        ev_io_stop(e->worker->loop, &e->readable);
-        close(e->fd);
-        e->fd = -1;
+        close_pipe(e);
     }
     return 0;
 }
@@ -118,7 +132,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
     (void)loop;
     (void)revents;
 
-    (void)read_once(watcher->data);
+    (void)read_once(
+        (struct exec_stderr *)((char *)watcher - offsetof(struct exec_stderr, readable)));
 }
 
 struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session, pid_t pid,
@@ -130,26 +145,27 @@ struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session,
         close(fd);
         return NULL;
     }
-    e->worker = w;
-    e->to = to;
-    e->fd = fd;
+    e->to_log = to == NULL;
+    if (e->to_log)
+        e->session = session;
+    else
+        e->backend = to;
     e->pid = pid;
-    e->session = session;
     ev_io_init(&e->readable, on_readable, fd, EV_READ);
-    e->readable.data = e;
-    if (to == NULL)
+    e->readable.data = w;
+    if (e->to_log)
         ev_io_start(w->loop, &e->readable);
     return e;
 }
 
 void exec_stderr_pause(struct exec_stderr *e, bool paused)
 {
-    if (e->to == NULL || e->fd < 0)
+    if (e->to_log || e->readable.fd < 0)
         return;
     if (paused)
-        ev_io_stop(e->worker->loop, &e->readable);
+        ev_io_stop(worker_of(e)->loop, &e->readable);
     else
-        ev_io_start(e->worker->loop, &e->readable);
+        ev_io_start(worker_of(e)->loop, &e->readable);
 }
 
 void exec_stderr_drain(struct exec_stderr *e)
@@ -157,8 +173,8 @@ void exec_stderr_drain(struct exec_stderr *e)
     int left = 0;
     size_t n;
 
-    if (e->fd >= 0)
-        (void)ioctl(e->fd, FIONREAD, &left);
+    if (e->readable.fd >= 0)
+        (void)ioctl(e->readable.fd, FIONREAD, &left);
     for (; left > 0 && (n = read_once(e)) > 0; left -= (int)n)
         ;
     take_tail(e);
@@ -166,12 +182,10 @@ void exec_stderr_drain(struct exec_stderr *e)
 
 void exec_stderr_close(struct exec_stderr *e)
 {
-    if (e->to == NULL)
+    if (e->to_log)
         take_tail(e);
     buf_release(&e->line);
-    if (e->fd >= 0) {
-        ev_io_stop(e->worker->loop, &e->readable);
-        close(e->fd);
-    }
+    if (e->readable.fd >= 0)
+        close_pipe(e);
     free(e);
 }

@@ -50,7 +50,8 @@ void program_output_over(struct program *p)
     if (p->eof)
         return;
     p->eof = true;
-    ev_timer_stop(p->worker->loop, &p->later);
+    if (p->later != NULL)
+        ev_timer_stop(p->worker->loop, p->later);
     p->base.events->eof(p->base.owner);
     check_ended(p);
 }
@@ -88,11 +89,38 @@ static bool is_terminal(const struct program *p)
 
 static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
 
-static void start_later(struct program *p, double seconds)
+static void on_later(struct ev_loop *loop, ev_timer *timer, int revents);
+
+static int make_later(struct program *p)
 {
-    ev_timer_stop(p->worker->loop, &p->later);
-    ev_timer_set(&p->later, seconds, 0);
-    ev_timer_start(p->worker->loop, &p->later);
+    p->later = malloc(sizeof *p->later);
+    if (p->later == NULL)
+        return -1;
+    ev_timer_init(p->later, on_later, 0, 0);
+    p->later->data = p;
+    return 0;
+}
+
+static void drop_later(struct program *p)
+{
+    if (p->later == NULL)
+        return;
+    ev_clear_pending(p->worker->loop, p->later);
+    ev_timer_stop(p->worker->loop, p->later);
+    free(p->later);
+    p->later = NULL;
+}
+
+/* From the loop. Without memory nothing is waited for. */
+static void wait_for_output(struct program *p)
+{
+    if (p->later == NULL && make_later(p) < 0) {
+        program_output_over(p);
+        return;
+    }
+    ev_timer_stop(p->worker->loop, p->later);
+    ev_timer_set(p->later, HELD_OPEN, 0);
+    ev_timer_start(p->worker->loop, p->later);
 }
 
 static void on_exited(void *owner, int status)
@@ -110,7 +138,7 @@ static void on_exited(void *owner, int status)
     p->owed = (uint64_t)(left > 0 ? left : 0);
     if (is_terminal(p))
         p->owed += TERMINAL_HIDDEN;
-    start_later(p, HELD_OPEN);
+    wait_for_output(p);
 }
 
 static const struct child_events child_events = {on_exited};
@@ -184,12 +212,15 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
     struct program *p = timer->data;
     (void)loop;
 
-    if (revents & EV_CUSTOM)
+    if (revents & EV_CUSTOM) {
+        if (p->child != NULL && !ev_is_active(timer))
+            drop_later(p); /* while it runs there is nothing to wait for */
         tell_start(p);
-    else if (is_owed(p))
-        start_later(p, HELD_OPEN);
-    else
+    } else if (is_owed(p)) {
+        wait_for_output(p);
+    } else {
         program_output_over(p);
+    }
 }
 
 /* Words separated by blanks; no quotes, no shell: what needs more is a script, or a list in the
@@ -222,18 +253,25 @@ const char *program_check(struct target *t, struct arena *arena)
     return t->program == NULL ? "out of memory" : NULL;
 }
 
-void program_init(struct program *p, const struct backend_ops *ops, const struct backend_open *o)
+struct program *program_new(size_t size, const struct backend_ops *ops,
+                            const struct backend_open *o)
 {
+    struct program *p = calloc(1, size);
+
+    if (p == NULL)
+        return NULL;
     p->base = (struct backend){ops, o->events, o->owner};
     p->worker = o->worker;
     p->route = o->route;
-    ev_timer_init(&p->later, on_later, 0, 0);
-    p->later.data = p;
+    if (make_later(p) == 0)
+        return p;
+    free(p);
+    return NULL;
 }
 
 void program_soon(struct program *p)
 {
-    ev_feed_event(p->worker->loop, &p->later, EV_CUSTOM);
+    ev_feed_event(p->worker->loop, p->later, EV_CUSTOM);
 }
 
 int program_prepare(struct program_start *s, const struct backend_open *o, const char *term)
@@ -295,7 +333,7 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
 
 void program_fail(struct program *p, int err, bool short_of_resources)
 {
-    p->failure = err;
+    p->failure = (int16_t)err;
     p->short_of_resources = short_of_resources;
 }
 
@@ -347,14 +385,12 @@ void program_close(struct backend *b)
     struct program *p = program_of(b);
 
     p->ended = true;
-    ev_clear_pending(p->worker->loop, &p->later);
-    ev_timer_stop(p->worker->loop, &p->later);
+    drop_later(p);
     io_close(&p->io);
     if (p->err != NULL)
         exec_stderr_close(p->err);
     if (p->child != NULL)
         child_release(p->child);
-    p->child = NULL;
     p->reap.release = release;
     worker_reap(p->worker, &p->reap);
 }

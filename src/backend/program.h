@@ -3,8 +3,8 @@
 #define WSLUICE_BACKEND_PROGRAM_H
 
 /*
- * What exec and pty share: a program per session. It is the beginning of the struct of either kind,
- * which is allocated with calloc, and most of their operations.
+ * What exec and pty share: a program per session. It is the struct of exec and the beginning of
+ * that of pty, and most of their operations.
  *
  * Three things end apart, in any order: its output, the process (its exit status), its stderr.
  * `ended` is told when output and process are both over. A grandchild that holds the output open
@@ -21,27 +21,35 @@ struct program {
     struct backend base;
     struct worker *worker;
     const struct route *route;
-    struct child *child; /* NULL: not started, or could not be */
     union {
         struct io_pipes pipes; /* its output to read, its input to write */
         struct io io;          /* of these; a terminal that is both has nothing else */
     };
-    struct exec_stderr *err; /* NULL: not a pipe of ours */
-    ev_timer later; /* first: tells opened or failed; after the exit: how long it may last */
+    union {
+        struct {
+            struct child *child;     /* NULL: not started, or could not be */
+            struct exec_stderr *err; /* NULL: not a pipe of ours */
+        };
+        struct reap reap; /* closed */
+    };
+    /* At the beginning it tells opened or failed; after the exit it waits for the output's end. In
+     * between, that is in nearly all programs, there is none. */
+    ev_timer *later;
     union {
         uint64_t owed; /* exited: bytes still to be read of what the program wrote */
         const char
             *failed_step; /* of the start, before the program's own; NULL: that. See child.h */
     };
-    int status;  /* wait status */
-    int failure; /* errno of the start */
-    bool short_of_resources;
-    bool opened;  /* was told; the program may be started later */
-    bool paused;  /* its output is not read */
-    bool stopped; /* the session is over */
-    bool exited, eof, ended;
-    struct reap reap;
+    int status;      /* wait status */
+    int16_t failure; /* errno of the start */
+    bool short_of_resources : 1;
+    bool opened : 1;  /* was told; the program may be started later */
+    bool paused : 1;  /* its output is not read */
+    bool stopped : 1; /* the session is over */
+    bool exited : 1, eof : 1, ended : 1;
 };
+
+_Static_assert(sizeof(struct program) <= 232, "a program grows every idle session that has one");
 
 /* Words and environment of one start, for as long as they are needed. */
 struct program_start {
@@ -59,8 +67,9 @@ static inline const struct program *program_of_const(const struct backend *b)
     return (const struct program *)b;
 }
 
-/* p is all zeroes. */
-void program_init(struct program *p, const struct backend_ops *ops, const struct backend_open *o);
+/* A program, or what begins with one, of that size; all else in it is zero. NULL without memory. */
+struct program *program_new(size_t size, const struct backend_ops *ops,
+                            const struct backend_open *o);
 /* term: TERM, unless the route has one; NULL: no terminal. -1 without memory (then nothing is
  * kept).
  */

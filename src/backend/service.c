@@ -14,6 +14,42 @@
 #include "io/tlsclient.h"
 #include "proto/proxyhdr.h"
 
+/* From service_new until the service is connected, or never will be. */
+struct service_opening {
+    struct connect *connecting;      /* NULL once connected */
+    struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+    union {
+        double deadline; /* of both; worker time */
+        const struct service_refusal *refusal;
+    };
+    struct buf first; /* what the service gets first: a PROXY header, a preamble */
+};
+
+static struct worker *worker_of(const struct service *s)
+{
+    return s->last.data;
+}
+
+static struct service *of_last(ev_timer *last)
+{
+    return (struct service *)((char *)last - offsetof(struct service, last));
+}
+
+static void forget_opening(struct service *s)
+{
+    struct service_opening *o = s->opening;
+
+    if (o == NULL)
+        return;
+    if (o->connecting != NULL)
+        connect_cancel(o->connecting);
+    if (o->shaking != NULL)
+        tlsclient_cancel(o->shaking);
+    buf_release(&o->first);
+    free(o);
+    s->opening = NULL;
+}
+
 static void tell_ended(struct service *s, int err)
 {
     struct backend_end end = {.how = BACKEND_CLEAN};
@@ -76,7 +112,7 @@ static void on_broken(struct io *io, int err)
 {
     struct service *s = of_io(io);
 
-    s->broken = err != EPIPE ? err : 0;
+    s->broken = (int16_t)(err != EPIPE ? err : 0);
     s->base.events->drained(s->base.owner);
     if (is_spent(s))
         tell_ended(s, 0);
@@ -91,7 +127,7 @@ static const struct io_events io_events = {on_data, on_eof, on_drained, on_broke
 
 static void tell_failed(struct service *s, int status, const char *what)
 {
-    log_line(&s->worker->log, LOG_WARN, "cannot connect to the backend",
+    log_line(&worker_of(s)->log, LOG_WARN, "cannot connect to the backend",
              LOG_C("route", s->route->path), LOG_C("address", s->route->target.text),
              LOG_C("reason", what));
     /* where the service stands is nothing a client should learn */
@@ -103,10 +139,12 @@ static void tell_failed(struct service *s, int status, const char *what)
 
 static void tell_opened(struct service *s)
 {
+    const struct buf *first = &s->opening->first;
+
     io_read_start(&s->io);
-    if (buf_len(&s->first) > 0)
-        io_write(&s->io, buf_data(&s->first), buf_len(&s->first));
-    buf_release(&s->first);
+    if (buf_len(first) > 0)
+        io_write(&s->io, buf_data(first), buf_len(first));
+    forget_opening(s);
     s->base.events->opened(s->base.owner);
 }
 
@@ -116,8 +154,8 @@ static void on_shaken(void *owner, int fd, struct ssl_st *ssl)
 {
     struct service *s = owner;
 
-    s->shaking = NULL;
-    io_open(&s->io, s->worker, &io_raw_socket, fd, &io_events);
+    s->opening->shaking = NULL;
+    io_open(&s->io, worker_of(s), &io_raw_socket, fd, &io_events);
     if (io_tls_adopt(&s->io, ssl) < 0)
         tell_failed(s, 503, strerror(ENOMEM));
     else
@@ -128,7 +166,7 @@ static void on_shake_failed(void *owner, bool timed_out, const char *why)
 {
     struct service *s = owner;
 
-    s->shaking = NULL;
+    s->opening->shaking = NULL;
     tell_failed(s, timed_out ? 504 : 502, why);
 }
 
@@ -137,10 +175,11 @@ static const struct tlsclient_events shake_events = {on_shaken, on_shake_failed}
 /* Of what the service gets first, the PROXY header: not kept, for sessions without TLS. */
 static size_t header_len(const struct service *s)
 {
+    const struct buf *first = &s->opening->first;
     struct proxyhdr h;
 
     if (s->route->settings.send_proxy == 0 ||
-        proxyhdr_parse(buf_data(&s->first), buf_len(&s->first), &h) != PROXYHDR_DONE)
+        proxyhdr_parse(buf_data(first), buf_len(first), &h) != PROXYHDR_DONE)
         return 0;
     return h.length;
 }
@@ -149,18 +188,19 @@ static size_t header_len(const struct service *s)
  * kernel takes it whole. */
 static void shake(struct service *s, int fd)
 {
+    struct service_opening *o = s->opening;
     size_t n = header_len(s);
-    double left = s->deadline - worker_clock();
+    double left = o->deadline - worker_clock();
 
-    if (n > 0 && send(fd, buf_data(&s->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
+    if (n > 0 && send(fd, buf_data(&o->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
         close(fd);
         tell_failed(s, 502, "cannot send the PROXY header");
         return;
     }
-    buf_consume(&s->first, n);
-    s->shaking = tlsclient_start(s->worker, s->route->tls, fd, s->route->target.host,
+    buf_consume(&o->first, n);
+    o->shaking = tlsclient_start(worker_of(s), s->route->tls, fd, s->route->target.host,
                                  s->route->settings.connect_timeout, left, &shake_events, s);
-    if (s->shaking == NULL)
+    if (o->shaking == NULL)
         tell_failed(s, 503, strerror(ENOMEM));
 }
 
@@ -168,13 +208,13 @@ static void on_connected(void *owner, int fd, const union addr *addr)
 {
     struct service *s = owner;
 
-    s->connecting = NULL;
+    s->opening->connecting = NULL;
     s->addr = *addr;
     if (s->base.ops->over_tls) {
         shake(s, fd);
         return;
     }
-    io_open(&s->io, s->worker, &io_raw_socket, fd, &io_events);
+    io_open(&s->io, worker_of(s), &io_raw_socket, fd, &io_events);
     tell_opened(s);
 }
 
@@ -182,7 +222,7 @@ static void on_connect_failed(void *owner, enum connect_failure why, const char 
 {
     struct service *s = owner;
 
-    s->connecting = NULL;
+    s->opening->connecting = NULL;
     tell_failed(s, why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502, what);
 }
 
@@ -193,7 +233,7 @@ static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
 
-    tell_ended(timer->data, 0);
+    tell_ended(of_last(timer), 0);
 }
 
 struct service *service_new(const struct backend_open *o, const struct backend_ops *ops)
@@ -202,12 +242,16 @@ struct service *service_new(const struct backend_open *o, const struct backend_o
 
     if (s == NULL)
         return NULL;
+    s->opening = calloc(1, sizeof *s->opening);
+    if (s->opening == NULL) {
+        free(s);
+        return NULL;
+    }
     s->base = (struct backend){ops, o->events, o->owner};
-    s->worker = o->worker;
     s->route = o->route;
-    s->deadline = worker_clock() + o->route->settings.connect_timeout;
+    s->opening->deadline = worker_clock() + o->route->settings.connect_timeout;
     ev_timer_init(&s->last, on_last, 0, 0);
-    s->last.data = s;
+    s->last.data = o->worker;
     return s;
 }
 
@@ -221,10 +265,10 @@ static int prepare_first(struct service *s, const struct backend_open *o, bool *
 
     if (version != 0) {
         request_introduce(o->request, o->unique, &facts);
-        if (buf_append(&s->first, header, proxyhdr_write(header, version, &facts)) < 0)
+        if (buf_append(&s->opening->first, header, proxyhdr_write(header, version, &facts)) < 0)
             return -1;
     }
-    switch (preamble_expand(o, &s->first, &name)) {
+    switch (preamble_expand(o, &s->opening->first, &name)) {
     case PREAMBLE_NO_MEMORY:
         return -1;
     case PREAMBLE_NO_WORD:
@@ -241,18 +285,19 @@ static int prepare_first(struct service *s, const struct backend_open *o, bool *
 /* From the loop, like every failure. */
 static void on_refused(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    struct service *s = timer->data;
+    struct service *s = of_last(timer);
+    const struct service_refusal *refusal = s->opening->refusal;
     (void)loop;
     (void)revents;
 
-    s->base.events->failed(s->base.owner, s->refusal->status, s->refusal->why);
+    s->base.events->failed(s->base.owner, refusal->status, refusal->why);
 }
 
 struct backend *service_refuse(struct service *s, const struct service_refusal *refusal)
 {
-    s->refusal = refusal;
+    s->opening->refusal = refusal;
     ev_timer_init(&s->last, on_refused, 0, 0);
-    ev_timer_start(s->worker->loop, &s->last);
+    ev_timer_start(worker_of(s)->loop, &s->last);
     return &s->base;
 }
 
@@ -260,9 +305,9 @@ static const struct service_refusal no_word = {
     400, "the service is told about its clients, but some word of yours has bytes that its line "
          "cannot carry"};
 
-static struct backend *drop(struct service *s)
+struct backend *service_drop(struct service *s)
 {
-    buf_release(&s->first);
+    forget_opening(s);
     free(s->target);
     free(s);
     return NULL;
@@ -274,11 +319,11 @@ struct backend *service_connect(struct service *s, const struct backend_open *o,
     bool refused = false;
 
     if (prepare_first(s, o, &refused) < 0)
-        return drop(s);
+        return service_drop(s);
     if (refused)
         return service_refuse(s, &no_word);
-    s->connecting = connect_start(o->worker, spec, &connect_events, s);
-    return s->connecting != NULL ? &s->base : drop(s);
+    s->opening->connecting = connect_start(o->worker, spec, &connect_events, s);
+    return s->opening->connecting != NULL ? &s->base : service_drop(s);
 }
 
 void service_write(struct backend *b, const void *p, size_t n)
@@ -321,35 +366,27 @@ void service_stop(struct backend *b)
     struct service *s = service_of(b);
 
     s->stopped = true;
-    ev_timer_stop(s->worker->loop, &s->last);
+    ev_timer_stop(worker_of(s)->loop, &s->last);
     ev_timer_set(&s->last, is_spent(s) ? 0 : s->route->settings.stop_grace, 0);
-    ev_timer_start(s->worker->loop, &s->last);
+    ev_timer_start(worker_of(s)->loop, &s->last);
 }
 
 static void release(struct reap *r)
 {
-    struct service *s = (struct service *)((char *)r - offsetof(struct service, reap));
-
-    free(s->target);
-    free(s);
+    free((char *)r - offsetof(struct service, reap));
 }
 
 void service_close(struct backend *b)
 {
     struct service *s = service_of(b);
 
-    if (s->connecting != NULL)
-        connect_cancel(s->connecting);
-    s->connecting = NULL;
-    if (s->shaking != NULL)
-        tlsclient_cancel(s->shaking);
-    s->shaking = NULL;
     s->ended = true;
-    buf_release(&s->first);
-    ev_timer_stop(s->worker->loop, &s->last);
+    forget_opening(s);
+    free(s->target);
+    ev_timer_stop(worker_of(s)->loop, &s->last);
     io_close(&s->io);
     s->reap.release = release;
-    worker_reap(s->worker, &s->reap);
+    worker_reap(worker_of(s), &s->reap);
 }
 
 void service_describe(const struct backend *b, char *out, size_t size)

@@ -12,7 +12,6 @@
 #include "io/io.h"
 
 struct token_target;
-struct tlsclient_shake;
 
 /* What a client is told instead of a connection being tried. */
 struct service_refusal {
@@ -20,29 +19,27 @@ struct service_refusal {
     const char *why;
 };
 
+struct service_opening; /* service.c: what is needed until it is connected */
+
 struct service {
     struct backend base;
-    struct worker *worker;
     const struct route *route;
     union {
         struct {
-            struct connect *connecting;      /* NULL once connected */
-            struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
+            struct service_opening *opening; /* NULL once that is over */
+            struct token_target *target;     /* token only; owned, from malloc */
         };
         struct reap reap; /* closed */
     };
-    union {
-        double deadline; /* of both; worker time */
-        const struct service_refusal *refusal;
-    };
-    struct buf first; /* what the service gets first: a PROXY header, a preamble */
     struct io io;
-    ev_timer last; /* refused: tells it; after stop: ends it, at once or after stop-grace */
-    bool eof, stopped, ended;
+    ev_timer last; /* refused: tells it; after stop: ends it, at once or after stop-grace. Its data
+                      is the worker */
     union addr addr;
-    int broken;                  /* errno of a write that failed; 0: none */
-    struct token_target *target; /* token only; owned, from malloc */
+    int16_t broken; /* errno of a write that failed; 0: none */
+    bool eof : 1, stopped : 1, ended : 1;
 };
+
+_Static_assert(sizeof(struct service) <= 232, "a service grows every idle session that has one");
 
 static inline struct service *service_of(struct backend *b)
 {
@@ -54,8 +51,10 @@ static inline const struct service *service_of_const(const struct backend *b)
     return (const struct service *)b;
 }
 
-/* NULL without memory. What comes next is one of the two below. */
+/* NULL without memory. What comes next is one of the three below. */
 struct service *service_new(const struct backend_open *o, const struct backend_ops *ops);
+/* Not opened at all; s is gone. NULL. */
+struct backend *service_drop(struct service *s);
 /* NULL without memory; then s is gone. */
 struct backend *service_connect(struct service *s, const struct backend_open *o,
                                 const struct connect_spec *spec);

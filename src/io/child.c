@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/child_rules.h"
@@ -24,12 +24,17 @@
 /* How long a group may take to vanish after SIGKILL before we stop looking, and how soon we look
  * first; seconds. */
 #define GONE_WAIT 1.0
-#define FIRST_LOOK 0.005
-#define LAST_LOOK 0.25 /* and how often at last */
+#define FIRST_LOOK 0.005F
+#define LAST_LOOK 0.25F /* and how often at last */
 
 /* Status of a leader that somebody else reaped, which only happens when SIGCHLD is ignored: as if
  * it had exited with 255. */
 #define STATUS_UNKNOWN (255 << 8)
+
+static struct worker *worker_of(const struct child *c)
+{
+    return c->ended.data;
+}
 
 /* ---- the group */
 
@@ -42,7 +47,7 @@
 static int signal_own_group(const struct child *c, int sig)
 {
     if (c->is_reaped) {
-        if (syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+        if (syscall(SYS_pidfd_send_signal, c->ended.fd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
             return 0;
         if (errno != EINVAL && errno != ENOSYS)
             return -1;
@@ -63,7 +68,7 @@ static int signal_both_groups(const struct child *c, int sig)
 /* The same; a group of another user hears us only with the capability in effect. */
 static int signal_group(const struct child *c, int sig)
 {
-    uint64_t caps = c->worker->caps;
+    uint64_t caps = worker_of(c)->caps;
     bool raise = c->other_user && caps != 0;
     int rc, saved;
 
@@ -91,50 +96,88 @@ static void free_child(struct reap *r)
     free((char *)r - offsetof(struct child, reap));
 }
 
-/* The end: nothing of it is left to watch. */
-static void child_gone(struct child *c)
+static void enlist(struct child **list, struct child *c)
 {
-    ev_io_stop(c->worker->loop, &c->ended);
-    ev_timer_stop(c->worker->loop, &c->ladder);
-    (void)close(c->pidfd); /* never fails for a pidfd */
-    c->pidfd = -1;
+    c->next = *list;
+    c->prev = list;
+    if (c->next)
+        c->next->prev = &c->next;
+    *list = c;
+}
+
+static void delist(struct child *c)
+{
     *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    c->reap.release = free_child;
-    worker_reap(c->worker, &c->reap);
 }
 
-/* ---- the ladder */
-
-static void ladder_in(struct child *c, ev_tstamp seconds)
+/* The end: nothing of it is left to watch. */
+static void child_gone(struct child *c)
 {
-    ev_timer_stop(c->worker->loop, &c->ladder);
-    ev_timer_set(&c->ladder, seconds, 0.);
-    ev_timer_start(c->worker->loop, &c->ladder);
+    struct worker *w = worker_of(c);
+
+    ev_io_stop(w->loop, &c->ended);
+    (void)close(c->ended.fd); /* never fails for a pidfd */
+    delist(c);
+    if (!w->stopping)
+        ev_timer_stop(w->loop, &w->ladder);
+    c->reap.release = free_child;
+    worker_reap(w, &c->reap);
+}
+
+/* ---- the ladder: one timer for all that are on it, so that those who run need none */
+
+static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/* The timer goes off at that time, or before. */
+static void wake_ladder(struct worker *w, double due)
+{
+    double left = due - worker_clock();
+
+    if (due == HUGE_VAL || (ev_is_active(&w->ladder) && w->ladder_due <= due))
+        return;
+    ev_timer_stop(w->loop, &w->ladder);
+    ev_timer_init(&w->ladder, on_ladder, left > 0 ? left : 0, 0.);
+    ev_timer_start(w->loop, &w->ladder);
+    w->ladder.data = w;
+    w->ladder_due = due;
+}
+
+static void go_on_at(struct child *c, double due)
+{
+    struct worker *w = worker_of(c);
+
+    c->due = due;
+    if (!c->on_ladder) {
+        delist(c);
+        enlist(&w->stopping, c);
+        c->on_ladder = true;
+    }
+    wake_ladder(w, due);
 }
 
 /* SIGTERM, and SIGCONT so that a stopped process hears it. False when nobody is left to hear it. */
 static bool terminate(struct child *c)
 {
     c->rung = CHILD_TERMINATED;
-    c->left = 0;
     if (signal_group(c, SIGTERM) == 0)
         (void)signal_group(c, SIGCONT); /* the one before succeeded, or it ended since */
     else if (errno == ESRCH && c->is_reaped)
         return false;
-    ladder_in(c, c->kill_grace);
+    c->until = worker_clock() + c->kill_grace;
+    go_on_at(c, c->until);
     return true;
 }
 
 void child_kill(struct child *c)
 {
     c->rung = CHILD_KILLED;
-    c->left = GONE_WAIT;
+    c->until = worker_clock() + GONE_WAIT;
     c->step = FIRST_LOOK;
-    ev_timer_stop(c->worker->loop, &c->ladder);
+    c->due = HUGE_VAL; /* the leader's end is told, and then the group is followed */
     if (signal_group(c, SIGKILL) != 0 && errno != ESRCH)
-        log_line(&c->worker->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
+        log_line(&worker_of(c)->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
                  LOG_C("reason", strerror(errno)));
 }
 
@@ -145,15 +188,14 @@ void child_kill(struct child *c)
  */
 static void follow_group(struct child *c)
 {
-    ev_tstamp wait = c->step < c->left ? c->step : c->left;
+    double now = worker_clock(), next = now + c->step;
 
-    if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->left <= 0)) {
+    if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->until <= now)) {
         child_gone(c);
         return;
     }
-    c->left -= wait;
     c->step = c->step * 2 < LAST_LOOK ? c->step * 2 : LAST_LOOK;
-    ladder_in(c, wait);
+    go_on_at(c, next < c->until ? next : c->until);
 }
 
 static void leave_group(struct child *c)
@@ -162,24 +204,38 @@ static void leave_group(struct child *c)
         child_gone(c); /* as it is with most programs: one system call finds it out */
         return;
     }
-    if (c->rung == CHILD_TERMINATED)
-        c->left = ev_timer_remaining(c->worker->loop, &c->ladder);
     c->step = FIRST_LOOK;
     follow_group(c);
 }
 
-static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
+static void go_on(struct child *c)
 {
-    struct child *c = timer->data;
-    (void)loop;
-    (void)revents;
-
+    c->due = HUGE_VAL;
     if (c->rung == CHILD_STOPPING)
         (void)terminate(c);
-    else if (c->rung == CHILD_TERMINATED && c->left <= 0)
+    else if (c->rung == CHILD_TERMINATED && c->until <= worker_clock())
         child_kill(c);
     if (c->is_reaped && !c->events)
         follow_group(c);
+}
+
+/* Each may leave the list, and takes nobody along. */
+static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct worker *w = timer->data;
+    double now = worker_clock(), first = HUGE_VAL;
+    struct child *next;
+    (void)loop;
+    (void)revents;
+
+    for (struct child *c = w->stopping; c; c = next) {
+        next = c->next;
+        if (c->due <= now)
+            go_on(c);
+        else if (c->due < first)
+            first = c->due;
+    }
+    wake_ladder(w, first);
 }
 
 void child_hang_up(struct child *c, int master)
@@ -194,7 +250,7 @@ void child_stop(struct child *c)
     if (c->rung != CHILD_RUNNING)
         return;
     c->rung = CHILD_STOPPING;
-    ladder_in(c, c->stop_grace);
+    go_on_at(c, worker_clock() + c->stop_grace);
 }
 
 void child_release(struct child *c)
@@ -224,13 +280,13 @@ static bool reap_leader(struct child *c)
     if (pid < 0)
         c->status = STATUS_UNKNOWN;
     c->is_reaped = true;
-    ev_io_stop(c->worker->loop, &c->ended);
+    ev_io_stop(worker_of(c)->loop, &c->ended);
     return true;
 }
 
 static void on_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
-    struct child *c = io->data;
+    struct child *c = (struct child *)((char *)io - offsetof(struct child, ended));
     (void)loop;
     (void)revents;
 
@@ -368,18 +424,12 @@ static bool is_shortage(int err)
 }
 
 /* Puts a running child under the worker. */
-static void watch(struct child *c)
+static void watch(struct child *c, struct worker *w, int pidfd)
 {
-    struct worker *w = c->worker;
-
-    c->next = w->children;
-    c->prev = &w->children;
-    if (c->next)
-        c->next->prev = &c->next;
-    w->children = c;
-    ev_timer_init(&c->ladder, on_ladder, 0., 0.);
-    ev_io_init(&c->ended, on_ended, c->pidfd, EV_READ);
-    c->ladder.data = c->ended.data = c;
+    ev_io_init(&c->ended, on_ended, pidfd, EV_READ);
+    c->ended.data = w;
+    c->due = HUGE_VAL;
+    enlist(&w->children, c);
     ev_io_start(w->loop, &c->ended);
 }
 
@@ -388,18 +438,18 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
 {
     struct child *c = calloc(1, sizeof *c);
     struct pipes pipes;
+    int pidfd;
 
     *why = CHILD_NO_RESOURCES;
     if (!c)
         return NULL;
-    c->worker = w;
     c->events = events;
     c->owner = owner;
-    c->stop_grace = spec->stop_grace;
-    c->kill_grace = spec->kill_grace;
+    c->stop_grace = (float)spec->stop_grace;
+    c->kill_grace = (float)spec->kill_grace;
     c->other_user = child_rules_change_user(spec->rules);
     if (make_pipes(&pipes, spec) != 0 || (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
-        (c->pid = child_spawn_run(w, spec, pipes.theirs, &c->pidfd)) < 0) {
+        (c->pid = child_spawn_run(w, spec, pipes.theirs, &pidfd)) < 0) {
         int saved = errno;
 
         *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
@@ -411,7 +461,7 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     memcpy(fds, pipes.ours, sizeof pipes.ours);
     memset(pipes.ours, -1, sizeof pipes.ours);
     close_pipes(&pipes);
-    watch(c);
+    watch(c, w, pidfd);
     *why = CHILD_OK;
     return c;
 }
@@ -424,23 +474,17 @@ size_t child_count(const struct worker *w)
 
     for (const struct child *c = w->children; c; c = c->next)
         n++;
+    for (const struct child *c = w->stopping; c; c = c->next)
+        n++;
     return n;
-}
-
-static double seconds_now(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 /* Waits for one leader, not beyond `until`. */
 static void wait_leader(struct child *c, double until)
 {
     while (!reap_leader(c)) {
-        struct pollfd pfd = {.fd = c->pidfd, .events = POLLIN};
-        double left = until - seconds_now();
+        struct pollfd pfd = {.fd = c->ended.fd, .events = POLLIN};
+        double left = until - worker_clock();
 
         if (left <= 0)
             return;
@@ -450,18 +494,31 @@ static void wait_leader(struct child *c, double until)
     }
 }
 
-void child_kill_all(struct worker *w, double seconds)
+static void kill_list(struct child *list)
 {
-    double until = seconds_now() + seconds;
+    for (struct child *c = list; c; c = c->next)
+        child_kill(c);
+}
+
+static void await_list(struct child *list, double until)
+{
     struct child *next;
 
-    for (struct child *c = w->children; c; c = c->next)
-        child_kill(c);
-    for (struct child *c = w->children; c; c = next) {
+    for (struct child *c = list; c; c = next) {
         next = c->next;
         wait_leader(c, until);
-        c->left = 0; /* the loop will not run again: nobody follows the group */
+        c->until = 0; /* the loop will not run again: nobody follows the group */
         if (c->is_reaped && !c->events)
             child_gone(c);
     }
+}
+
+void child_kill_all(struct worker *w, double seconds)
+{
+    double until = worker_clock() + seconds;
+
+    kill_list(w->children);
+    kill_list(w->stopping);
+    await_list(w->children, until);
+    await_list(w->stopping, until);
 }

@@ -57,29 +57,33 @@ struct child_events {
 };
 
 struct child {
-    struct worker *worker;
+    ev_io ended; /* its fd is the pidfd, its data the worker */
     const struct child_events *events;
     void *owner; /* NULL after child_release */
     union {
         struct {
-            struct child *next, **prev; /* worker->children */
+            struct child *next, **prev; /* worker->children, or worker->stopping */
         };
         struct reap reap; /* gone */
     };
-    pid_t pid; /* also the process group */
-    int pidfd;
-    ev_io ended;
-    ev_timer ladder;
-    ev_tstamp stop_grace, kill_grace;
-    ev_tstamp
-        left; /* seconds this rung still has when the timer has run; no clock time, that may jump */
-    ev_tstamp step; /* until the next look whether the group is gone */
-    enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung;
-    bool is_reaped;
-    bool other_user; /* it was started as somebody else than we are */
-    int status;
+    double due;   /* worker time when the ladder goes on; HUGE_VAL: by itself never */
+    double until; /* worker time when this rung is over */
+    union {
+        float stop_grace; /* until child_stop */
+        float step;       /* seconds until the next look whether the group is gone */
+    };
+    float kill_grace;
+    pid_t pid;        /* also the process group */
     pid_t foreground; /* a further group on the ladder, see child_hang_up; 0: none */
+    int status;       /* of the leader, once reaped */
+    enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung : 8;
+    bool on_ladder : 1; /* in worker->stopping */
+    bool is_reaped : 1;
+    bool other_user : 1; /* it was started as somebody else than we are */
 };
+
+/* Every session with a program has one. A timer of its own would make it half as large again. */
+_Static_assert(sizeof(struct child) <= 120, "a child grows every idle session with a program");
 
 /*
  * Starts the program. On success fds[0] is our end of its stdin (write), fds[1] of its stdout

@@ -79,7 +79,10 @@ struct worker {
                                       all zero: leave it */
     uint64_t caps; /* capabilities (1 << CAP_*) that this process has, not in effect: raised only
                       around what needs them; see priv.h */
-    struct child *children;          /* every child not yet reaped; see child.h */
+    struct child *children;          /* every child not yet gone, but these: */
+    struct child *stopping;          /* on the ladder; see child.h */
+    ev_timer ladder;                 /* child.c's; active until the first of them is due */
+    double ladder_due;               /* worker time of that */
     struct limits *limits;           /* core's; io never looks inside */
     struct gate *gate;               /* core's: who may come in, see core/gate.h */
     struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
