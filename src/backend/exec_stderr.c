@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/exec_stderr.h"
 
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/utf8.h"
-
-struct exec_stderr {
-    ev_io readable;  /* its fd is -1 once closed, its data the worker */
-    struct buf line; /* unfinished */
-    union {
-        const struct backend *backend; /* to its session */
-        uint64_t session;              /* to the log: of whom the lines speak */
-    };
-    pid_t pid;
-    bool to_log;
-};
-
-/* Every session with a program has one, and it is quiet nearly always. */
-_Static_assert(sizeof(struct exec_stderr) <= 72, "stderr grows every idle session with a program");
 
 static struct worker *worker_of(const struct exec_stderr *e)
 {
@@ -136,31 +121,29 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
         (struct exec_stderr *)((char *)watcher - offsetof(struct exec_stderr, readable)));
 }
 
-struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session, pid_t pid,
-                                     const struct backend *to)
+void exec_stderr_init(struct exec_stderr *e)
 {
-    struct exec_stderr *e = calloc(1, sizeof *e);
+    ev_io_init(&e->readable, on_readable, -1, EV_READ);
+}
 
-    if (e == NULL) {
-        close(fd);
-        return NULL;
-    }
+void exec_stderr_open(struct exec_stderr *e, struct worker *w, int fd, uint64_t session, pid_t pid,
+                      const struct backend *to)
+{
     e->to_log = to == NULL;
     if (e->to_log)
         e->session = session;
     else
         e->backend = to;
     e->pid = pid;
-    ev_io_init(&e->readable, on_readable, fd, EV_READ);
+    ev_io_set(&e->readable, fd, EV_READ);
     e->readable.data = w;
     if (e->to_log)
         ev_io_start(w->loop, &e->readable);
-    return e;
 }
 
 void exec_stderr_pause(struct exec_stderr *e, bool paused)
 {
-    if (e->to_log || e->readable.fd < 0)
+    if (e->readable.fd < 0 || e->to_log)
         return;
     if (paused)
         ev_io_stop(worker_of(e)->loop, &e->readable);
@@ -173,8 +156,9 @@ void exec_stderr_drain(struct exec_stderr *e)
     int left = 0;
     size_t n;
 
-    if (e->readable.fd >= 0)
-        (void)ioctl(e->readable.fd, FIONREAD, &left);
+    if (e->readable.fd < 0)
+        return;
+    (void)ioctl(e->readable.fd, FIONREAD, &left);
     for (; left > 0 && (n = read_once(e)) > 0; left -= (int)n)
         ;
     take_tail(e);
@@ -182,10 +166,10 @@ void exec_stderr_drain(struct exec_stderr *e)
 
 void exec_stderr_close(struct exec_stderr *e)
 {
-    if (e->to_log)
-        take_tail(e);
-    buf_release(&e->line);
-    if (e->readable.fd >= 0)
+    if (e->readable.fd >= 0) {
+        if (e->to_log)
+            take_tail(e);
         close_pipe(e);
-    free(e);
+    }
+    buf_release(&e->line);
 }

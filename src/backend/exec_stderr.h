@@ -10,20 +10,32 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "core/backend.h"
 #include "io/worker.h"
 
-struct exec_stderr;
+struct exec_stderr {
+    ev_io readable;  /* its fd is -1 while there is none, its data the worker */
+    struct buf line; /* unfinished */
+    union {
+        const struct backend *backend; /* to its session */
+        uint64_t session;              /* to the log: of whom the lines speak */
+    };
+    pid_t pid;
+    bool to_log;
+};
 
+/* Not open: all but opening it does nothing. */
+void exec_stderr_init(struct exec_stderr *e);
 /* Takes fd (nonblocking). `to`: whose `lines` event gets them, and reading starts paused; NULL: the
- * log. NULL without memory: then fd is closed and the program's stderr is lost. */
-struct exec_stderr *exec_stderr_open(struct worker *w, int fd, uint64_t session, pid_t pid,
-                                     const struct backend *to);
+ * log. */
+void exec_stderr_open(struct exec_stderr *e, struct worker *w, int fd, uint64_t session, pid_t pid,
+                      const struct backend *to);
 /* Of no effect for the log. */
 void exec_stderr_pause(struct exec_stderr *e, bool paused);
 /* Reads what lies there now, for the last words of a program that has ended. */
 void exec_stderr_drain(struct exec_stderr *e);
-/* No event follows. */
+/* No event follows. May be called twice. */
 void exec_stderr_close(struct exec_stderr *e);
 
 #endif

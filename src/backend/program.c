@@ -26,8 +26,7 @@ static void check_ended(struct program *p)
         end.how = BACKEND_SIGNALED;
         end.number = WTERMSIG(p->status);
     }
-    if (p->err != NULL)
-        exec_stderr_drain(p->err);
+    exec_stderr_drain(&p->err);
     p->base.events->ended(p->base.owner, &end);
 }
 
@@ -40,8 +39,8 @@ static void on_data(struct io *io, uint8_t *data, size_t n)
 {
     struct program *p = of_io(io);
 
-    if (p->exited)
-        p->owed -= n < p->owed ? n : p->owed;
+    if (p->exited && p->edge != NULL)
+        p->edge->owed -= n < p->edge->owed ? n : p->edge->owed;
     p->base.events->data(p->base.owner, data, n);
 }
 
@@ -50,8 +49,8 @@ void program_output_over(struct program *p)
     if (p->eof)
         return;
     p->eof = true;
-    if (p->later != NULL)
-        ev_timer_stop(p->worker->loop, p->later);
+    if (p->edge != NULL)
+        ev_timer_stop(p->worker->loop, &p->edge->later);
     p->base.events->eof(p->base.owner);
     check_ended(p);
 }
@@ -91,36 +90,33 @@ static const struct io_events io_events = {on_data, on_eof, on_drained, on_broke
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents);
 
-static int make_later(struct program *p)
+static int make_edge(struct program *p)
 {
-    p->later = malloc(sizeof *p->later);
-    if (p->later == NULL)
+    p->edge = calloc(1, sizeof *p->edge);
+    if (p->edge == NULL)
         return -1;
-    ev_timer_init(p->later, on_later, 0, 0);
-    p->later->data = p;
+    ev_timer_init(&p->edge->later, on_later, 0, 0);
+    p->edge->later.data = p;
     return 0;
 }
 
-static void drop_later(struct program *p)
+static void drop_edge(struct program *p)
 {
-    if (p->later == NULL)
+    if (p->edge == NULL)
         return;
-    ev_clear_pending(p->worker->loop, p->later);
-    ev_timer_stop(p->worker->loop, p->later);
-    free(p->later);
-    p->later = NULL;
+    ev_clear_pending(p->worker->loop, &p->edge->later);
+    ev_timer_stop(p->worker->loop, &p->edge->later);
+    free(p->edge);
+    p->edge = NULL;
 }
 
-/* From the loop. Without memory nothing is waited for. */
 static void wait_for_output(struct program *p)
 {
-    if (p->later == NULL && make_later(p) < 0) {
-        program_output_over(p);
-        return;
-    }
-    ev_timer_stop(p->worker->loop, p->later);
-    ev_timer_set(p->later, HELD_OPEN, 0);
-    ev_timer_start(p->worker->loop, p->later);
+    ev_timer *later = &p->edge->later;
+
+    ev_timer_stop(p->worker->loop, later);
+    ev_timer_set(later, HELD_OPEN, 0);
+    ev_timer_start(p->worker->loop, later);
 }
 
 static void on_exited(void *owner, int status)
@@ -134,10 +130,14 @@ static void on_exited(void *owner, int status)
         check_ended(p);
         return;
     }
+    if (p->edge == NULL && make_edge(p) < 0) { /* without memory nothing is waited for */
+        program_output_over(p);
+        return;
+    }
     (void)ioctl(io_fd(&p->io), FIONREAD, &left);
-    p->owed = (uint64_t)(left > 0 ? left : 0);
+    p->edge->owed = (uint64_t)(left > 0 ? left : 0);
     if (is_terminal(p))
-        p->owed += TERMINAL_HIDDEN;
+        p->edge->owed += TERMINAL_HIDDEN;
     wait_for_output(p);
 }
 
@@ -147,20 +147,21 @@ static const struct child_events child_events = {on_exited};
 static void tell_failed(struct program *p)
 {
     char why[160], reason[96];
-    const char *step = p->failed_step;
+    const char *step = p->edge->failed_step;
 
     snprintf(reason, sizeof reason, "%s%s%s", step != NULL ? step : "", step != NULL ? ": " : "",
-             strerror(p->failure));
+             strerror(p->edge->failure));
     snprintf(why, sizeof why, "the program could not be started: %s", reason);
-    log_line(&p->worker->log, LOG_WARN, "cannot start the program", LOG_C("route", p->route->path),
-             LOG_C("program", p->route->target.argv[0]), LOG_C("reason", reason));
+    log_line(&p->worker->log, LOG_WARN, "cannot start the program",
+             LOG_C("route", p->edge->route->path), LOG_C("program", p->edge->route->target.argv[0]),
+             LOG_C("reason", reason));
     const struct backend_end end = {.how = BACKEND_BROKE, .why = why};
 
     p->ended = true;
     if (p->opened)
         p->base.events->ended(p->base.owner, &end);
     else
-        p->base.events->failed(p->base.owner, p->short_of_resources ? 503 : 502, why);
+        p->base.events->failed(p->base.owner, p->edge->short_of_resources ? 503 : 502, why);
 }
 
 void program_pause(struct backend *b, bool paused)
@@ -172,8 +173,7 @@ void program_pause(struct backend *b, bool paused)
         io_read_stop(&p->io);
     else
         io_read_start(&p->io);
-    if (p->err != NULL)
-        exec_stderr_pause(p->err, paused);
+    exec_stderr_pause(&p->err, paused);
 }
 
 static void tell_start(struct program *p)
@@ -182,7 +182,7 @@ static void tell_start(struct program *p)
 
     if (p->ended)
         return;
-    if (p->failure != 0) {
+    if (p->edge != NULL && p->edge->failure != 0) {
         tell_failed(p);
         return;
     }
@@ -202,7 +202,7 @@ static bool is_owed(const struct program *p)
 {
     struct pollfd fd = {.fd = io_fd(&p->io), .events = POLLIN};
 
-    if (p->owed == 0)
+    if (p->edge->owed == 0)
         return false;
     return p->paused || poll(&fd, 1, 0) > 0;
 }
@@ -214,7 +214,7 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 
     if (revents & EV_CUSTOM) {
         if (p->child != NULL && !ev_is_active(timer))
-            drop_later(p); /* while it runs there is nothing to wait for */
+            drop_edge(p); /* it runs: what is told now was the beginning's last */
         tell_start(p);
     } else if (is_owed(p)) {
         wait_for_output(p);
@@ -262,16 +262,18 @@ struct program *program_new(size_t size, const struct backend_ops *ops,
         return NULL;
     p->base = (struct backend){ops, o->events, o->owner};
     p->worker = o->worker;
-    p->route = o->route;
-    if (make_later(p) == 0)
-        return p;
-    free(p);
-    return NULL;
+    exec_stderr_init(&p->err);
+    if (make_edge(p) < 0) {
+        free(p);
+        return NULL;
+    }
+    p->edge->route = o->route;
+    return p;
 }
 
 void program_soon(struct program *p)
 {
-    ev_feed_event(p->worker->loop, p->later, EV_CUSTOM);
+    ev_feed_event(p->worker->loop, &p->edge->later, EV_CUSTOM);
 }
 
 int program_prepare(struct program_start *s, const struct backend_open *o, const char *term)
@@ -297,16 +299,16 @@ void program_start_release(struct program_start *s)
 void program_run(struct program *p, const struct program_start *s, uint64_t id,
                  enum child_standard standard, const struct terminal_size *size)
 {
-    const struct settings *set = &p->route->settings;
+    const struct settings *set = &p->edge->route->settings;
     enum child_failure why = CHILD_NO_RESOURCES;
     int fds[3];
     const struct child_spec spec = {
-        .path = p->route->target.program,
-        .argv = s->argv != NULL ? s->argv : p->route->target.argv,
+        .path = p->edge->route->target.program,
+        .argv = s->argv != NULL ? s->argv : p->edge->route->target.argv,
         .envp = s->env.vars,
         .cwd = set->cwd,
-        .rules = p->route->rules,
-        .failed_step = &p->failed_step,
+        .rules = p->edge->route->rules,
+        .failed_step = &p->edge->failed_step,
         .standard = standard,
         .size = *size,
         .stderr_to_stdout = set->stderr_mode == STDERR_MERGE,
@@ -327,14 +329,14 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
                       standard == CHILD_ON_PIPES ? &io_raw_pipe : &terminal_output_transport,
                       fds[1], fds[0], &io_events);
     if (fds[2] >= 0)
-        p->err = exec_stderr_open(p->worker, fds[2], id, p->child->pid,
-                                  set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);
+        exec_stderr_open(&p->err, p->worker, fds[2], id, p->child->pid,
+                         set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);
 }
 
 void program_fail(struct program *p, int err, bool short_of_resources)
 {
-    p->failure = (int16_t)err;
-    p->short_of_resources = short_of_resources;
+    p->edge->failure = err;
+    p->edge->short_of_resources = short_of_resources;
 }
 
 void program_write(struct backend *b, const void *data, size_t n)
@@ -385,10 +387,9 @@ void program_close(struct backend *b)
     struct program *p = program_of(b);
 
     p->ended = true;
-    drop_later(p);
+    drop_edge(p);
     io_close(&p->io);
-    if (p->err != NULL)
-        exec_stderr_close(p->err);
+    exec_stderr_close(&p->err);
     if (p->child != NULL)
         child_release(p->child);
     p->reap.release = release;

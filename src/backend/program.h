@@ -17,39 +17,46 @@
 #include "io/child.h"
 #include "io/io.h"
 
+/*
+ * What only the beginning and the end of a program need: nearly all of the time there is none.
+ * First the timer is fed, and tells opened or failed from the loop; after the exit it waits for the
+ * output's end.
+ */
+struct program_edge {
+    ev_timer later;
+    const struct route *route;
+    bool short_of_resources;
+    int failure; /* errno of the start */
+    union {
+        const char *failed_step; /* of the start, before the program's own; NULL: that. See child.h
+                                  */
+        uint64_t owed;           /* exited: bytes still to be read of what the program wrote */
+    };
+};
+
 struct program {
     struct backend base;
     struct worker *worker;
-    const struct route *route;
     union {
         struct io_pipes pipes; /* its output to read, its input to write */
         struct io io;          /* of these; a terminal that is both has nothing else */
     };
     union {
         struct {
-            struct child *child;     /* NULL: not started, or could not be */
-            struct exec_stderr *err; /* NULL: not a pipe of ours */
+            struct child *child;       /* NULL: not started, or could not be */
+            struct program_edge *edge; /* NULL: what has begun has not ended */
         };
         struct reap reap; /* closed */
     };
-    /* At the beginning it tells opened or failed; after the exit it waits for the output's end. In
-     * between, that is in nearly all programs, there is none. */
-    ev_timer *later;
-    union {
-        uint64_t owed; /* exited: bytes still to be read of what the program wrote */
-        const char
-            *failed_step; /* of the start, before the program's own; NULL: that. See child.h */
-    };
-    int status;      /* wait status */
-    int16_t failure; /* errno of the start */
-    bool short_of_resources : 1;
-    bool opened : 1;  /* was told; the program may be started later */
-    bool paused : 1;  /* its output is not read */
-    bool stopped : 1; /* the session is over */
+    struct exec_stderr err; /* where that is a pipe of ours */
+    int status;             /* wait status */
+    bool opened : 1;        /* was told; the program may be started later */
+    bool paused : 1;        /* its output is not read */
+    bool stopped : 1;       /* the session is over */
     bool exited : 1, eof : 1, ended : 1;
 };
 
-_Static_assert(sizeof(struct program) <= 232, "a program grows every idle session that has one");
+_Static_assert(sizeof(struct program) <= 280, "a program grows every idle session that has one");
 
 /* Words and environment of one start, for as long as they are needed. */
 struct program_start {

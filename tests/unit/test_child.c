@@ -995,6 +995,51 @@ static void five_hundred_quick_ones(void **state)
     assert_true(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
+struct stopped {
+    struct child *child;
+    int *exits, place, status;
+};
+
+static void on_stopped(void *owner, int status)
+{
+    struct stopped *s = owner;
+
+    s->place = ++*s->exits;
+    s->status = status;
+}
+
+/* They share a timer, and none waits for another's. */
+static void each_has_its_own_time_on_the_ladder(void **state)
+{
+    static const struct child_events stopped_events = {on_stopped};
+    static const double graces[3] = {PATIENCE * 2, 0.3, 0.02};
+    const char *argv[] = {"/bin/sleep", "1000", NULL};
+    struct child_spec spec = plain_spec(argv);
+    struct bench *b = *state;
+    struct stopped all[3];
+
+    for (int i = 0; i < 3; i++) {
+        all[i] = (struct stopped){.exits = &b->exits};
+        spec.stop_grace = graces[i];
+        all[i].child = child_start(&b->w, &spec, b->fds, &b->why, &stopped_events, &all[i]);
+        assert_non_null(all[i].child);
+        for (int k = 0; k < 3; k++)
+            close_end(&b->fds[k]);
+    }
+    for (int i = 0; i < 3; i++)
+        child_stop(all[i].child);
+    TURN_UNTIL(b, b->exits == 2);
+    assert_int_equal(all[2].place, 1);
+    assert_int_equal(all[1].place, 2);
+    assert_int_equal(WTERMSIG(all[1].status), SIGTERM);
+    child_kill(all[0].child);
+    TURN_UNTIL(b, b->exits == 3);
+    assert_int_equal(WTERMSIG(all[0].status), SIGKILL);
+    for (int i = 0; i < 3; i++)
+        child_release(all[i].child);
+    TURN_UNTIL(b, child_count(&b->w) == 0);
+}
+
 static void all_are_killed(void **state)
 {
     struct bench *b = *state;
@@ -1089,6 +1134,7 @@ int main(void)
         TEST(older_kernels_will_do),
         TEST(orphans_are_reaped),
         TEST(five_hundred_quick_ones),
+        TEST(each_has_its_own_time_on_the_ladder),
         TEST(all_are_killed),
         TEST(a_crash_takes_the_programs_along),
     };
