@@ -4,14 +4,16 @@
  * How long the start of a program holds the loop: the server's own child_start, with the signals
  * and the limits that the server has, timed from the call to the return. Beside it the bare
  * vfork+exec of floor_spawn.c in the same process, in turns. All of it again for each amount of
- * memory that the process has touched, because that is what fork would pay for.
+ * memory that the process has touched, because that is what fork would pay for, and of descriptors
+ * that it has open, which even vfork copies.
  *
- *   held SECONDS MIB[,MIB...] PROGRAM      prints one JSON object a line, SECONDS of measuring each
+ *   held SECONDS MIB[/DESCRIPTORS],... PROGRAM     a JSON object a line, SECONDS of measuring each
  */
 #include "floor.h"
 #include "load_hist.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,6 @@
 #include "io/child.h"
 #include "io/worker.h"
 
-#define AMOUNTS 8
 #define MIB (1024L * 1024)
 
 struct held {
@@ -56,6 +57,17 @@ static void set_signals(void)
         (void)signal(handled[i], on_signal);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static void raise_limit(struct worker *w)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &w->nofile_at_start) != 0)
+        floor_die("getrlimit");
+    limit = w->nofile_at_start;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static void on_exited(void *owner, int status)
@@ -132,9 +144,22 @@ static void *touch(long mib)
     return p;
 }
 
-static void measure(struct held *h, long mib, double seconds)
+/* Copies of stdin until `count` are open, or as many as may be. *count: so many. Returns the first;
+ * all above it are free. */
+static int open_many(long *count)
+{
+    int first = dup(STDIN_FILENO), last = first;
+
+    for (int fd = first; fd >= 0 && fd < *count; fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0))
+        last = fd;
+    *count = last;
+    return first;
+}
+
+static void measure(struct held *h, long mib, long descriptors, double seconds)
 {
     void *memory = touch(mib);
+    int first = open_many(&descriptors);
     uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
 
     load_hist_clear(&h->ours);
@@ -143,12 +168,14 @@ static void measure(struct held *h, long mib, double seconds)
         start_ours(h);
         start_bare(h);
     } while (now_ns() < end);
-    printf("{\"touched_mib\":%ld,", mib);
+    printf("{\"touched_mib\":%ld,\"descriptors\":%ld,", mib, descriptors);
     print_hist("ours_us", &h->ours);
     printf(",");
     print_hist("bare_us", &h->bare);
     printf("}\n");
     (void)munmap(memory, (size_t)(mib * MIB));
+    if (first >= 0)
+        (void)close_range((unsigned)first, ~0U, 0);
 }
 
 int main(int argc, char **argv)
@@ -159,17 +186,24 @@ int main(int argc, char **argv)
     if (h == NULL)
         floor_die("calloc");
     if (argc != 4) {
-        fprintf(stderr, "Usage: held SECONDS MIB[,MIB...] PROGRAM\n");
+        fprintf(stderr, "Usage: held SECONDS MIB[/DESCRIPTORS],... PROGRAM\n");
         return 2;
     }
     set_signals();
     log_init(&h->w.log, LOG_ERROR, LOG_TEXT);
-    if (worker_init(&h->w) != 0 || getrlimit(RLIMIT_NOFILE, &h->w.nofile_at_start) != 0)
+    if (worker_init(&h->w) != 0)
         floor_die("worker_init");
+    raise_limit(&h->w);
     h->argv[0] = argv[3];
     for (char *word = strtok_r(argv[2], ",", &next); word != NULL;
-         word = strtok_r(NULL, ",", &next))
-        measure(h, floor_number(word, 1, 65536), strtod(argv[1], NULL));
+         word = strtok_r(NULL, ",", &next)) {
+        char *slash = strchr(word, '/');
+
+        if (slash != NULL)
+            *slash++ = '\0';
+        measure(h, floor_number(word, 1, 65536),
+                slash != NULL ? floor_number(slash, 0, 1000000) : 0, strtod(argv[1], NULL));
+    }
     worker_release(&h->w);
     log_release(&h->w.log);
     free(h);

@@ -417,6 +417,42 @@ static int hand_over(const struct pipes *p, const struct child_rules *rules)
     return 0;
 }
 
+/*
+ * A program's table of descriptors is made with all up to the highest that it needs (see
+ * child_spawn.c). Where many sessions make that high, its three go to places that were taken when
+ * few were open (worker.c), for as long as its start takes.
+ */
+#define HIGH_DESCRIPTOR 256 /* below, six system calls cost more than the copy */
+
+static bool is_lower(const struct worker *w, const int std[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (w->low_fds[i] <= STDERR_FILENO || w->low_fds[i] > std[0])
+            return false;
+    }
+    return std[0] >= HIGH_DESCRIPTOR;
+}
+
+/* The start itself, with pidfd and errno as of child_spawn_run. */
+static pid_t spawn(struct worker *w, const struct child_spec *spec, const int std[3], int *pidfd)
+{
+    int low[3], spare, saved;
+    pid_t pid;
+
+    if (!is_lower(w, std) || (spare = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+        return child_spawn_run(w, spec, std, pidfd);
+    for (int i = 0; i < 3; i++)
+        low[i] = dup3(std[i], w->low_fds[i], O_CLOEXEC);
+    pid = child_spawn_run(w, spec, low, pidfd);
+    saved = errno;
+    for (int i = 0; i < 3; i++)
+        (void)dup3(spare, w->low_fds[i],
+                   O_CLOEXEC); /* the program's ends are the program's alone */
+    (void)close(spare);
+    errno = saved;
+    return pid;
+}
+
 /* Errors that are ours and pass, not the program's. */
 static bool is_shortage(int err)
 {
@@ -449,7 +485,7 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->kill_grace = (float)spec->kill_grace;
     c->other_user = child_rules_change_user(spec->rules);
     if (make_pipes(&pipes, spec) != 0 || (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
-        (c->pid = child_spawn_run(w, spec, pipes.theirs, &pidfd)) < 0) {
+        (c->pid = spawn(w, spec, pipes.theirs, &pidfd)) < 0) {
         int saved = errno;
 
         *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;

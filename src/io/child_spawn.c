@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -41,7 +42,8 @@ struct plan {
     char *const *argv;
     char *const *envp;
     int std[3];
-    bool on_terminal; /* which then controls the new session */
+    unsigned needless; /* above all of these */
+    bool on_terminal;  /* which then controls the new session */
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
     bool set_nofile;
@@ -66,6 +68,18 @@ static long reset_signals(const struct plan *p)
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &p->no_signals, NULL, SIGSET_SIZE);
 }
 
+/*
+ * The child begins with our table of descriptors, not a copy, and must not touch it. It gets one
+ * with those up to the last that it needs, where the kernel can (5.9): thousands of sessions have
+ * thousands of descriptors, and to copy and close these took milliseconds, in which we stand still.
+ */
+static long own_descriptors(const struct plan *p)
+{
+    if (syscall(SYS_close_range, p->needless, ~0U, CLOSE_RANGE_UNSHARE) == 0)
+        return 0;
+    return syscall(SYS_unshare, CLONE_FILES);
+}
+
 /* dup3 also takes close-on-exec off. The sources are above 2, so no step destroys what a later one
  * needs. */
 static long place_descriptors(const struct plan *p)
@@ -73,11 +87,9 @@ static long place_descriptors(const struct plan *p)
     for (int i = 0; i < 3; i++)
         if (syscall(SYS_dup3, p->std[i], i, 0) < 0)
             return -1;
-#ifdef SYS_close_range
     /* All of ours are close-on-exec; this is for those that somebody left open in us. Older kernels
      * cannot: no harm. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
-#endif
     return 0;
 }
 
@@ -101,7 +113,7 @@ static void become_program(struct plan *p)
     if (p->rules != NULL && child_rules_apply(p->rules, &p->step) != 0)
         return;
     p->step = "its descriptors";
-    if (place_descriptors(p) != 0)
+    if (own_descriptors(p) != 0 || place_descriptors(p) != 0)
         return;
     p->step = "its terminal";
     if (p->on_terminal && syscall(SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0) != 0)
@@ -142,8 +154,8 @@ static pid_t vfork_plan(struct plan *p, int *pidfd)
 {
     _Alignas(16) char stack[CHILD_STACK];
 
-    return clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                 p, pidfd);
+    return clone(child_main, stack + sizeof stack,
+                 CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, p, pidfd);
 }
 
 /* Which signals have another disposition than the default. Found once: we set all of ours before
@@ -210,6 +222,8 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
     int saved;
     pid_t pid;
 
+    for (int i = 0; i < 3; i++)
+        plan.needless = std[i] >= (int)plan.needless ? (unsigned)std[i] + 1 : plan.needless;
     plan_rules(&plan, w, spec);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE) != 0)
         return -1;

@@ -2,9 +2,11 @@
 #include "io/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "io/paused.h"
 
@@ -95,6 +97,20 @@ static void worker_end_turn(struct ev_loop *loop, ev_prepare *prepare, int reven
     worker_time_turn(w);
 }
 
+/* Now, when hardly any descriptor is open yet. */
+static void worker_open_low_fds(struct worker *w)
+{
+    for (int i = 0; i < 3; i++)
+        w->low_fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+static void worker_close_low_fds(struct worker *w)
+{
+    for (int i = 0; i < 3; i++)
+        if (w->low_fds[i] >= 0)
+            (void)close(w->low_fds[i]);
+}
+
 int worker_init(struct worker *w)
 {
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
@@ -119,6 +135,7 @@ int worker_init(struct worker *w)
     w->log_ready.data = w;
     ev_init(&w->log_again, worker_log_due);
     w->log_again.data = w;
+    worker_open_low_fds(w);
     return 0;
 
 no_memory:
@@ -138,6 +155,7 @@ void worker_release(struct worker *w)
     ev_io_stop(w->loop, &w->log_ready);
     ev_timer_stop(w->loop, &w->log_again);
     paused_release(w);
+    worker_close_low_fds(w);
     ev_ref(w->loop);
     ev_check_stop(w->loop, &w->check);
     ev_ref(w->loop);

@@ -995,6 +995,36 @@ static void five_hundred_quick_ones(void **state)
     assert_true(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
+/* Their number is no business of the program's, nor of its start's: it sees its own three, and none
+ * of its ends stays with us. */
+static void many_descriptors(void **state)
+{
+    struct bench *b = *state;
+    const char *argv[] = {"/bin/sh", "-c", "exec 2>&1; ls /proc/self/fd; exec cat", NULL};
+    struct child_spec spec = plain_spec(argv);
+    int first = dup(0), last = first, before;
+    char text[128];
+
+    while (last < 600)
+        assert_true((last = dup(0)) > 0);
+    before = count_fds();
+    for (int i = 0; i < 3; i++) {
+        spec.stderr_to_stdout = i == 1;
+        start(b, &spec);
+        assert_true(b->fds[0] > 600);
+        assert_int_equal(write(b->fds[0], "hello", 5), 5);
+        close_end(&b->fds[0]);
+        read_all(b->fds[1], text, sizeof text);
+        assert_string_equal(text, "0\n1\n2\n3\nhello"); /* ls has its folder open */
+        assert_int_equal(finish(b), 0);
+        assert_int_equal(count_fds(), before);
+    }
+    spec.path = "/nonexistent";
+    expect_failure(b, &spec, CHILD_NO_EXEC, ENOENT);
+    for (int fd = first; fd <= last; fd++)
+        assert_int_equal(close(fd), 0);
+}
+
 struct stopped {
     struct child *child;
     int *exits, place, status;
@@ -1134,6 +1164,7 @@ int main(void)
         TEST(older_kernels_will_do),
         TEST(orphans_are_reaped),
         TEST(five_hundred_quick_ones),
+        TEST(many_descriptors),
         TEST(each_has_its_own_time_on_the_ladder),
         TEST(all_are_killed),
         TEST(a_crash_takes_the_programs_along),
