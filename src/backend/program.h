@@ -56,7 +56,7 @@ struct program {
     bool exited : 1, eof : 1, ended : 1;
 };
 
-_Static_assert(sizeof(struct program) <= 280, "a program grows every idle session that has one");
+_Static_assert(sizeof(struct program) <= 248, "a program grows every idle session that has one");
 
 /* Words and environment of one start, for as long as they are needed. */
 struct program_start {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -12,15 +13,14 @@
 
 #include "io/paused.h"
 
-/* The watcher of what is written. */
-static ev_io *io_writer(struct io *io)
+static struct io_pipes *io_pipes_of(struct io *io)
 {
-    return io->transport->two_way ? &io->watcher : &((struct io_pipes *)io)->writer;
+    return (struct io_pipes *)io;
 }
 
 int io_write_fd(const struct io *io)
 {
-    return io->transport->two_way ? io_fd(io) : ((const struct io_pipes *)io)->writer.fd;
+    return io->transport->two_way ? io_fd(io) : ((const struct io_pipes *)io)->wfd;
 }
 
 static void io_close_fd(struct ev_loop *loop, ev_io *watcher)
@@ -29,6 +29,38 @@ static void io_close_fd(struct ev_loop *loop, ev_io *watcher)
     if (watcher->fd >= 0)
         close(watcher->fd);
     watcher->fd = -1;
+}
+
+static void io_on_writer(struct ev_loop *loop, ev_io *writer, int revents);
+
+/* So that what is queued can leave. -1 without memory. */
+static int io_need_writer(struct io *io)
+{
+    struct io_pipes *pipes = io_pipes_of(io);
+
+    if (io->transport->two_way || pipes->writer != NULL)
+        return 0;
+    pipes->writer = malloc(sizeof *pipes->writer);
+    if (pipes->writer == NULL)
+        return -1;
+    ev_io_init(pipes->writer, io_on_writer, pipes->wfd, EV_WRITE);
+    pipes->writer->data = pipes;
+    return 0;
+}
+
+static void io_close_writer(struct io *io)
+{
+    struct io_pipes *pipes = io_pipes_of(io);
+
+    if (io->transport->two_way)
+        return;
+    if (pipes->writer != NULL)
+        ev_io_stop(io_worker(io)->loop, pipes->writer);
+    free(pipes->writer);
+    pipes->writer = NULL;
+    if (pipes->wfd >= 0)
+        close(pipes->wfd);
+    pipes->wfd = -1;
 }
 
 /* The turn's time in milliseconds, of which stamps keep the low 32 bits. Rounded up: an answer must
@@ -85,7 +117,8 @@ static void io_update(struct io *io)
         io_watch(loop, &io->watcher, reading | writing);
     } else {
         io_watch(loop, &io->watcher, reading);
-        io_watch(loop, io_writer(io), writing);
+        if (io_pipes_of(io)->writer != NULL)
+            io_watch(loop, io_pipes_of(io)->writer, writing);
     }
     if (io->is_open && !io->want_read && !io->read_ended && io->watch_hangup)
         paused_add(io);
@@ -99,8 +132,7 @@ static void io_end_writing(struct io *io)
     io->write_ended = true;
     io->lost += buf_len(&io->out);
     buf_release(&io->out);
-    if (!io->transport->two_way)
-        io_close_fd(io_worker(io)->loop, io_writer(io));
+    io_close_writer(io);
     io_update(io);
 }
 
@@ -109,7 +141,7 @@ static void io_write_failed(struct io *io, int err)
 {
     io->error = (int16_t)err;
     io_end_writing(io);
-    ev_feed_event(io_worker(io)->loop, io_writer(io), EV_CUSTOM);
+    ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
 }
 
 static void io_shutdown_now(struct io *io)
@@ -155,7 +187,7 @@ void io_write(struct io *io, const void *p, size_t n)
     }
     if (taken == n)
         return;
-    if (buf_append(&io->out, (const uint8_t *)p + taken, n - taken) < 0) {
+    if (io_need_writer(io) < 0 || buf_append(&io->out, (const uint8_t *)p + taken, n - taken) < 0) {
         io->lost += n - taken;
         io_write_failed(io, ENOMEM);
         return;
@@ -260,8 +292,7 @@ static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
 
 static void io_on_writer(struct ev_loop *loop, ev_io *writer, int revents)
 {
-    struct io_pipes *pipes =
-        (struct io_pipes *)((char *)writer - offsetof(struct io_pipes, writer));
+    struct io_pipes *pipes = writer->data;
     (void)loop;
 
     io_handle(&pipes->io, revents);
@@ -296,7 +327,8 @@ void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_tra
                    int rfd, int wfd, const struct io_events *events)
 {
     io_open(&pipes->io, w, transport, rfd, events);
-    ev_io_init(&pipes->writer, io_on_writer, wfd, EV_WRITE);
+    pipes->writer = NULL;
+    pipes->wfd = wfd;
 }
 
 void io_close(struct io *io)
@@ -313,8 +345,7 @@ void io_close(struct io *io)
     if (io->transport->release != NULL)
         io->transport->release(io);
     io_close_fd(loop, &io->watcher);
-    if (!io->transport->two_way)
-        io_close_fd(loop, io_writer(io));
+    io_close_writer(io);
 }
 
 void io_read_start(struct io *io)

@@ -93,7 +93,8 @@ _Static_assert(sizeof(struct io) <= 104, "an io grows every idle session");
 /* An io of two descriptors. */
 struct io_pipes {
     struct io io;
-    ev_io writer;
+    ev_io *writer; /* of wfd, its data this; NULL until something had to wait */
+    int wfd;       /* -1 once closed */
 };
 
 /* Take the descriptors (nonblocking, close-on-exec). Reading starts stopped. */

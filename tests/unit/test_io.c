@@ -139,6 +139,45 @@ static void two_pipes_end_apart(void **state)
     close(in[0]);
 }
 
+/* Most programs take what they are sent: only for one that does not there is a second watcher. */
+static void a_full_pipe_is_watched_until_it_takes(void **state)
+{
+    static const char much[1 << 17];
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    char got[1 << 16];
+    int out[2], in[2];
+
+    assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
+    io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
+    io_write(io, much, 3);
+    assert_null(t.pipes.writer);
+    io_write(io, much, sizeof much);
+    assert_non_null(t.pipes.writer);
+    while (io_queued(io) > 0) {
+        assert_true(read(in[0], got, sizeof got) > 0);
+        ev_run(w->loop, EVRUN_NOWAIT);
+    }
+    assert_int_equal(t.drained, 1);
+    while (read(in[0], got, sizeof got) > 0)
+        ;
+    close(in[0]);
+    io_write(io, "lost", 4);
+    close(out[1]); /* the end of reading in the same turn */
+    io_read_start(io);
+    assert_int_equal(t.broken, 0);
+    ev_run(w->loop, EVRUN_NOWAIT);
+    while (t.eof == 0)
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(t.broken, 1);
+    assert_int_equal(t.err, EPIPE);
+    assert_int_equal(io->lost, 4);
+    assert_int_equal(io_write_fd(io), -1);
+    io_close(io);
+}
+
 static void stamps_of_32_bits_tell_the_time(void **state)
 {
     struct worker *w = *state;
@@ -222,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_stops, begin, end),
         cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
+        cmocka_unit_test_setup_teardown(a_full_pipe_is_watched_until_it_takes, begin, end),
         cmocka_unit_test_setup_teardown(stamps_of_32_bits_tell_the_time, begin, end),
         cmocka_unit_test_setup_teardown(who_is_paused_and_leaves_is_noticed, begin, end),
     };
