@@ -174,9 +174,12 @@ def idle(plan):
             g.start("websocketd lines", S.websocketd, "cat")
             g.start("websocketd", S.websocketd, "cat", binary=True)
         for key in [k for k in g.servers if k not in ("service", "framed")]:
-            _idle_row(g, key, (50, 450) if "cat" in key or "websocketd" in key else counts)
+            _idle_row(g, key, IDLE_COUNTS.get(key, counts))
     return g.table
 
+
+# A process for each session: fewer. Of 400 sessions a page more or less is 10 bytes of each, so ours are some more.
+IDLE_COUNTS = {"wsluice cat": (100, 900), "websocketd lines": (50, 450), "websocketd": (50, 450)}
 
 IDLE_GOALS = {"wsluice echo": ("echo:", 512), "wsluice tcp": ("tcp:", 1024), "wsluice cat": ("cat", 1024),
               "wsluice wss": ("wss", 14500)}
