@@ -172,11 +172,8 @@ static void verify(struct auth_check *a, struct slice user, struct slice passwor
                    const uint8_t *mac)
 {
     struct auth *auth = a->stream->worker->auth;
-    struct checking *c;
+    struct checking *c = calloc(1, sizeof *c);
 
-    if (auth_throttled(a))
-        return;
-    c = calloc(1, sizeof *c);
     if (c != NULL) {
         c->known = hash != NULL;
         memcpy(c->mac, mac, sizeof c->mac);
@@ -207,6 +204,8 @@ static void judge_credentials(struct auth_check *a, struct slice all)
         auth_deny(a, 401, "wrong name or password", true);
         return;
     }
+    if (auth_throttled(a))
+        return;
     if (!secret_mac(w->auth->key, texts, 4, mac)) {
         auth_deny(a, 503, "out of memory, try again later", false);
         return;

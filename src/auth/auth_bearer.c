@@ -172,6 +172,8 @@ static void bearer_judge(struct auth_check *a)
         auth_deny(a, 401, "a token is needed", false);
         return;
     }
+    if (auth_throttled(a))
+        return;
     if (tokens_have(&b->tokens, token, &name))
         auth_allow(a, auth_grant_new(slice_from(name), NULL, 0));
     else

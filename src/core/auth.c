@@ -129,7 +129,9 @@ bool auth_same(const struct route *a, const struct route *b)
 
 /* ---- one request */
 
-static void check_end(struct auth_check *a)
+/* left: its client has, so many seconds before its answer. They count, or who does not wait for the
+ * answer to a wrong guess could guess at any pace. */
+static void check_end(struct auth_check *a, double left)
 {
     struct stream *s = a->stream;
 
@@ -137,7 +139,8 @@ static void check_end(struct auth_check *a)
     s->events = NULL;
     s->owner = NULL;
     if (a->counted)
-        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client);
+        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client, s->worker->now,
+                          left);
     config_release(a->config);
     free(a);
 }
@@ -147,11 +150,12 @@ static void on_closed(void *owner, int err)
 {
     struct auth_check *a = owner;
     struct stream *s = a->stream;
+    double left = a->judging ? 0 : ev_timer_remaining(s->worker->loop, &s->timer);
     (void)err;
 
     if (a->judging && a->route->auth->cancel != NULL)
         a->route->auth->cancel(a);
-    check_end(a);
+    check_end(a, left);
     stream_abort(s);
 }
 
@@ -207,7 +211,7 @@ void auth_allow(struct auth_check *a, struct auth_grant *grant)
     free(stream_request(s)->grant);
     stream_request(s)->grant = grant;
     a->judging = false;
-    check_end(a);
+    check_end(a, 0);
     then(s, c);
     config_release(c);
 }
@@ -234,7 +238,7 @@ static void answer(struct auth_check *a)
     char fields[FIELDS_MAX];
 
     make_challenge(a, fields);
-    check_end(a);
+    check_end(a, 0);
     stream_refuse(s, status, fields, why);
 }
 

@@ -45,7 +45,7 @@ struct auth_check {
     void (*then)(struct stream *s, const struct config *c);
     bool judging, counted;
     int status;
-    const char *why, *fields;
+    const char *why;
 };
 
 struct auth_ops {
@@ -94,7 +94,8 @@ void auth_allow(struct auth_check *a, struct auth_grant *grant);
  * tried, and the answer to the next failure of this address will take longer. why is constant. */
 void auth_deny(struct auth_check *a, int status, const char *why, bool is_attempt);
 /* Too many attempts of this client are under way: denied. Else this one is counted until its
- * answer. */
+ * answer. Asked before anything that tells a good credential from a wrong one: whoever learns that
+ * must wait for it. */
 bool auth_throttled(struct auth_check *a);
 
 #endif

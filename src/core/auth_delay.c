@@ -12,8 +12,10 @@
 struct failing {
     uint8_t address[16];
     bool used;
-    unsigned busy; /* attempts under way: such an entry stays */
-    double delay;  /* of the last failure */
+    unsigned busy; /* attempts under way */
+    unsigned gone; /* of these, those whose client has left; for others the entry stays */
+    double gone_until;
+    double delay; /* of the last failure */
     double failed_at;
 };
 
@@ -36,9 +38,18 @@ void auth_delays_free(struct auth_delays *d)
     free(d);
 }
 
+/* The answers that they did not wait for would have come by now. */
+static void let_go(struct failing *f, double now)
+{
+    if (now < f->gone_until)
+        return;
+    f->busy -= f->gone;
+    f->gone = 0;
+}
+
 /* The entry of an address; NULL: there is none. With `make` the least worth keeping is taken, NULL
  * when all of its set are busy. */
-static struct failing *find(struct auth_delays *d, const union addr *client, bool make)
+static struct failing *find(struct auth_delays *d, const union addr *client, bool make, double now)
 {
     uint8_t address[16], mac[SECRET_MAC_SIZE];
     struct failing *oldest = NULL;
@@ -49,9 +60,10 @@ static struct failing *find(struct auth_delays *d, const union addr *client, boo
         return NULL;
     struct failing *set = d->all[(mac[0] | mac[1] << 8) % SETS];
     for (size_t i = 0; i < WAYS; i++) {
+        let_go(&set[i], now);
         if (set[i].used && memcmp(set[i].address, address, sizeof address) == 0)
             return &set[i];
-        if (set[i].busy == 0 && (oldest == NULL || set[i].failed_at < oldest->failed_at))
+        if (set[i].busy == set[i].gone && (oldest == NULL || set[i].failed_at < oldest->failed_at))
             oldest = &set[i];
     }
     if (!make || oldest == NULL)
@@ -63,7 +75,7 @@ static struct failing *find(struct auth_delays *d, const union addr *client, boo
 
 double auth_delays_failed(struct auth_delays *d, const union addr *client, double now)
 {
-    struct failing *f = find(d, client, true);
+    struct failing *f = find(d, client, true, now);
 
     if (f == NULL)
         return AUTH_DELAY_MAX;
@@ -77,7 +89,7 @@ double auth_delays_failed(struct auth_delays *d, const union addr *client, doubl
 
 bool auth_delays_enter(struct auth_delays *d, const union addr *client, double now)
 {
-    struct failing *f = find(d, client, true);
+    struct failing *f = find(d, client, true, now);
 
     if (f == NULL || (f->busy >= AUTH_DELAY_BUSY && client->sa.sa_family != AF_UNIX))
         return false;
@@ -87,10 +99,17 @@ bool auth_delays_enter(struct auth_delays *d, const union addr *client, double n
     return true;
 }
 
-void auth_delays_leave(struct auth_delays *d, const union addr *client)
+void auth_delays_leave(struct auth_delays *d, const union addr *client, double now, double seconds)
 {
-    struct failing *f = find(d, client, false);
+    struct failing *f = find(d, client, false, now);
 
-    if (f != NULL && f->busy > 0)
+    if (f == NULL || f->busy == 0)
+        return;
+    if (seconds <= 0) {
         f->busy--;
+        return;
+    }
+    f->gone++;
+    if (f->gone_until < now + seconds)
+        f->gone_until = now + seconds;
 }

@@ -28,6 +28,8 @@ double auth_delays_failed(struct auth_delays *d, const union addr *client, doubl
 /* An attempt begins; false when too many of that address are under way. Each true is followed by
  * one auth_delays_leave. Clients of a Unix socket cannot be told apart and always may. */
 bool auth_delays_enter(struct auth_delays *d, const union addr *client, double now);
-void auth_delays_leave(struct auth_delays *d, const union addr *client);
+/* It is over, but its place stays taken for so many seconds more: those that a client did not want
+ * to wait for. With others of that address that left it comes back together with the last. */
+void auth_delays_leave(struct auth_delays *d, const union addr *client, double now, double seconds);
 
 #endif

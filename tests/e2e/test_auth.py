@@ -7,6 +7,7 @@ import http.server
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -352,6 +353,30 @@ def test_more_attempts_than_one_address_may_have(wsluice, tmp_path):
     late = [c for c in clients if c.read_response().status == 429]
     assert 20 <= len(late) < 60
     assert ask(daemon, "/", [basic("u", "p")]).status == 426  # from elsewhere it goes on
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_who_guesses_learns_nothing_without_waiting(daemon, scheme):
+    """Where the next wrong guess would be refused at once, a good one is, too, also one that is remembered."""
+    source, path = next(SOURCES), f"/{scheme}/ws"
+    assert ask(daemon, path, [GOOD[scheme]]).status == 200
+    clients = [daemon.connect(source=source) for _ in range(60)]
+    for client in clients:
+        client.send(client.head(path, [WRONG[scheme]]))
+    quick, _, _ = select.select([c.sock for c in clients], [], [], SOON)
+    assert b" 429 " in quick[0].recv(20)
+    assert ask(daemon, path, [GOOD[scheme]], source).status == 429
+    assert ask(daemon, path, [GOOD[scheme]]).status == 200  # from elsewhere it goes on
+
+
+def test_who_leaves_before_the_answer_has_guessed_all_the_same(daemon):
+    source = next(SOURCES)
+    clients = [daemon.connect(source=source) for _ in range(32)]
+    for client in clients:
+        client.send(client.head("/bearer/ws", [WRONG["bearer"]]))
+        client.half_close()
+    assert [client.read_to_end()[0] for client in clients] == [b""] * 32
+    assert ask(daemon, "/bearer/ws", [WRONG["bearer"]], source).status == 429
 
 
 # Tokens.

@@ -312,8 +312,37 @@ static void delays_are_bounded(void **state)
         (void)auth_delays_failed(d, &other, 2);
     }
     assert_false(auth_delays_enter(d, &a, 3));
-    auth_delays_leave(d, &a);
+    auth_delays_leave(d, &a, 3, 0);
     assert_true(auth_delays_enter(d, &a, 3));
+    auth_delays_free(d);
+}
+
+static void places_of_those_who_left(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr a = address("192.0.2.1");
+    (void)state;
+
+    for (int i = 0; i < AUTH_DELAY_BUSY; i++) {
+        assert_true(auth_delays_enter(d, &a, 10));
+        auth_delays_leave(d, &a, 10, i == 3 ? 8 : 1);
+    }
+    assert_false(auth_delays_enter(d, &a, 17.9));
+    for (int i = 0; i < AUTH_DELAY_BUSY; i++)
+        assert_true(auth_delays_enter(d, &a, 18));
+    assert_false(auth_delays_enter(d, &a, 18));
+    auth_delays_leave(d, &a, 18, 0);
+    assert_true(auth_delays_enter(d, &a, 18));
+    assert_false(auth_delays_enter(d, &a, 1000)); /* these are there */
+    for (int i = 0; i < 50000; i++) {             /* those who left keep nobody else out */
+        char text[32];
+
+        snprintf(text, sizeof text, "10.%d.%d.1", i / 256 % 256, i % 256);
+        union addr other = address(text);
+        assert_true(auth_delays_enter(d, &other, 18));
+        auth_delays_leave(d, &other, 18, 8);
+    }
+    assert_false(auth_delays_enter(d, &a, 18));
     auth_delays_free(d);
 }
 
@@ -432,6 +461,7 @@ int main(void)
         cmocka_unit_test(cache_is_bounded),
         cmocka_unit_test(delays_double),
         cmocka_unit_test(delays_are_bounded),
+        cmocka_unit_test(places_of_those_who_left),
         cmocka_unit_test(token_is_taken_out),
         cmocka_unit_test(hook_speaks),
         cmocka_unit_test(hook_urls),
