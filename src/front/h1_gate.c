@@ -4,8 +4,8 @@
  * Who may come in, asked as soon as it is known who it is. A client of our own is judged when it
  * connects: before a TLS handshake, which is what costs, a refusal is a close; in plain HTTP its
  * first request is answered, and tells. Of a trusted proxy's connections the client behind is
- * judged: by a PROXY header's address as if it had connected itself; else request by request, where
- * only those that open a WebSocket count as connections.
+ * judged: by a PROXY header's address as if it had connected itself; else, also where that names a
+ * further proxy, request by request, where only those that open a WebSocket count as connections.
  */
 #include "core/gate.h"
 #include "front/h1.h"
@@ -27,10 +27,12 @@ bool h1_gate_answers(enum gate_verdict v, bool tls)
 
 bool h1_gate_proxied(struct h1 *h)
 {
-    enum gate_verdict v = gate_enter(h->stream.worker->gate, &h->asker->client);
+    const union addr *client = &h->asker->client;
+    struct gate *g = h->stream.worker->gate;
+    enum gate_verdict v = gate_is_proxy(g, client) ? GATE_UNKNOWN : gate_enter(g, client);
 
     h->asker->gate = (uint8_t)v;
-    return v == GATE_PASS || !h->asker->tls;
+    return v <= GATE_PASS || !h->asker->tls;
 }
 
 enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r)

@@ -302,6 +302,19 @@ def test_banned_by_a_proxy_header(banning):
         assert client.expect_close(1008) == "your address is banned"
 
 
+def test_a_header_that_names_a_further_proxy(banning):
+    """A balancer passes on connections of a web proxy: not that counts, but the client behind it."""
+    door = banning("192.0.2.1\n192.0.2.7\n", "--accept-proxy", "--trusted-proxies", "127.0.0.1,192.0.2.1",
+                   "--max-connect-rate-per-address", "1/h:2")
+
+    def through(*clients):
+        return [ask(door.daemon, first=v1("192.0.2.1"), headers=[("X-Forwarded-For", c)]).status for c in clients]
+
+    assert through(*(f"192.0.2.{n}" for n in range(2, 8))) == [101] * 5 + [403]
+    assert through(*["192.0.3.1"] * 3) == [101, 101, 429]
+    assert statuses(door.daemon, 4, first=v1("192.0.2.1")) == [101] * 4  # its own word
+
+
 def test_a_long_list(banning):
     """100,000 networks, in no order, some inside others."""
     lines = [f"10.{n >> 8 & 255}.{n & 255}.{n >> 16}" for n in range(100000)] + ["127.3.0.0/16", "127.3.3.3", "127.3.0.0/24", "127.0.0.9"]
