@@ -8,6 +8,61 @@ struct hop {
     struct slice node, proto, host;
 };
 
+/* The elements of all fields of a name, the last one first. */
+struct walk {
+    const struct http_head *head;
+    const char *name;
+    size_t fields;     /* of the head, that are still to come */
+    struct slice rest; /* of the one before these */
+};
+
+static bool is_escaped(struct slice s, size_t at)
+{
+    size_t n = 0;
+
+    while (n < at && s.p[at - 1 - n] == '\\')
+        n++;
+    return n % 2 == 1;
+}
+
+/*
+ * What stands behind the last sep; in *rest, what stands before it, as slice_cut leaves it. Not
+ * inside quotes, where a proxy may repeat what its client said. They are read from the right, too:
+ * those of our proxy are whole, whatever the client has left open in front of them.
+ */
+static struct slice cut_last(struct slice s, char sep, struct slice *rest)
+{
+    bool quoted = false;
+
+    for (size_t i = s.len; i > 0; i--) {
+        if (s.p[i - 1] == '"' && !is_escaped(s, i - 1)) {
+            quoted = !quoted;
+        } else if (s.p[i - 1] == sep && !quoted) {
+            *rest = slice_of(s.p, i - 1);
+            return slice_of(s.p + i, s.len - i);
+        }
+    }
+    *rest = slice_of(NULL, 0);
+    return s;
+}
+
+static bool next_element(struct walk *w, struct slice *element)
+{
+    for (;;) {
+        while (w->rest.p != NULL) {
+            *element = slice_trim(cut_last(w->rest, ',', &w->rest));
+            if (element->len > 0)
+                return true;
+        }
+        do {
+            if (w->fields == 0)
+                return false;
+            w->fields--;
+        } while (!slice_eq_nocase(w->head->fields[w->fields].name, slice_from(w->name)));
+        w->rest = w->head->fields[w->fields].value;
+    }
+}
+
 static struct slice unquote(struct slice s)
 {
     return s.len >= 2 && s.p[0] == '"' && s.p[s.len - 1] == '"' ? slice_of(s.p + 1, s.len - 2) : s;
@@ -19,7 +74,7 @@ static struct hop parse_element(struct slice element)
     struct hop h = {0};
 
     while (element.p != NULL) {
-        struct slice value, pair = slice_cut(element, ';', &element);
+        struct slice value, pair = cut_last(element, ';', &element);
         struct slice name = slice_trim(slice_cut(pair, '=', &value));
 
         value = unquote(slice_trim(value));
@@ -31,25 +86,6 @@ static struct hop parse_element(struct slice element)
             h.host = value;
     }
     return h;
-}
-
-/* The elements of all fields of that name, in order: element i is in hops[i % HOPS_MAX] unless a
- * later one has taken its place. Returns how many there are. */
-static size_t collect(const struct http_head *head, const char *name, struct hop hops[HOPS_MAX],
-                      bool rich)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < head->count; i++) {
-        struct slice item, list = head->fields[i].value;
-
-        if (!slice_eq_nocase(head->fields[i].name, slice_from(name)))
-            continue;
-        while (slice_next_item(&list, &item)) {
-            hops[n++ % HOPS_MAX] = rich ? parse_element(item) : (struct hop){.node = item};
-        }
-    }
-    return n;
 }
 
 /* "1.2.3.4", "1.2.3.4:5", "[::1]:5", "::1"; not names, "unknown" or "_hidden". */
@@ -86,22 +122,27 @@ void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count
                      enum forwarded_header header)
 {
     bool rich = header == FORWARDED_RFC7239;
-    struct hop hops[HOPS_MAX] = {0};
+    struct walk w = {
+        .head = r->head,
+        .name = rich ? "Forwarded" : "X-Forwarded-For",
+        .fields = r->head->count,
+    };
+    struct slice element;
     union addr addr;
-    size_t n;
 
     if (!cidr_any_has(trusted, count, &r->client))
         return;
-    n = collect(r->head, rich ? "Forwarded" : "X-Forwarded-For", hops, rich);
-    if (rich && n > 0)
-        apply_nearest(r, hops[(n - 1) % HOPS_MAX].proto, hops[(n - 1) % HOPS_MAX].host);
-    else if (!rich)
+    if (!rich)
         apply_nearest(r, last_of(r->head, "X-Forwarded-Proto"),
                       last_of(r->head, "X-Forwarded-Host"));
     /* From the nearest hop on: each was written by the one before, which must be trusted to tell.
      */
-    for (size_t i = n; i > 0 && n - i < HOPS_MAX; i--) {
-        if (!parse_node(hops[(i - 1) % HOPS_MAX].node, &addr))
+    for (size_t i = 0; i < HOPS_MAX && next_element(&w, &element); i++) {
+        struct hop h = rich ? parse_element(element) : (struct hop){.node = element};
+
+        if (rich && i == 0)
+            apply_nearest(r, h.proto, h.host);
+        if (!parse_node(h.node, &addr))
             break;
         addr_unmap(&addr);
         r->client = addr;
