@@ -12,6 +12,7 @@
 #include "proto/secret.h"
 
 #define NAME_MAX_LEN 255
+#define HOST_MAX_LEN 253
 #define ANSWER_MAX (16U * 1024U) /* bytes of a head */
 
 struct hook_http {
@@ -20,7 +21,7 @@ struct hook_http {
     struct io io;
     bool has_io;
     struct buf query, answer;
-    char host[256];
+    char host[HOST_MAX_LEN + 1];
     ev_timer timer;
     void (*done)(void *owner, int status, struct slice user);
     void *owner;
@@ -41,7 +42,7 @@ const char *hook_url_parse(struct hook_url *u, const char *text)
     rest = slice_from(text + n);
     u->path = rest.len > 0 ? rest : slice_from("/");
     if (addr_split(authority, &u->host, &u->port) != NULL || u->host.len == 0 || u->port == 0 ||
-        u->host.len > 253)
+        u->host.len > HOST_MAX_LEN)
         return "an address is http://HOST:PORT/PATH";
     for (const char *p = text; *p != '\0'; p++) {
         if (*p <= ' ' || *p > '~')
@@ -244,14 +245,15 @@ static bool make_query(struct buf *b, const struct hook_url *u, const struct req
 {
     static const char *const passed[] = {"Authorization", "Cookie", "Origin", "User-Agent"};
     const struct http_head *h = r->head;
+    bool v6 = memchr(u->host.p, ':', u->host.len) != NULL;
     char client[ADDR_TEXT_MAX];
-    bool ok = add(b, "GET %.*s HTTP/1.1\r\nHost: %.*s:%u\r\nConnection: close\r\n",
-                  (int)u->path.len, u->path.p, (int)u->host.len, u->host.p, u->port) &&
-              add_field(b, "X-Original-Method", h->method) &&
-              add_field(b, "X-Original-URI", r->target) &&
-              add_field(b, "X-Forwarded-Host", r->host) &&
-              add(b, "X-Forwarded-Proto: %s\r\nX-Forwarded-For: %s\r\n",
-                  r->secure ? "https" : "http", addr_format_host(&r->client, client));
+    bool ok =
+        add(b, "GET %.*s HTTP/1.1\r\nHost: %s%.*s%s:%u\r\nConnection: close\r\n", (int)u->path.len,
+            u->path.p, v6 ? "[" : "", (int)u->host.len, u->host.p, v6 ? "]" : "", u->port) &&
+        add_field(b, "X-Original-Method", h->method) && add_field(b, "X-Original-URI", r->target) &&
+        add_field(b, "X-Forwarded-Host", r->host) &&
+        add(b, "X-Forwarded-Proto: %s\r\nX-Forwarded-For: %s\r\n", r->secure ? "https" : "http",
+            addr_format_host(&r->client, client));
 
     for (size_t i = 0; ok && i < h->count; i++) {
         for (size_t k = 0; ok && k < sizeof passed / sizeof passed[0]; k++) {
@@ -268,16 +270,13 @@ struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
                                   void *owner)
 {
     struct hook_http *h = calloc(1, sizeof *h);
-    struct slice host = url->host;
 
     if (h == NULL)
         return NULL;
     h->worker = w;
     h->done = done;
     h->owner = owner;
-    if (host.p[0] == '[')
-        host = slice_of(host.p + 1, host.len - 2);
-    memcpy(h->host, host.p, host.len);
+    memcpy(h->host, url->host.p, url->host.len);
     const struct connect_spec spec = {.host = h->host, .port = url->port, .timeout = timeout};
     if (make_query(&h->query, url, r))
         h->connecting = connect_start(w, &spec, &connect_events, h);

@@ -12,15 +12,15 @@ struct hook_http;
 
 /* "http://HOST:PORT/PATH" in pieces, into the text. */
 struct hook_url {
-    struct slice host, path;
+    struct slice host, path; /* the host without the brackets of IPv6 */
     uint16_t port;
 };
 
 /* NULL, or what is wrong. */
 const char *hook_url_parse(struct hook_url *u, const char *text);
 
-/* status: of the answer; 0: there was none in time, or nothing that can be understood. user: X-User
- * of a 200. From the loop, once. NULL without memory. */
+/* status: of the answer; 0: there was none in time, or nothing that can be understood. user: its
+ * X-User. From the loop, once. NULL without memory. */
 struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
                                   const struct request *r, double timeout,
                                   void (*done)(void *owner, int status, struct slice user),

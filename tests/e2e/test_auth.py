@@ -9,6 +9,7 @@ import pathlib
 import re
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ from lib.daemon import command_line
 from lib.setting import BINARY, SCALE, SOON
 from lib.tls import Authority
 from lib.tls import client as tls_client
+from lib.wire import Raw
 
 NO_UPGRADE = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 PASSWORD = "op\u00e9n:sesame"
@@ -767,6 +769,19 @@ def test_hook_by_http_with_a_name_that_programs_cannot_have(wsluice, tmp_path, h
     assert upgrade(daemon, "/env", [bearer("good")]).status == 503
     http_hook.names["Bearer good"] = "d\xe9ra"
     assert daemon.connect(source=next(SOURCES)).open("/env", [bearer("good")])
+
+
+def test_hook_by_http_at_an_ipv6_address(wsluice, tmp_path):
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        port = listener.getsockname()[1]
+        daemon = hooked(wsluice, tmp_path, f"http://[::1]:{port}/")
+        client = daemon.connect()
+        client.send(client.head("/env", [bearer("good")]))
+        listener.settimeout(SOON)
+        with Raw(listener.accept()[0]) as asked:
+            assert f"\r\nHost: [::1]:{port}\r\n".encode() in asked.read_until(b"\r\n\r\n")
+            asked.send(b"HTTP/1.1 200 OK\r\nX-User: six\r\n\r\n")
+        assert client.read_response().status == 101
 
 
 def test_hook_by_http_that_is_not_there(wsluice, tmp_path, server):
