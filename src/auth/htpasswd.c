@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/lines.h"
+
 /* crypt(5) says how long what follows the last $ is; of bcrypt that is the salt, too. */
 static bool is_whole(const char *hash, size_t last)
 {
@@ -60,8 +62,9 @@ static int by_name(const void *a, const void *b)
 }
 
 /* One line, its end cut off. NULL when right. */
-static const char *read_line(struct htpasswd *h, char *line)
+static const char *read_line(void *owner, char *line)
 {
+    struct htpasswd *h = owner;
     char *hash = strchr(line, ':');
     const char *wrong;
 
@@ -93,34 +96,16 @@ static bool no_twins(const struct htpasswd *h, char why[HTPASSWD_ERROR_MAX])
 
 bool htpasswd_parse(struct htpasswd *h, char *text, char why[HTPASSWD_ERROR_MAX])
 {
-    size_t lines = 1;
-
-    for (const char *p = text; *p != '\0'; p++)
-        lines += *p == '\n';
-    *h = (struct htpasswd){.users = calloc(lines, sizeof *h->users)};
+    *h = (struct htpasswd){.users = calloc(lines_count(text), sizeof *h->users)};
     if (h->users == NULL) {
         snprintf(why, HTPASSWD_ERROR_MAX, "1: out of memory");
         return false;
     }
-    lines = 0;
-    for (char *line = text, *next; line != NULL; line = next) {
-        const char *wrong;
-
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        line[strcspn(line, "\r")] = '\0';
-        lines++;
-        wrong = read_line(h, line);
-        if (wrong != NULL) {
-            snprintf(why, HTPASSWD_ERROR_MAX, "%zu: %s", lines, wrong);
-            htpasswd_release(h);
-            return false;
-        }
+    if (lines_each(text, read_line, h, why, HTPASSWD_ERROR_MAX)) {
+        qsort(h->users, h->count, sizeof *h->users, by_name);
+        if (no_twins(h, why))
+            return true;
     }
-    qsort(h->users, h->count, sizeof *h->users, by_name);
-    if (no_twins(h, why))
-        return true;
     htpasswd_release(h);
     return false;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "auth/lines.h"
+
 static const char *judge(struct slice token)
 {
     for (size_t i = 0; i < token.len; i++) {
@@ -18,9 +20,10 @@ static const char *judge(struct slice token)
 }
 
 /* NULL when right. */
-static const char *read_line(struct tokens *t, char *line)
+static const char *read_line(void *owner, char *line)
 {
-    static const char blanks[] = " \t\r";
+    static const char blanks[] = " \t";
+    struct tokens *t = owner;
     char *name = line + strspn(line, blanks);
     char *token = name + strcspn(name, blanks), *end;
     const char *wrong;
@@ -54,32 +57,16 @@ static const char *read_line(struct tokens *t, char *line)
 
 bool tokens_parse(struct tokens *t, char *text, char why[TOKENS_ERROR_MAX])
 {
-    size_t lines = 1;
-
-    for (const char *p = text; *p != '\0'; p++)
-        lines += *p == '\n';
-    *t = (struct tokens){.all = calloc(lines, sizeof *t->all)};
+    *t = (struct tokens){.all = calloc(lines_count(text), sizeof *t->all)};
     if (t->all == NULL || getrandom(t->key, sizeof t->key, 0) != (ssize_t)sizeof t->key) {
         snprintf(why, TOKENS_ERROR_MAX, "1: out of memory or random bytes");
         tokens_release(t);
         return false;
     }
-    lines = 0;
-    for (char *line = text, *next; line != NULL; line = next) {
-        const char *wrong;
-
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        lines++;
-        wrong = read_line(t, line);
-        if (wrong != NULL) {
-            snprintf(why, TOKENS_ERROR_MAX, "%zu: %s", lines, wrong);
-            tokens_release(t);
-            return false;
-        }
-    }
-    return true;
+    if (lines_each(text, read_line, t, why, TOKENS_ERROR_MAX))
+        return true;
+    tokens_release(t);
+    return false;
 }
 
 void tokens_release(struct tokens *t)
