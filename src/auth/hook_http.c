@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "core/auth_cache.h"
 #include "io/connect.h"
 #include "io/io.h"
 #include "proto/secret.h"
 
-#define NAME_MAX_LEN 255
 #define HOST_MAX_LEN 253
 #define ANSWER_MAX (16U * 1024U) /* bytes of a head */
 
@@ -105,16 +105,6 @@ static struct slice find_user(struct slice head)
     return slice_of("", 0);
 }
 
-/* Nobody is let in under a name that programs would not be told: see exec_env.c. */
-static bool is_name(struct slice user)
-{
-    for (size_t i = 0; i < user.len; i++) {
-        if ((unsigned char)user.p[i] < 0x20 || user.p[i] == 0x7f)
-            return false;
-    }
-    return user.len <= NAME_MAX_LEN && !slice_starts(user, "() {");
-}
-
 static int read_status(struct slice head)
 {
     const char *p = head.p + 8; /* HTTP/1.x */
@@ -138,7 +128,7 @@ static void look(struct hook_http *h, bool is_all)
         struct slice head = slice_of(text, (size_t)(end - text));
         struct slice user = find_user(head);
 
-        finish(h, is_name(user) ? read_status(head) : 0, user);
+        finish(h, auth_grant_is_name(user) ? read_status(head) : 0, user);
     } else if (is_all || len > ANSWER_MAX) {
         finish(h, 0, slice_of("", 0));
     }

@@ -35,7 +35,7 @@ struct auth_grant *hook_output_grant(struct slice out)
         word = slice_cut(line, ' ', &rest);
         if (rest.p == NULL || !is_plain(rest))
             continue;
-        if (slice_is(word, "user") && rest.len <= 255)
+        if (slice_is(word, "user") && auth_grant_is_name(rest))
             user = rest;
         else if (slice_is(word, "env") && is_variable(rest) && n < AUTH_ENV_MAX)
             env[n++] = rest;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/lines.h"
+#include "core/auth_cache.h"
 
 /* crypt(5) says how long what follows the last $ is; of bcrypt that is the salt, too. */
 static bool is_whole(const char *hash, size_t last)
@@ -51,7 +52,7 @@ static const char *judge_name(const char *name)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             return "a control character in the name";
     }
-    return NULL;
+    return auth_grant_is_name(slice_from(name)) ? NULL : "a name does not begin with () {";
 }
 
 static int by_name(const void *a, const void *b)

@@ -37,6 +37,11 @@ char *secret_file_read(struct secret_file *f, bool hidden, size_t *len, char why
         text = file_read_all(fd, (size_t)st.st_size, len);
         wrong = text == NULL ? strerror(errno) : NULL;
     }
+    if (text != NULL && memchr(text, '\0', *len) != NULL) { /* what is behind it would be lost */
+        wrong = "a zero byte stands in it";
+        secret_file_free(text, *len);
+        text = NULL;
+    }
     if (fd >= 0) {
         f->stamp = file_stamp_of(&st);
         close(fd);

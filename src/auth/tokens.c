@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "auth/lines.h"
+#include "core/auth_cache.h"
 
 static const char *judge(struct slice token)
 {
@@ -42,6 +43,8 @@ static const char *read_line(void *owner, char *line)
         name = end;
     }
     wrong = judge(slice_from(token));
+    if (wrong == NULL && !auth_grant_is_name(slice_from(name)))
+        wrong = "a name is at most 255 bytes without control characters";
     if (wrong != NULL)
         return wrong;
     const struct slice text = slice_from(token);

@@ -15,6 +15,15 @@ struct auth_cached {
     UT_hash_handle hh;
 };
 
+bool auth_grant_is_name(struct slice user)
+{
+    for (size_t i = 0; i < user.len; i++) {
+        if ((unsigned char)user.p[i] < 0x20 || user.p[i] == 0x7f)
+            return false;
+    }
+    return user.len <= AUTH_NAME_MAX && !slice_starts(user, "() {");
+}
+
 struct auth_grant *auth_grant_new(struct slice user, const struct slice *env, size_t n)
 {
     size_t size = sizeof(struct auth_grant) + n * sizeof(char *) + user.len + 1;

@@ -233,6 +233,7 @@ BAD_FILES = {
     "des": ("\n#\nx:" + "abJnggxhB/yWI", r":3: .*htpasswd -B"), "plain": ("ok:" + hashed("x") + "\nx:secret-word", r":2: .*htpasswd -B"),
     "sha1": ("x:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", r":1: .*htpasswd -B"), "no-colon": ("justaname", r":1: write user:hash"),
     "no-name": (":" + hashed("x"), r":1: a name"), "cut": ("x:$2b$10$abc", r":1: .*damaged"), "twice": (f"x:{hashed('x')}\nx:{hashed('y')}", "twice"),
+    "zero": (f"x:{hashed('x')}\n\0y:{hashed('y')}\n", "zero byte"), "function": ("() { x:" + hashed("x"), r":1: a name"),
 }
 
 
@@ -258,7 +259,8 @@ def test_settings_that_stop_the_start(tmp_path, args, mode, says):
     assert done.returncode != 0 and says in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("line", ["short", "three words here-and", "uml\u00e4ut-token", "name tooshort"[:-2]])
+@pytest.mark.parametrize("line", ["short", "three words here-and", "uml\u00e4ut-token", "name tooshort"[:-2], "na\x7fme long-enough-token",
+                                  "n" * 256 + " long-enough-token"])
 def test_bad_token_file_is_not_shown(tmp_path, line):
     path = write(tmp_path / "tokens", f"# fine\n{line}\n")
     done = command_line("--to", "echo:", "--auth", "bearer", "--auth-file", path, "--check")

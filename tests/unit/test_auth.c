@@ -393,7 +393,7 @@ static void hook_speaks(void **state)
 {
     struct auth_grant *g = hook_output_grant(
         slice_from("user eve\r\nuser dave\nenv A=1\nenv a=1\nenv 1A=1\nenv =1\nenv B\nenv C_2= x "
-                   "=y\nenv D=a\x01\nnoise\nuser\nuser \x02\nenv E="));
+                   "=y\nenv D=a\x01\nnoise\nuser\nuser \x02\nuser () { :; }\nenv E="));
     (void)state;
 
     assert_string_equal(g->user, "dave");
