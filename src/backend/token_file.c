@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/file.h"
 #include "proto/secret.h"
 
 static bool broken(struct token_target *t, const char *name, const char *why)
@@ -65,25 +66,20 @@ bool token_file_line(struct slice line, struct slice token, struct token_target 
 
 static bool find_in(int fd, const char *name, struct slice token, struct token_target *t)
 {
-    struct slice line, rest = {NULL, 0};
+    struct slice line, rest;
     struct stat st;
     bool found = false;
-    size_t len = 0;
-    ssize_t n = 1;
+    size_t len;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return broken(t, name, "not a regular file");
     if (st.st_size > (off_t)TOKEN_FILE_SIZE_MAX)
         return broken(t, name, "larger than 1 MiB");
-    char *text = malloc((size_t)st.st_size + 1);
+    char *text = file_read_all(fd, (size_t)st.st_size, &len);
     if (text == NULL)
-        return broken(t, name, "out of memory");
-    while (len < (size_t)st.st_size && (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
-        len += (size_t)n;
-    if (n < 0)
-        (void)broken(t, name, strerror(errno));
+        return broken(t, name, strerror(errno));
     rest = slice_of(text, len);
-    while (n >= 0 && !found && rest.p != NULL) {
+    while (!found && rest.p != NULL) {
         line = slice_cut(rest, '\n', &rest);
         found = token_file_line(line, token, t);
     }
