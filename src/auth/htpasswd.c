@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/lines.h"
+#include "auth/verify.h"
 #include "core/auth_cache.h"
 
 /* crypt(5) says how long what follows the last $ is; of bcrypt that is the salt, too. */
@@ -14,7 +15,8 @@ static bool is_whole(const char *hash, size_t last)
 {
     unsigned cost = 0;
 
-    if (strlen(strrchr(hash, '$') + 1) != last || crypt_checksalt(hash) == CRYPT_SALT_INVALID)
+    if (strlen(strrchr(hash, '$') + 1) != last || strlen(hash) > VERIFY_HASH_MAX ||
+        crypt_checksalt(hash) == CRYPT_SALT_INVALID)
         return false;
     return hash[1] != '2' ||
            (sscanf(hash + 4, "%2u$", &cost) == 1 && cost >= 4 && cost <= 31 && hash[6] == '$');

@@ -111,6 +111,8 @@ static void wiped(void **state)
     "$6$saltsalt$8RWsOfwR6M6PpnoeQiEiWzNTPo1f0HjVYjDnLZhGx16aBFRkeqiHAzfXP/" \
     "LgrOWMBMXqiU2pLrXsSOHNUyUm91"
 
+#define A43 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static void htpasswd_reads(void **state)
 {
     char text[] = "# who\n\n  \nzoe:" BCRYPT "\r\nadam:" SHA512 ":note\n\xc3\xa4:" BCRYPT;
@@ -152,6 +154,7 @@ static void htpasswd_refuses(void **state)
         {"a:$2b$10$abcdefghijklmnopqrstuu", "1: the hash is damaged"},
         {"a:$6$saltsalt$abcdef", "1: the hash is damaged"},
         {"a:$y$", "1: the hash is damaged"},
+        {"a:$6$" A43 A43 A43 A43 A43 A43 A43 "$" A43 A43, "1: the hash is damaged"},
         {"a:" BCRYPT "\na:" BCRYPT, "1: the user a stands there twice"},
     };
     char why[HTPASSWD_ERROR_MAX];
