@@ -274,6 +274,11 @@ enum gate_verdict gate_look(struct gate *g, const union addr *client)
     return is_banned(g, client) ? refuse(g, client, GATE_BANNED) : GATE_PASS;
 }
 
+enum gate_verdict gate_look_again(struct gate *g, const union addr *client)
+{
+    return gate_is_proxy(g, client) ? GATE_PASS : gate_look(g, client);
+}
+
 enum gate_verdict gate_enter(struct gate *g, const union addr *client)
 {
     const struct config *c = g->worker->config;

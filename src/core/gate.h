@@ -46,6 +46,8 @@ bool gate_is_proxy(const struct gate *g, const union addr *peer);
 enum gate_verdict gate_enter(struct gate *g, const union addr *client);
 /* GATE_BANNED or GATE_PASS, without counting a connection. */
 enum gate_verdict gate_look(struct gate *g, const union addr *client);
+/* The same, of one that has passed before, perhaps as a proxy in its own name. */
+enum gate_verdict gate_look_again(struct gate *g, const union addr *client);
 
 /* The HTTP status of a refusal, its words, and the seconds for Retry-After (0: none). */
 int gate_status(enum gate_verdict v);

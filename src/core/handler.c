@@ -69,6 +69,18 @@ static const struct handler_ops *choose(const struct stream *s, const struct con
     return NULL;
 }
 
+/* Judging takes its time. Who has been banned meanwhile had no session yet that could be ended. */
+static bool may_still(struct stream *s)
+{
+    struct request *r = stream_request(s);
+
+    r->gate = gate_look_again(s->worker->gate, &r->client);
+    if (r->gate == GATE_PASS)
+        return true;
+    turn_away(s); /* the request is gone then */
+    return false;
+}
+
 static void hand_to(const struct handler_ops *h, struct stream *s, const struct config *c)
 {
     const struct route *route = stream_request(s)->match.route;
@@ -78,8 +90,11 @@ static void hand_to(const struct handler_ops *h, struct stream *s, const struct 
         stream_refuse(s, 404, NULL, "nothing is served at this path");
         return;
     }
-    auth_forget(stream_request(s), route);
-    auth_forget(stream_request(s), stream_request(s)->match.files);
+    struct request *r = stream_request(s);
+    if (r->grant != NULL && !may_still(s))
+        return;
+    auth_forget(r, route);
+    auth_forget(r, r->match.files);
     h->handle(s, c, route);
 }
 

@@ -281,6 +281,25 @@ def test_who_is_banned_on_an_open_connection(banning):
         assert b"your address is banned" in refusal.body and refusal.get("Retry-After") is None
 
 
+def test_who_is_banned_while_it_is_judged(gated, tmp_path):
+    """It has no session yet that could be ended, and gets none."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\n: > {tmp_path}/asked\nwhile [ ! -e {tmp_path}/banned ]; do sleep 0.02; done\n")
+    hook.chmod(0o755)
+    door = gated("--auth", "hook", "--auth-hook", hook, "--errors", "close")
+    client, other = (door.daemon.connect(source=f"127.0.0.{n}") for n in (2, 3))
+    for one in client, other:
+        one.send(one.head())
+    wait_until((tmp_path / "asked").exists, "the hook")
+    assert door.post("/ban?what=127.0.0.2")[0] == 200
+    (tmp_path / "banned").touch()
+    assert client.read_response().status == 101
+    assert client.expect_close(1008) == "your address is banned"
+    assert other.read_response().status == 101
+    other.exchange([text("x")], [(1, "x")])
+    assert turned_away(door)["banned"] == 1
+
+
 def test_banned_behind_a_proxy(banning):
     """The proxy's connection lives on; its client gets an answer, or a Close where page script is to see it."""
     door = banning("192.0.2.0/24\n127.0.0.1\n", *TRUST)
