@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cidr.h"
-
 /* The family before the address: networks of both stand in one order, and none holds the other's.
  */
 #define KEY_SIZE 17
@@ -143,26 +141,44 @@ void bans_free(struct bans *b)
     free(b);
 }
 
+/* The range that holds it; NULL: none. */
+static const struct range *find(const struct bans *b, const uint8_t key[KEY_SIZE])
+{
+    size_t low = 0, high = b->count; /* the first that begins behind it lies in low..high */
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (memcmp(b->all[middle].first, key, KEY_SIZE) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && memcmp(key, b->all[low - 1].last, KEY_SIZE) <= 0 ? &b->all[low - 1] : NULL;
+}
+
 bool bans_have(const struct bans *b, const union addr *a)
 {
     uint8_t key[KEY_SIZE];
-    size_t low = 0, high;
 
     if (b == NULL || a->sa.sa_family == AF_UNSPEC)
         return false;
     if (a->sa.sa_family == AF_UNIX)
         return b->unix_;
     key_of(a, key);
-    high = b->count; /* the first that begins behind it lies in low..high */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
+    return find(b, key) != NULL;
+}
 
-        if (memcmp(b->all[middle].first, key, sizeof key) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 && memcmp(key, b->all[low - 1].last, sizeof key) <= 0;
+bool bans_have_network(const struct bans *b, const struct cidr *c)
+{
+    const struct range *around;
+    struct range r;
+
+    if (b == NULL || c->family == AF_UNIX)
+        return b != NULL && b->unix_;
+    r = range_of(c);
+    around = find(b, r.first);
+    return around != NULL && memcmp(r.last, around->last, sizeof r.last) <= 0;
 }
 
 struct file_stamp bans_stamp(const struct bans *b)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/addr.h"
+#include "base/cidr.h"
 #include "base/file.h"
 #include "base/slice.h"
 
@@ -24,6 +25,8 @@ void bans_free(struct bans *b); /* NULL is fine */
 
 struct file_stamp bans_stamp(const struct bans *b);        /* of the file it was read from */
 bool bans_have(const struct bans *b, const union addr *a); /* NULL has nobody */
-size_t bans_count(const struct bans *b);                   /* lines */
+/* All of that network, by one line. */
+bool bans_have_network(const struct bans *b, const struct cidr *c);
+size_t bans_count(const struct bans *b); /* lines */
 
 #endif

@@ -392,8 +392,5 @@ size_t gate_bans(struct gate *g, const struct gate_ban **all)
 
 bool gate_file_has(const struct gate *g, const struct cidr *network)
 {
-    union addr a;
-
-    cidr_first(network, &a);
-    return bans_have(g->file, &a);
+    return bans_have_network(g->file, network);
 }

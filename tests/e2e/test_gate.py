@@ -401,6 +401,9 @@ def test_many_sessions_are_ended(gated):
 def test_unban_of_what_the_file_has(banning):
     door = banning("127.0.0.0/30\n")
     assert "ban-file has it" in ctl(door, "unban", "127.0.0.2", status=1)
+    assert "ban-file has it" in ctl(door, "unban", "127.0.0.0/30", status=1)
+    ctl(door, "ban", "127.0.0.0/28")  # part of that only
+    assert ctl(door, "unban", "127.0.0.0/28") == "done\n"
     assert "and 1 of" in ctl(door, "bans")
 
 

@@ -159,6 +159,14 @@ static bool banned(const struct bans *b, const char *host)
     return bans_have(b, &a);
 }
 
+static bool network_banned(const struct bans *b, const char *text)
+{
+    struct cidr c;
+
+    assert_null(cidr_parse(slice_from(text), &c));
+    return bans_have_network(b, &c);
+}
+
 static void lists_of_bans(void **state)
 {
     static const char text[] = "# a list\n"
@@ -186,6 +194,16 @@ static void lists_of_bans(void **state)
         assert_true(banned(b, in[i]));
     for (size_t i = 0; i < COUNT(out); i++)
         assert_false(banned(b, out[i]));
+    assert_true(network_banned(b, "10.0.0.0/8"));
+    assert_true(network_banned(b, "10.3.0.0/16"));
+    assert_true(network_banned(b, "192.0.2.7"));
+    assert_true(network_banned(b, "2001:db8:1::/48"));
+    assert_false(network_banned(b, "10.0.0.0/7")); /* a part of it is */
+    assert_false(network_banned(b, "192.0.2.6/31"));
+    assert_false(network_banned(b, "0.0.0.0/0"));
+    assert_false(network_banned(b, "::/0"));
+    assert_false(network_banned(b, "unix"));
+    assert_false(network_banned(NULL, "10.0.0.0/8"));
     bans_free(b);
 }
 
