@@ -83,14 +83,14 @@ static bool may_still(struct stream *s)
 
 static void hand_to(const struct handler_ops *h, struct stream *s, const struct config *c)
 {
-    const struct route *route = stream_request(s)->match.route;
+    struct request *r = stream_request(s);
+    const struct route *route = r->match.route;
 
     if (h == NULL) {
         handler_log(s, 404, "no route");
         stream_refuse(s, 404, NULL, "nothing is served at this path");
         return;
     }
-    struct request *r = stream_request(s);
     if (r->grant != NULL && !may_still(s))
         return;
     auth_forget(r, route);
