@@ -43,6 +43,7 @@ struct plan {
     char *const *envp;
     int std[3];
     unsigned needless; /* above all of these */
+    bool own_table;    /* see own_descriptors */
     bool on_terminal;  /* which then controls the new session */
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
@@ -69,15 +70,13 @@ static long reset_signals(const struct plan *p)
 }
 
 /*
- * The child begins with our table of descriptors, not a copy, and must not touch it. It gets one
- * with those up to the last that it needs, where the kernel can (5.9): thousands of sessions have
+ * Where the kernel can (5.9), the child begins with our table of descriptors, not a copy, and must
+ * not touch it. It gets one with those up to the last that it needs: thousands of sessions have
  * thousands of descriptors, and to copy and close these took milliseconds, in which we stand still.
  */
 static long own_descriptors(const struct plan *p)
 {
-    if (syscall(SYS_close_range, p->needless, ~0U, CLOSE_RANGE_UNSHARE) == 0)
-        return 0;
-    return syscall(SYS_unshare, CLONE_FILES);
+    return p->own_table ? syscall(SYS_close_range, p->needless, ~0U, CLOSE_RANGE_UNSHARE) : 0;
 }
 
 /* dup3 also takes close-on-exec off. The sources are above 2, so no step destroys what a later one
@@ -155,7 +154,18 @@ static pid_t vfork_plan(struct plan *p, int *pidfd)
     _Alignas(16) char stack[CHILD_STACK];
 
     return clone(child_main, stack + sizeof stack,
-                 CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, p, pidfd);
+                 CLONE_VM | CLONE_VFORK | (p->own_table ? CLONE_FILES : 0) | CLONE_PIDFD | SIGCHLD,
+                 p, pidfd);
+}
+
+/* Asked once, of ourselves, who share our table with nobody: there is nothing to be done then. A
+ * sandbox may refuse it, too. */
+static bool can_own_tables(struct worker *w)
+{
+    if (!w->own_tables_known)
+        w->own_tables = syscall(SYS_close_range, ~0U, ~0U, CLOSE_RANGE_UNSHARE) == 0;
+    w->own_tables_known = true;
+    return w->own_tables;
 }
 
 /* Which signals have another disposition than the default. Found once: we set all of ours before
@@ -212,6 +222,7 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
         .argv = spec->argv,
         .envp = spec->envp,
         .std = {std[0], std[1], std[2]},
+        .own_table = can_own_tables(w),
         .on_terminal = spec->standard == CHILD_ON_TERMINAL,
         .parent = getpid(),
         .unusual_signals = unusual_signals(w),

@@ -232,6 +232,8 @@ static void io_end_reading(struct io *io)
     io->read_ended = true;
     if (!io->transport->two_way)
         io_close_fd(io_worker(io)->loop, &io->watcher);
+    if (io->error != 0) /* is still to be told, by that watcher */
+        ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
     io_update(io);
 }
 

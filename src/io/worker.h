@@ -75,19 +75,21 @@ struct worker {
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
     uint64_t unusual_signals; /* for child_spawn.c: signals not at their defaults, once known */
     bool signals_known;
+    bool own_tables; /* for child_spawn.c: see own_descriptors there, once known */
+    bool own_tables_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */
     uint64_t caps; /* capabilities (1 << CAP_*) that this process has, not in effect: raised only
                       around what needs them; see priv.h */
     struct child *children; /* every child not yet gone, but these: */
     struct child *stopping; /* on the ladder; see child.h */
-    int low_fds[3];         /* child.c's: placeholders for descriptors of a program being started */
-    bool low_fds_known;     /* -1 where they could not be had */
-    ev_timer ladder;        /* child.c's; active until the first of them is due */
-    double ladder_due;      /* worker time of that */
-    struct limits *limits;  /* core's; io never looks inside */
-    struct gate *gate;      /* core's: who may come in, see core/gate.h */
-    struct auth *auth;      /* core's: passwords known lately, failures, see core/auth.h */
+    int low_fds[3];        /* child.c's: placeholders for descriptors of a program being started; -1
+                              where they could not be had */
+    ev_timer ladder;       /* child.c's; active until the first of them is due */
+    double ladder_due;     /* worker time of that */
+    struct limits *limits; /* core's; io never looks inside */
+    struct gate *gate;     /* core's: who may come in, see core/gate.h */
+    struct auth *auth;     /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */

@@ -918,12 +918,13 @@ static void without_group_pidfd(struct bench *b)
     stubborn_grandchildren_are_killed(&state);
 }
 
-/* Kernels before 5.9 cannot close a range. */
+/* Kernels before 5.9 cannot close a range; and containers may not let us unshare anything. */
 static void without_close_range(struct bench *b)
 {
     void *state = b;
 
     forbid(SYS_close_range, ENOSYS);
+    forbid(SYS_unshare, EPERM);
     bytes_go_through(&state);
 }
 
