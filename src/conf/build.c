@@ -12,6 +12,15 @@ static bool is_systemd(const char *text)
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
 }
 
+void build_listener_defaults(struct listen_spec *l, const struct config *c)
+{
+    l->unix_mode = c->unix_mode;
+    l->reuse_port = c->reuse_port;
+    l->accept_proxy = c->accept_proxy;
+    l->client_ca = c->client_ca;
+    l->client_cert = c->client_cert;
+}
+
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
 {
     const char *wrong = NULL, *text = l->text;

@@ -11,6 +11,9 @@
 /* One fault: the key whose value is wrong, and why. */
 typedef void (*build_tell)(void *owner, const char *key, const char *why);
 
+/* What c says for all listeners, before what one says for itself. */
+void build_listener_defaults(struct listen_spec *l, const struct config *c);
+
 /* Completes a listener from l->text. False with why. */
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX]);
 

@@ -133,11 +133,7 @@ static bool build_listeners(struct reading *r)
     c->listen_count = count;
     for (size_t i = 0; i < count; i++) {
         c->listen[i].text = texts->count > 0 ? texts->items[i] : BUILD_DEFAULT_LISTEN;
-        c->listen[i].unix_mode = c->unix_mode;
-        c->listen[i].reuse_port = c->reuse_port;
-        c->listen[i].accept_proxy = c->accept_proxy;
-        c->listen[i].client_ca = c->client_ca;
-        c->listen[i].client_cert = c->client_cert;
+        build_listener_defaults(&c->listen[i], c);
         if (!build_listener(&c->listen[i], why))
             return usage(r, "--listen %s", why);
         if (build_listener_again(c->listen, i, false))

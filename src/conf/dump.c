@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "conf/build.h"
+
 /* A text in double quotes, which YAML and JSON read alike. */
 static void print_text(FILE *out, const char *text)
 {
@@ -79,12 +81,9 @@ static void print_row(FILE *out, const char *indent, const struct option_row *ro
 
 static void print_listener(FILE *out, const struct config *c, const struct listen_spec *l)
 {
-    const struct listen_spec usual = {.unix_mode = c->unix_mode,
-                                      .reuse_port = c->reuse_port,
-                                      .accept_proxy = c->accept_proxy,
-                                      .client_ca = c->client_ca,
-                                      .client_cert = c->client_cert};
+    struct listen_spec usual = {0};
 
+    build_listener_defaults(&usual, c);
     fprintf(out, "  - address: ");
     print_text(out, l->text);
     fputc('\n', out);

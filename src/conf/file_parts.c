@@ -104,11 +104,7 @@ static void build_one(struct loader *l, struct listen_spec *all, size_t n,
     const struct yaml_node *address = node->kind == YAML_MAP ? yaml_get(node, "address") : node;
     const struct spot *at = address != NULL ? &address->at : &node->at;
 
-    all[n].unix_mode = l->config->unix_mode;
-    all[n].reuse_port = l->config->reuse_port;
-    all[n].accept_proxy = l->config->accept_proxy;
-    all[n].client_ca = l->config->client_ca;
-    all[n].client_cert = l->config->client_cert;
+    build_listener_defaults(&all[n], l->config);
     set_listener(l, &all[n], node);
     if (all[n].text == NULL || all[n].text[0] == '\0')
         return;
@@ -135,13 +131,18 @@ void parts_build_listeners(struct loader *l)
         build_one(l, all, n++, p->node);
     if (n == 0) {
         all[0].text = BUILD_DEFAULT_LISTEN;
-        all[0].accept_proxy = c->accept_proxy;
+        build_listener_defaults(&all[0], c);
         (void)build_listener(&all[0], why);
     }
-    if (l->cli->listen.count > 0) /* the command line is stronger */
+    if (l->cli->listen.count == 0) {
+        c->listen = all;
+        c->listen_count = count;
         return;
-    c->listen = all;
-    c->listen_count = count;
+    }
+    /* The command line is stronger, but says only where: its listeners were built before the file's
+     * top level was known. */
+    for (size_t i = 0; i < c->listen_count; i++)
+        build_listener_defaults(&c->listen[i], c);
 }
 
 /* ---- routes ---- */

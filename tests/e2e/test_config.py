@@ -212,6 +212,16 @@ def test_the_command_line_is_stronger(good):
     assert dumped["ping"] == "3s" and dumped["listen"] == [{"address": "127.0.0.1:1"}]
 
 
+@pytest.mark.parametrize("args, listeners", [((), 1), (("-l", "1", "-l", "unix:x"), 2)], ids=["none", "command line"])
+def test_what_the_top_level_says_of_listeners_holds_for_those_not_in_the_file(tmp_path, args, listeners):
+    """Without `listen` there, and with --listen: where that stands is no reason to let anybody in."""
+    top = ["accept-proxy: on", "client-cert: require", "client-ca: ca", "reuse-port: on", "mode: 0600"]
+    said = [line.replace("client", "tls-client").replace("mode", "unix-mode") for line in top]
+    path = write(tmp_path / "c.yaml", "\n".join(said) + "\nroutes: [{to: 'echo:'}]\n")
+    plain = yaml.safe_load(command_line("--dump-config", "-c", path, *args).stdout)["listen"]
+    assert [set(item) for item in plain] == [{"address"}] * listeners  # that is: as the top level has it
+
+
 def test_include_of_a_folder(wsluice, tmp_path):
     folder = tmp_path / "conf.d"
     folder.mkdir()

@@ -157,6 +157,17 @@ def test_each_listener_of_a_file_by_itself_and_reload(configured, root, pair, al
         assert standing.read_message() == (TEXT, b"still here")
 
 
+def test_a_listener_of_the_command_line_asks_as_the_file_says(wsluice, root, pair, alice, tmp_path):
+    file = tmp_path / "wsluice.yaml"
+    file.write_text(json.dumps({"tls-cert": pair.cert, "tls-key": pair.key, "tls-client-cert": "require",
+                                "tls-client-ca": root.cert, "routes": [{"path": "/", "exec": SHOW[1:]}]}))
+    daemon = wsluice("-c", file)  # the harness adds --listen
+    with client(daemon.address, root, own=alice).open() as c:
+        assert c.read_message()[1] == b"SUCCESS|CN=alice,O=wsluice"
+    with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+        client(daemon.address, root).open()
+
+
 @pytest.mark.parametrize("args, says", [
     (["--tls-client-cert", "require"], "say whose: client-ca FILE"),
     (["--tls-client-ca", "CA"], "say --tls-client-cert require, or optional"),
