@@ -182,18 +182,20 @@ static bool is_pair(const char *text, char error[OPTION_ERROR_MAX])
     return false;
 }
 
-/* False without memory. */
+/* False without memory. A list has room for the next power of two; the arrays before stay with the
+ * arena. */
 static bool text_list_add(struct text_list *l, const char *item, struct arena *arena)
 {
-    /* The old array stays with the arena: lists are short and built once. */
-    const char **items = arena_alloc(arena, (l->count + 1) * sizeof *items);
+    if ((l->count & (l->count - 1)) == 0) { /* a power of two, or none: full */
+        const char **items = arena_alloc(arena, (l->count > 0 ? 2 * l->count : 1) * sizeof *items);
 
-    if (items == NULL)
-        return false;
-    if (l->count > 0)
-        memcpy(items, l->items, l->count * sizeof *items);
-    items[l->count++] = item;
-    l->items = items;
+        if (items == NULL)
+            return false;
+        if (l->count > 0)
+            memcpy(items, l->items, l->count * sizeof *items);
+        l->items = items;
+    }
+    l->items[l->count++] = item;
     return true;
 }
 

@@ -325,6 +325,15 @@ def test_thousands_of_routes(wsluice, tmp_path):
     daemon.open("/r0").finish()
 
 
+def test_a_list_of_thousands_takes_no_memory_to_speak_of(tmp_path):
+    networks = ", ".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(20000))
+    path = write(tmp_path / "c.yaml", f"trusted-proxies: [{networks}]\nroutes: [{{to: 'echo:'}}]\n")
+    checking = subprocess.Popen([BINARY, "--check", "-c", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(checking.pid, 0)
+    checking.returncode = os.waitstatus_to_exitcode(status)
+    assert checking.returncode == 0 and used.ru_maxrss < 300 << 10  # KiB; it was 1.5 GiB
+
+
 def test_a_file_of_somebody_else_is_only_read(good):
     """--check needs no more than to read: nothing is left behind, nothing is listening."""
     before = sorted(os.listdir(good.parent))
