@@ -70,37 +70,38 @@ static struct listener *open_one(struct worker *w, const struct config *c, struc
     return l;
 }
 
-int admin_follow(struct worker *w, const struct config *c, struct passed *passed,
-                 struct listener **list, listener_accepted accepted, void *owner,
-                 char error[LISTENER_ERROR_MAX])
+int admin_open(struct worker *w, const struct config *c, struct passed *passed,
+               const struct listener *have, listener_accepted accepted, void *owner,
+               struct listener **fresh, char error[LISTENER_ERROR_MAX])
 {
-    struct listener *l;
-
-    if (c->admin == NULL) {
-        admin_close(list, false);
+    *fresh = NULL;
+    if (c->admin == NULL || (have != NULL && strcmp(have->text, c->admin) == 0))
         return 0;
-    }
-    if (*list != NULL && strcmp((*list)->text, c->admin) == 0)
-        return 0;
-    l = open_one(w, c, passed, accepted, owner, error);
-    if (l == NULL)
-        return -1;
-    admin_close(list, false);
-    *list = l;
-    listener_start(l);
-    stats_watch_loop(w);
-    if (l->unix_path != NULL)
-        log_printf(&w->log, LOG_INFO, "admin on unix:%s", l->unix_path);
-    else
-        log_printf(&w->log, LOG_INFO, "admin on http%s", l->url + strcspn(l->url, ":"));
-    return 0;
+    *fresh = open_one(w, c, passed, accepted, owner, error);
+    return *fresh != NULL ? 0 : -1;
 }
 
-void admin_close(struct listener **list, bool keep_file)
+void admin_adopt(struct worker *w, const struct config *c, struct listener **have,
+                 struct listener *fresh)
 {
-    struct listener *l = *list;
+    if (c->admin == NULL || fresh != NULL)
+        admin_close(have, false);
+    if (fresh == NULL)
+        return;
+    *have = fresh;
+    listener_start(fresh);
+    stats_watch_loop(w);
+    if (fresh->unix_path != NULL)
+        log_printf(&w->log, LOG_INFO, "admin on unix:%s", fresh->unix_path);
+    else
+        log_printf(&w->log, LOG_INFO, "admin on http%s", fresh->url + strcspn(fresh->url, ":"));
+}
 
-    *list = NULL;
+void admin_close(struct listener **have, bool keep_file)
+{
+    struct listener *l = *have;
+
+    *have = NULL;
     if (l == NULL)
         return;
     l->handed_over = keep_file;

@@ -12,15 +12,19 @@
 #define ADMIN_PASSED "admin "
 
 /*
- * Makes *list (at most one listener) what c->admin wants: opens it, keeps it where its text is the
- * same, closes one that is not wanted any more. A socket of a predecessor is taken over (passed may
- * be NULL). -1 with the reason in error, *list as before. Logs where it listens.
+ * Two steps, as with listeners.h. Opens what c->admin wants, unless `have` is it, into *fresh,
+ * which stays NULL when there is nothing to open. A socket of a predecessor is taken over (passed
+ * may be NULL). -1 with the reason in error.
  */
-int admin_follow(struct worker *w, const struct config *c, struct passed *passed,
-                 struct listener **list, listener_accepted accepted, void *owner,
-                 char error[LISTENER_ERROR_MAX]);
+int admin_open(struct worker *w, const struct config *c, struct passed *passed,
+               const struct listener *have, listener_accepted accepted, void *owner,
+               struct listener **fresh, char error[LISTENER_ERROR_MAX]);
+/* Makes *have, at most one listener, what c->admin wants. Logs where it listens, when that is new.
+ */
+void admin_adopt(struct worker *w, const struct config *c, struct listener **have,
+                 struct listener *fresh);
 
 /* keep_file: another process serves the socket now. */
-void admin_close(struct listener **list, bool keep_file);
+void admin_close(struct listener **have, bool keep_file);
 
 #endif

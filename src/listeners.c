@@ -225,22 +225,33 @@ static void adopt_fresh(struct listeners *set, struct listener *fresh)
     }
 }
 
-int listeners_follow(struct listeners *set, const struct config *c, struct passed *passed,
-                     char error[LISTENER_ERROR_MAX])
+int listeners_open(struct listeners *set, const struct config *c, struct passed *passed,
+                   struct listener **fresh, char error[LISTENER_ERROR_MAX])
 {
     struct fresh f = {.set = set, .config = c, .passed = passed, .error = error};
 
+    *fresh = NULL;
     for (struct listener *l = set->first; l != NULL; l = l->next)
         l->wanted = NULL;
     for (size_t i = 0; i < c->listen_count; i++) {
         if (follow_one(&f, &c->listen[i]) < 0) {
-            close_all(f.first, false);
+            listeners_abandon(f.first);
             return -1;
         }
     }
-    drop_unwanted(set);
-    adopt_fresh(set, f.first);
+    *fresh = f.first;
     return 0;
+}
+
+void listeners_adopt(struct listeners *set, struct listener *fresh)
+{
+    drop_unwanted(set);
+    adopt_fresh(set, fresh);
+}
+
+void listeners_abandon(struct listener *fresh)
+{
+    close_all(fresh, false);
 }
 
 uint16_t listeners_tls_port(const struct listeners *set)
@@ -260,16 +271,23 @@ uint16_t listeners_tls_port(const struct listeners *set)
     return port;
 }
 
-const struct listener *listeners_exposed(const struct listeners *set)
+static bool is_exposed(const struct listener *l)
+{
+    union addr a = l->addr;
+
+    addr_unmap(&a);
+    return (a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6) && !addr_is_loopback(&a);
+}
+
+const struct listener *listeners_exposed(const struct listeners *set, const struct listener *fresh)
 {
     for (const struct listener *l = set->first; l != NULL; l = l->next) {
-        union addr a = l->addr;
-
-        addr_unmap(&a);
-        if ((a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6) && !addr_is_loopback(&a))
+        if (l->wanted != NULL && is_exposed(l))
             return l;
     }
-    return NULL;
+    while (fresh != NULL && !is_exposed(fresh))
+        fresh = fresh->next;
+    return fresh;
 }
 
 void listeners_close(struct listeners *set, bool keep_files)

@@ -16,18 +16,24 @@ struct listeners {
 };
 
 /*
- * Opens what c wants and the set does not have, and closes what it does not want any more;
- * listeners in both stay untouched. All or nothing: when one cannot be opened the set is as before,
- * and error says why (-1).
+ * The set follows a configuration in two steps, so that who changes more than listeners can do all
+ * of it or nothing. First what c wants and the set does not have is opened, into *fresh. -1 when
+ * one cannot be: error says why, and *fresh is NULL. Nobody notices so far.
  */
-int listeners_follow(struct listeners *set, const struct config *c, struct passed *passed,
-                     char error[LISTENER_ERROR_MAX]);
+int listeners_open(struct listeners *set, const struct config *c, struct passed *passed,
+                   struct listener **fresh, char error[LISTENER_ERROR_MAX]);
+/* Then it is taken in, and what c does not want any more closed; listeners in both stay untouched.
+ */
+void listeners_adopt(struct listeners *set, struct listener *fresh);
+/* Or not. */
+void listeners_abandon(struct listener *fresh);
 
 /* The port of the first listener with TLS, in the order of the configuration; 0: none. */
 uint16_t listeners_tls_port(const struct listeners *set);
 
-/* The first that other machines may reach: neither loopback nor a Unix socket; NULL: none. */
-const struct listener *listeners_exposed(const struct listeners *set);
+/* Between the two steps: the first of those there will be that other machines may reach, neither
+ * loopback nor a Unix socket; NULL: none. */
+const struct listener *listeners_exposed(const struct listeners *set, const struct listener *fresh);
 
 /* Stops listening. keep_files: another process serves the sockets now. */
 void listeners_close(struct listeners *set, bool keep_files);

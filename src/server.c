@@ -171,16 +171,15 @@ static void on_admin_accepted(struct listener *l, int fd, const union addr *clie
     fronts[0]->open(&s->worker, &a);
 }
 
-static int follow_admin(struct server *s, const struct config *c, char error[LISTENER_ERROR_MAX])
-{
-    return admin_follow(&s->worker, c, &s->passed, &s->listeners.admin, on_admin_accepted, s,
-                        error);
-}
+/* What a configuration listens on and we do not yet. */
+struct opened {
+    struct listener *listeners, *admin;
+};
 
 /* Root serves other machines only when told to. */
-static bool may_serve(const struct server *s, char error[PRIV_ERROR_MAX])
+static bool may_serve(const struct server *s, const struct opened *o, char error[PRIV_ERROR_MAX])
 {
-    const struct listener *l = listeners_exposed(&s->listeners);
+    const struct listener *l = listeners_exposed(&s->listeners, o->listeners);
 
     if (l == NULL || geteuid() != 0 || s->user_given)
         return true;
@@ -191,14 +190,31 @@ static bool may_serve(const struct server *s, char error[PRIV_ERROR_MAX])
     return false;
 }
 
-static int follow_listeners(struct server *s, const struct config *c, char error[PRIV_ERROR_MAX])
+/* Opens all of it, or nothing: 0, or the exit status that server_run has for it, with error. */
+static int open_all(struct server *s, const struct config *c, struct opened *o,
+                    char error[PRIV_ERROR_MAX])
 {
-    int rc;
+    int status = 0;
 
+    *o = (struct opened){0};
     priv_raise_bind(&s->worker, true);
-    rc = listeners_follow(&s->listeners, c, &s->passed, error);
+    if (listeners_open(&s->listeners, c, &s->passed, &o->listeners, error) < 0)
+        status = 1;
     priv_raise_bind(&s->worker, false);
-    return rc;
+    if (status == 0 && !may_serve(s, o, error))
+        status = 2;
+    if (status == 0 && admin_open(&s->worker, c, &s->passed, s->listeners.admin, on_admin_accepted,
+                                  s, &o->admin, error) < 0)
+        status = 1;
+    if (status != 0)
+        listeners_abandon(o->listeners);
+    return status;
+}
+
+static void adopt_all(struct server *s, const struct config *c, const struct opened *o)
+{
+    admin_adopt(&s->worker, c, &s->listeners.admin, o->admin);
+    listeners_adopt(&s->listeners, o->listeners);
 }
 
 static void warn_about(struct log *log, const struct config *c)
@@ -215,18 +231,14 @@ static bool swap(struct server *s, struct config *c)
 {
     char error[PRIV_ERROR_MAX];
     struct config *old = s->worker.config;
+    struct opened opened;
 
     if (priv_admits(&s->priv, &s->worker, c, &s->listeners, error) < 0 ||
-        follow_listeners(s, c, error) < 0) {
+        open_all(s, c, &opened, error) != 0) {
         log_fault(s, error);
         return false;
     }
-    if (!may_serve(s, error) || follow_admin(s, c, error) < 0) {
-        log_fault(s, error);
-        if (follow_listeners(s, old, error) < 0)
-            log_fault(s, error);
-        return false;
-    }
+    adopt_all(s, c, &opened);
     priv_follow(&s->priv, c);
     warn_about(&s->worker.log, c);
     stats_follow(&s->worker, c);
@@ -392,11 +404,10 @@ static int open_log(struct server *s, const struct config *c)
     return -1;
 }
 
-/* 0, or the exit status. */
-static int server_open(struct server *s, struct config *c)
+/* What needs nothing of the world but memory. False with errno. */
+static bool make_parts(struct server *s, struct config *c)
 {
     struct worker *w = &s->worker;
-    char error[PRIV_ERROR_MAX];
 
     w->config = c;
     s->user_given = c->user != NULL;
@@ -410,10 +421,21 @@ static int server_open(struct server *s, struct config *c)
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
-    if (open_log(s, c) < 0)
+    return w->limits != NULL && w->stats != NULL && w->gate != NULL && w->auth != NULL;
+}
+
+/* 0, or the exit status. */
+static int server_open(struct server *s, struct config *c)
+{
+    struct worker *w = &s->worker;
+    char error[PRIV_ERROR_MAX];
+    struct opened opened;
+    bool made = make_parts(s, c);
+    int status;
+
+    if (made && open_log(s, c) < 0)
         return 1;
-    if (passed_read(&s->passed) < 0 || w->limits == NULL || w->stats == NULL || w->gate == NULL ||
-        w->auth == NULL || worker_init(w) < 0) {
+    if (!made || passed_read(&s->passed) < 0 || worker_init(w) < 0) {
         complain(NULL, strerror(errno));
         return 1;
     }
@@ -424,15 +446,12 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_config(c, complain, NULL) > 0)
         return 1;
     stats_follow(w, c);
-    if (follow_admin(s, c, error) < 0 ||
-        listeners_follow(&s->listeners, c, &s->passed, error) < 0) {
+    status = open_all(s, c, &opened, error);
+    if (status != 0) {
         complain(NULL, error);
-        return 1;
+        return status;
     }
-    if (!may_serve(s, error)) {
-        complain(NULL, error);
-        return 2;
-    }
+    adopt_all(s, c, &opened);
     if (priv_drop(&s->priv, w, c, error) < 0) {
         complain(NULL, error);
         return 1;

@@ -246,6 +246,18 @@ def test_one_listener_that_cannot_be_had_means_none_of_it(configured, taken, tmp
     echoes(daemon.address)
 
 
+def test_an_admin_address_that_cannot_be_had_means_none_of_it(configured):
+    """The listeners that would have gone were never closed: port 0 is the same port."""
+    daemon = configured({"listen": ["127.0.0.1:0"], "routes": [ECHO]})
+    before, port = kinds(daemon), daemon.address[1]
+    inodes = proc.listening_inodes()[port]
+    log = reload(daemon, {"listen": ["127.0.0.2:0"], "admin": "unix:/nonexistent/admin", "routes": [ECHO]}, ok=False)
+    assert any("/nonexistent/admin: No such file" in line for line in log)
+    assert not any("listening on" in line for line in log), log
+    assert proc.listening_inodes()[port] == inodes and kinds(daemon) == before
+    echoes(daemon.address)
+
+
 def test_an_address_in_other_words_is_the_same_listener(configured, tmp_path):
     """A port alone, a name, zeroes; and a Unix socket by another path to it."""
     port, path = peers.free_port(), str(tmp_path / "door")

@@ -275,6 +275,17 @@ def test_bare_systemd_takes_all(activated, tmp_path):
         echoes(daemon, ("127.0.0.1", int(match.group(1))))
 
 
+def test_a_passed_socket_outlives_a_reload_that_fails(activated, tmp_path):
+    """One that would have gone by it: nobody could give it to us again."""
+    file = tmp_path / "wsluice.yaml"
+    file.write_text("listen: [systemd]\nroutes: [{to: 'echo:'}]\n")
+    daemon = activated("tcp()", None, "-c", file, listen=False)
+    file.write_text("listen: ['127.0.0.2:0']\nadmin: unix:/nonexistent/admin\nroutes: [{to: 'echo:'}]\n")
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for_log("not reloaded")
+    echoes(daemon)
+
+
 @pytest.mark.parametrize("make, names, listen", [
     ("", None, "systemd"), ("tcp()", "web", "systemd:other"), ("tcp()", None, "systemd:web"),
 ])
