@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "listeners.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,11 +177,27 @@ static void close_all(struct listener *first, bool keep_files)
     }
 }
 
+/* What a socket has from its beginning, and the new configuration says otherwise. */
+static void follow_socket(struct log *log, const struct listener *l)
+{
+    const struct listen_spec *old = l->spec, *spec = l->wanted;
+
+    if (old->reuse_port != spec->reuse_port && l->unix_path == NULL)
+        log_printf(log, LOG_WARN,
+                   "reuse-port of %s: the change needs a restart; it stays as it was", l->url);
+    if (spec->unix_path != NULL && old->unix_mode != spec->unix_mode &&
+        listener_set_mode(l, spec->unix_mode) < 0)
+        log_printf(log, LOG_WARN, "%s cannot get mode 0%o: %s; it stays as it was", l->url,
+                   spec->unix_mode, strerror(errno));
+}
+
 /* Connections from now on are served by what the new configuration says of their listener; and by
  * its words the next one is compared, and a successor told. */
-static void keep(struct listener *l)
+static void keep(struct log *log, struct listener *l)
 {
     const struct listen_spec *spec = l->wanted;
+
+    follow_socket(log, l);
     char *text = strcmp(spec->text, l->text) != 0 ? strdup(spec->text) : NULL;
 
     l->spec = spec;
@@ -199,7 +216,7 @@ static void drop_unwanted(struct listeners *set)
         struct listener *l = *at;
 
         if (l->wanted != NULL) {
-            keep(l);
+            keep(&set->worker->log, l);
             at = &l->next;
             continue;
         }

@@ -22,8 +22,7 @@ struct listeners {
  */
 int listeners_open(struct listeners *set, const struct config *c, struct passed *passed,
                    struct listener **fresh, char error[LISTENER_ERROR_MAX]);
-/* Then it is taken in, and what c does not want any more closed; listeners in both stay untouched.
- */
+/* Then it is taken in, and what c does not want any more closed; listeners in both stay open. */
 void listeners_adopt(struct listeners *set, struct listener *fresh);
 /* Or not. */
 void listeners_abandon(struct listener *fresh);

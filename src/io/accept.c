@@ -356,14 +356,37 @@ void listener_start(struct listener *l)
     ev_io_start(l->worker->loop, &l->readable);
 }
 
+/* The file is still the one that we made. */
+static bool is_ours(const struct listener *l, const struct stat *st)
+{
+    return st->st_dev == l->unix_dev && st->st_ino == l->unix_ino;
+}
+
+int listener_set_mode(const struct listener *l, unsigned mode)
+{
+    int fd = open(l->unix_path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
+    char path[32];
+    struct stat st;
+
+    if (fd < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    errno = ENOENT;
+    if (fstat(fd, &st) == 0 && is_ours(l, &st))
+        rc = chmod(path, (mode_t)mode);
+    int err = errno;
+    close(fd);
+    errno = err;
+    return rc;
+}
+
 void listener_close(struct listener *l)
 {
     struct stat st;
 
     ev_io_stop(l->worker->loop, &l->readable);
     ev_timer_stop(l->worker->loop, &l->resume);
-    if (l->unix_path != NULL && !l->handed_over && stat(l->unix_path, &st) == 0 &&
-        st.st_dev == l->unix_dev && st.st_ino == l->unix_ino)
+    if (l->unix_path != NULL && !l->handed_over && stat(l->unix_path, &st) == 0 && is_ours(l, &st))
         (void)unlink(l->unix_path);
     close(l->fd);
     free(l->unix_path);

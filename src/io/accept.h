@@ -21,7 +21,7 @@ struct listener_spec {
     uint16_t port;
     bool secure;     /* TLS: for the name in the log only */
     bool reuse_port; /* several processes on one port */
-    int inherited;   /* a socket that listens already, ours from now on; -1: bind a new one */
+    int inherited;   /* a socket that listens already, ours from now on; 0: bind a new one */
 };
 
 /* A new connection; fd (nonblocking, close-on-exec) is the callee's. */
@@ -64,6 +64,10 @@ void listener_start(struct listener *l);
 /* The listening socket fd is bound to what spec asks for, however that is written. Looks names up,
  * like listener_open. Port 0 asks for a port of its own: never. */
 bool listener_fits(int fd, const struct listener_spec *spec);
+
+/* Other permissions for the file of a Unix socket of ours. -1 with errno: also when another file is
+ * there by now. */
+int listener_set_mode(const struct listener *l, unsigned mode);
 
 /* Stops, closes, removes the Unix socket's file if it is still this one, frees. */
 void listener_close(struct listener *l);

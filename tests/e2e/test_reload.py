@@ -258,6 +258,31 @@ def test_an_admin_address_that_cannot_be_had_means_none_of_it(configured):
     echoes(daemon.address)
 
 
+def test_permissions_of_a_socket_follow(configured, tmp_path):
+    """Of the one that stays: whoever takes them away means it. What an operator did by hand is left alone."""
+    path = tmp_path / "door"
+    content = {"listen": [f"unix:{path}"], "unix-mode": "0666", "routes": [ECHO]}
+    daemon = configured(content)
+    inode = path.stat().st_ino
+    for mode in ("0600", "0660"):
+        reload(daemon, content | {"unix-mode": mode})
+        assert path.stat().st_mode & 0o777 == int(mode, 8) and path.stat().st_ino == inode
+    path.chmod(0o640)
+    reload(daemon)
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.rename(tmp_path / "elsewhere")
+    path.write_text("somebody else's")
+    path.chmod(0o644)
+    log = reload(daemon, content)
+    assert path.stat().st_mode & 0o777 == 0o644 and any("cannot get mode 0666" in line for line in log)
+
+
+def test_a_port_that_cannot_become_shared_is_told(configured):
+    daemon = configured({"listen": ["127.0.0.1:0"], "routes": [ECHO]})
+    log = reload(daemon, {"listen": ["127.0.0.1:0"], "reuse-port": "on", "routes": [ECHO]})
+    assert any("reuse-port of ws://127.0.0.1" in line and "needs a restart" in line for line in log)
+
+
 def test_an_address_in_other_words_is_the_same_listener(configured, tmp_path):
     """A port alone, a name, zeroes; and a Unix socket by another path to it."""
     port, path = peers.free_port(), str(tmp_path / "door")
