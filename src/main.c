@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,15 @@ static void add_fault(void *arg, const char *line)
     faults_add(arg, NULL, "%s", line);
 }
 
+/* Of what was printed on standard output. */
+static int written(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fprintf(stderr, "wsluice: cannot write to standard output: %s\n", strerror(errno));
+    return 1;
+}
+
 /* --check: also looks at the world, but takes no address. Says what it found; the exit status. */
 static int check(struct config *c, const struct command_line *cli, struct faults *faults)
 {
@@ -61,7 +71,7 @@ static int check(struct config *c, const struct command_line *cli, struct faults
     if (faults->count > 0)
         return 1;
     printf("%s: ok (%zu route%s)\n", name, c->route_count, c->route_count == 1 ? "" : "s");
-    return fflush(stdout) == 0 ? 0 : 1;
+    return written();
 }
 
 /* What only prints. False when there is nothing of the kind to do. */
@@ -114,7 +124,7 @@ static int serve(int argc, char **argv)
     else
         faults_add(&faults, NULL, "out of memory");
     if (result == CLI_OK && print_only(c, &cli))
-        status = fflush(stdout) != 0;
+        status = written();
     else if (result != CLI_USAGE && cli.check)
         status = check(c, &cli, &faults);
     else if (result == CLI_OK)

@@ -220,7 +220,7 @@ static void parse_trusted(struct config *c, struct teller *f)
     if (c->trusted == NULL)
         fault(f, "trusted-proxies", "", "out of memory");
     for (size_t i = 0; i < c->listen_count && c->trusted_texts.count == 0; i++) {
-        if (!c->listen[i].accept_proxy)
+        if (!c->listen[i].accept_proxy || c->listen[i].text == NULL)
             continue;
         fault(f, "accept-proxy of", c->listen[i].text, "say from whom: --trusted-proxies LIST");
         break;
@@ -325,6 +325,8 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
     check_program(r, f);
     check_record(r, f);
+    if (r->path == NULL) /* told already; these name it, and what it captures */
+        return;
     check_auth(r, f);
     check_preamble(r, f);
 }
@@ -356,8 +358,10 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     if (c->client_ca != NULL && c->client_cert == TLSCTX_CLIENT_OFF)
         fault(&f, "tls-client-ca", c->client_ca,
               "no certificates are asked for; say --tls-client-cert require, or optional");
-    for (size_t i = 0; i < c->listen_count; i++)
-        open_tls(c, &c->listen[i], &f);
+    for (size_t i = 0; i < c->listen_count; i++) {
+        if (c->listen[i].text != NULL) /* else told already */
+            open_tls(c, &c->listen[i], &f);
+    }
     for (size_t i = 0; i < c->route_count; i++) {
         open_static(&c->routes[i], &f);
         open_backend_tls(&c->routes[i], &f);

@@ -106,7 +106,7 @@ static void build_one(struct loader *l, struct listen_spec *all, size_t n,
 
     build_listener_defaults(&all[n], l->config);
     set_listener(l, &all[n], node);
-    if (all[n].text == NULL || all[n].text[0] == '\0')
+    if (all[n].text == NULL)
         return;
     if (!build_listener(&all[n], why)) {
         faults_add(l->faults, at, "%s", why);
@@ -270,7 +270,7 @@ static void build_one_route(struct loader *l, const struct yaml_node *node)
         return;
     for (const struct yaml_node *v = node->first; v != NULL; v = v->next)
         set_in_route(&r, v);
-    if (r.route->path == NULL || r.route->path[0] == '\0')
+    if (r.route->path == NULL)
         r.route->path = "/";
     if (r.chosen == NULL && r.route->static_dir == NULL && !r.bad) {
         tell_nothing(&r);

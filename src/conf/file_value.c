@@ -102,9 +102,13 @@ static bool set_argv(struct loader *l, const struct option_row *row, void *base,
     for (const struct yaml_node *item = value->first; item != NULL; item = item->next) {
         const char *text = item_text(l, row, item);
 
-        argv[n] = text != NULL ? arena_dup(&l->config->arena, slice_from(text)) : NULL;
-        if (argv[n++] == NULL)
+        if (text == NULL)
             return false;
+        argv[n] = arena_dup(&l->config->arena, slice_from(text));
+        if (argv[n++] == NULL) {
+            value_no_memory(l);
+            return false;
+        }
     }
     if (n == 0 || argv[0][0] == '\0') {
         faults_add(l->faults, &value->at, "%s: a program is needed", row->name);

@@ -165,11 +165,12 @@ static bool set_mode(unsigned *out, const char *text, char error[OPTION_ERROR_MA
 
 static bool set_text(const char **out, const char *text, char error[OPTION_ERROR_MAX])
 {
+    if (text[0] == '\0') {
+        snprintf(error, OPTION_ERROR_MAX, "the value is empty");
+        return false;
+    }
     *out = text;
-    if (text[0] != '\0')
-        return true;
-    snprintf(error, OPTION_ERROR_MAX, "the value is empty");
-    return false;
+    return true;
 }
 
 static bool is_pair(const char *text, char error[OPTION_ERROR_MAX])

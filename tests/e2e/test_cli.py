@@ -271,4 +271,7 @@ def test_standard_descriptors_closed():
 
 def test_help_to_a_full_device_is_an_error():
     with open("/dev/full", "w") as full:
-        assert subprocess.run([BINARY, "--help"], stdout=full, stderr=subprocess.DEVNULL, timeout=SOON).returncode == 1
+        for words in (["--help"], ["--check", "--to", "echo:"]):
+            done = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=SOON)
+            assert done.returncode == 1
+            assert done.stderr == "wsluice: cannot write to standard output: No space left on device\n"

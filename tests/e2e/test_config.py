@@ -115,6 +115,21 @@ def test_check_looks_at_the_world_too(tmp_path):
         assert any(word in line for line in lines), lines
 
 
+def test_check_goes_on_behind_faults_and_names_no_nothing(tmp_path):
+    """Listeners without an address and routes without a path have faults of their own; nothing is said about "(null)"."""
+    path = write(tmp_path / "bad.yaml", """accept-proxy: on
+listen: [{name: x, tls: {cert: /n, key: /n}}, {address: "", client-cert: require}]
+routes:
+  - {path: "{", to: "echo:", auth: basic, preamble: "{x}"}
+  - {host: "", to: "echo:", record: /nonexistent}
+""")
+    done = command_line("--check", "-c", path)
+    assert done.returncode == 1
+    assert [line.replace(f"{path}:", "") for line in done.stderr.splitlines()] == [
+        "2:10: listen: an address is needed", "2:57: address: the value is empty", "4:12: path: {: a path begins with /",
+        "5:12: host: the value is empty", "5:5: record /nonexistent: No such file or directory"]
+
+
 def test_check_takes_no_address(wsluice, tmp_path):
     daemon = wsluice("--to", "echo:")
     path = write(tmp_path / "c.yaml", f"listen: {daemon.port}\nroutes: [{{to: 'echo:'}}]\n")
