@@ -3,7 +3,8 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/utf8.h"
 
 #define WIDEST 40 /* of a column that clients fill */
 
@@ -52,18 +53,11 @@ const char *ctl_show_ms(const json_t *value, char out[CTL_NUMBER_MAX])
  * obey it. */
 static size_t character(const char *p, bool *is_control)
 {
-    unsigned char c = (unsigned char)p[0];
-    size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    uint32_t c = 0;
+    size_t n = utf8_decode((const uint8_t *)p, strnlen(p, UTF8_MAX), &c);
 
-    /* C0, DEL, C1, and those that turn the direction of writing */
-    *is_control = c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)p[1] < 0xa0) ||
-                  memcmp(p, "\xe2\x80\xaa", n < 3 ? n : 2) == 0;
-    if (*is_control && n == 3) {
-        unsigned char third = (unsigned char)p[2];
-
-        *is_control = (unsigned char)p[1] == 0x80 && third >= 0x8b && third <= 0xae;
-    }
-    return n;
+    *is_control = n == 0 || utf8_is_unprintable(c);
+    return n > 0 ? n : 1;
 }
 
 int ctl_show_width(const char *text)

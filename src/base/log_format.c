@@ -28,32 +28,11 @@ static void put_c(struct log_text *t, const char *cstr)
     put(t, cstr, strlen(cstr));
 }
 
-/* How long the character at p is, of n > 0 bytes; 0 when it is not valid UTF-8. */
-static size_t character(const char *p, size_t n)
+/* How long the character at p is, of n > 0 bytes; 0 when it is not valid UTF-8. Its code point. */
+static size_t character(const char *p, size_t n, uint32_t *c)
 {
-    const uint8_t *u = (const uint8_t *)p;
-    size_t len = u[0] < 0x80 ? 1 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-
-    return len <= n && utf8_valid(u, len) ? len : 0;
-}
-
-/* The code point of a valid character of len bytes. */
-static uint32_t code_point(const char *p, size_t len)
-{
-    const uint8_t *u = (const uint8_t *)p;
-    uint32_t c = len == 1 ? u[0] : u[0] & (0xffU >> (len + 1));
-
-    for (size_t i = 1; i < len; i++)
-        c = c << 6 | (u[i] & 0x3fU);
-    return c;
-}
-
-/* Characters that would break the line, move the cursor or hide: controls, separators, direction
- * marks, no-width marks. */
-static bool is_unprintable(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x200b && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+    *c = 0;
+    return utf8_decode((const uint8_t *)p, n, c);
 }
 
 /* The two-character escape both formats share, or NUL. */
@@ -104,12 +83,11 @@ static void put_escaped(struct log_text *t, enum log_format format, struct slice
         uint32_t c;
         char two[2] = {'\\', '\0'};
 
-        len = character(p, s.len - i);
-        c = len ? code_point(p, len) : 0;
+        len = character(p, s.len - i, &c);
         two[1] = len && !(c == '"' && keep_quotes) ? short_escape(c) : '\0';
         if (two[1])
             put(t, two, 2);
-        else if (len && !is_unprintable(c))
+        else if (len && !utf8_is_unprintable(c))
             put(t, p, len);
         else if (format == LOG_TEXT)
             put_bytes_hex(t, p, len ? len : 1);
@@ -131,12 +109,13 @@ static struct slice kept(struct slice s)
 /* In the text format a value of ordinary characters stands without quotes. */
 static bool needs_quotes(struct slice s)
 {
+    uint32_t c;
     size_t len;
 
     for (size_t i = 0; i < s.len; i += len) {
-        len = character(s.p + i, s.len - i);
+        len = character(s.p + i, s.len - i, &c);
         if (!len || s.p[i] == ' ' || s.p[i] == '=' || s.p[i] == '"' || s.p[i] == '\\' ||
-            is_unprintable(code_point(s.p + i, len)))
+            utf8_is_unprintable(c))
             return true;
     }
     return false;

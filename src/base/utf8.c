@@ -282,3 +282,21 @@ size_t utf8_replace(uint8_t *out, const uint8_t *p, size_t n)
     }
     return o;
 }
+
+size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *c)
+{
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (len > n || !utf8_valid(p, len))
+        return 0;
+    *c = len == 1 ? p[0] : p[0] & (0xffU >> (len + 1));
+    for (size_t i = 1; i < len; i++)
+        *c = *c << 6 | (p[i] & 0x3fU);
+    return len;
+}
+
+bool utf8_is_unprintable(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}

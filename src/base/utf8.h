@@ -49,4 +49,12 @@ size_t utf8_tail(const uint8_t *p, size_t n);
  */
 size_t utf8_replace(uint8_t *out, const uint8_t *p, size_t n);
 
+/* The bytes of the character at p, where n > 0 are, and its code point in *c. 0: it is not valid.
+ */
+size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *c);
+
+/* A character that would break a line, move the cursor of a terminal or hide: controls, separators,
+ * marks of direction and without width. */
+bool utf8_is_unprintable(uint32_t c);
+
 #endif

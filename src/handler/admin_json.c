@@ -15,11 +15,13 @@
 #include "io/child.h"
 
 #define SESSIONS_A_PIECE 50
+/* ASCII only: a terminal that is shown it must not obey what clients wrote */
+#define FORM (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15))
 
 /* Sends the value and lets it go; NULL: there was no memory for it. */
 static void answer(struct stream *s, int status, const char *fields, json_t *value)
 {
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    char *text = value != NULL ? json_dumps(value, FORM) : NULL;
 
     json_decref(value);
     if (text == NULL) {
@@ -117,7 +119,7 @@ struct listing {
 static void add_session(struct admin_out *out, const struct session *session, bool is_first)
 {
     json_t *value = session_json(session);
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    char *text = value != NULL ? json_dumps(value, FORM) : NULL;
 
     json_decref(value);
     if (text == NULL) {

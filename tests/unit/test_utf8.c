@@ -240,6 +240,16 @@ static void all_code_points(void **state)
             fail_msg("U+%04X in 3 bytes", c);
         if (utf8_valid(form[2], 4) != (scalar && c >= 0x10000))
             fail_msg("U+%04X in 4 bytes", c);
+        const uint8_t one = (uint8_t)c, *best = c < 0x80      ? &one
+                                                : c < 0x800   ? form[0]
+                                                : c < 0x10000 ? form[1]
+                                                              : form[2];
+        size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        uint32_t read = UINT32_MAX;
+
+        if (utf8_decode(best, n, &read) != (scalar ? n : 0) || (scalar && read != c) ||
+            (n > 1 && utf8_decode(best, n - 1, &read) != 0))
+            fail_msg("U+%04X is read as U+%04X", c, read);
     }
 }
 
