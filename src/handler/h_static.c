@@ -32,14 +32,17 @@
 
 _Static_assert(PIECE <= WORKER_TX_SIZE, "a piece is read into the worker's buffer");
 
-/* A file on its way to a client. Ends with the last byte, or with the connection. */
+/*
+ * A file on its way to a client. Ends with the last byte, or with the connection. The stream's
+ * timer is its own meanwhile: with nothing queued it sends the next piece, next turn; else it looks
+ * for a stall.
+ */
 struct body {
     struct stream *stream;
     int fd;
     uint64_t left;      /* bytes not yet read */
-    double stall;       /* seconds a client may take nothing; 0: for ever */
+    double stall;       /* seconds a client may take nothing */
     uint64_t delivered; /* when the timer was set */
-    ev_timer timer; /* nothing queued: sends the next piece, next turn; else: looks for a stall */
     struct reap reap;
 };
 
@@ -244,15 +247,15 @@ static void body_release(struct reap *r)
 
 static void body_close(struct body *b)
 {
-    struct worker *w = b->stream->worker;
+    struct stream *s = b->stream;
 
-    ev_timer_stop(w->loop, &b->timer);
+    ev_timer_stop(s->worker->loop, &s->timer);
     close(b->fd);
     b->fd = -1;
-    b->stream->events = NULL;
-    b->stream->owner = NULL;
+    s->events = NULL;
+    s->owner = NULL;
     b->reap.release = body_release;
-    worker_reap(w, &b->reap);
+    worker_reap(s->worker, &b->reap);
 }
 
 static void body_abort(struct body *b, const char *why)
@@ -324,12 +327,10 @@ static void body_go_on(struct body *b)
         stream_end(s);
         return;
     }
-    ev_timer_stop(s->worker->loop, &b->timer);
-    if (queued && b->stall <= 0)
-        return;
+    ev_timer_stop(s->worker->loop, &s->timer);
     b->delivered = stream_delivered(s);
-    ev_timer_set(&b->timer, queued ? b->stall : 0, 0);
-    ev_timer_start(s->worker->loop, &b->timer);
+    ev_timer_set(&s->timer, queued ? b->stall : 0, 0);
+    ev_timer_start(s->worker->loop, &s->timer);
 }
 
 static void body_on_drained(void *owner)
@@ -365,8 +366,8 @@ static void body_start(struct stream *s, struct response *answer, int fd, double
     b->fd = fd;
     b->left = answer->length;
     b->stall = stall;
-    ev_timer_init(&b->timer, body_on_timer, 0, 0);
-    b->timer.data = b;
+    ev_timer_init(&s->timer, body_on_timer, 0, 0);
+    s->timer.data = b;
     s->events = &body_events;
     s->owner = b;
     n = body_read(b, s->worker->tx, PIECE);
