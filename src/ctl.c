@@ -38,6 +38,12 @@ static int complain(const char *what)
     return FAILED;
 }
 
+static int wrong(const char *what, const char *name)
+{
+    fprintf(stderr, "wsluice ctl: %s%s; try `wsluice ctl --help`\n", what, name);
+    return USAGE;
+}
+
 /* ---- asking ---- */
 
 /* The server's own word on why it refuses, if it has one. */
@@ -165,11 +171,12 @@ static int run_show(const struct ctl *c)
 
     if (strspn(c->words[0], "0123456789") != strlen(c->words[0]) ||
         !make_target(target, "/sessions/", c->words[0]))
-        return complain("a session is shown by its ID, a number; see `sessions`");
+        return wrong("a session is shown by its ID, a number, see `sessions`: ", c->words[0]);
     return ask(c, "GET", target, show_object);
 }
 
-/* "token:-": the token is a line of standard input, where no list of processes shows it. */
+/* "token:-": the token is a line of standard input, where no list of processes shows it. NULL: it
+ * is too long. */
 static const char *read_token(const char *word, char line[WORD_MAX + 1])
 {
     static const char from_input[] = "token:-", begin[] = "token:";
@@ -179,6 +186,8 @@ static const char *read_token(const char *word, char line[WORD_MAX + 1])
     memcpy(line, begin, sizeof begin);
     if (fgets(line + strlen(begin), WORD_MAX + 1 - (int)strlen(begin), stdin) == NULL)
         return begin;
+    if (strlen(line) == WORD_MAX && line[WORD_MAX - 1] != '\n')
+        return NULL;
     line[strcspn(line, "\r\n")] = '\0';
     return line;
 }
@@ -186,8 +195,9 @@ static const char *read_token(const char *word, char line[WORD_MAX + 1])
 static int run_kick(const struct ctl *c)
 {
     char target[TARGET_MAX], reason[TARGET_MAX] = "", line[WORD_MAX + 1];
+    const char *whom = read_token(c->words[0], line);
 
-    if (!make_target(target, "/sessions/kick?what=", read_token(c->words[0], line)) ||
+    if (whom == NULL || !make_target(target, "/sessions/kick?what=", whom) ||
         (c->count > 1 && !make_target(reason, "&reason=", c->words[1])))
         return complain("too long");
     strcat(target, reason); /* each is at most 3 * WORD_MAX and its beginning */
@@ -310,12 +320,6 @@ static void print_usage(FILE *f)
           "  --json           the server's answer as it is\n"
           "  --interval SEC   of top, default 2\n",
           f);
-}
-
-static int wrong(const char *what, const char *name)
-{
-    fprintf(stderr, "wsluice ctl: %s%s; try `wsluice ctl --help`\n", what, name);
-    return USAGE;
 }
 
 /* "--name value" or "--name=value" at argv[*i]; NULL: it is another option, or has no value. */

@@ -40,8 +40,7 @@ static struct config *load_again(void *arg, void (*tell)(void *tell_arg, const c
         reload_compare(&a->started_with, c, tell, tell_arg);
         return c;
     }
-    for (size_t i = 0; i < faults.count && i < FAULTS_MAX; i++)
-        tell(tell_arg, faults.lines[i] != NULL ? faults.lines[i] : "out of memory");
+    faults_tell(&faults, tell, tell_arg);
     faults_release(&faults);
     config_release(c);
     return NULL;

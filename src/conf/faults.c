@@ -27,14 +27,36 @@ void faults_add(struct faults *f, const struct spot *at, const char *format, ...
     f->lines[f->count - 1] = strdup(line);
 }
 
-void faults_print(const struct faults *f, FILE *out, const char *prefix)
+void faults_tell(const struct faults *f, void (*tell)(void *arg, const char *line), void *arg)
 {
     size_t kept = f->count < FAULTS_MAX ? f->count : FAULTS_MAX;
+    char further[64];
 
     for (size_t i = 0; i < kept; i++)
-        fprintf(out, "%s%s\n", prefix, f->lines[i] != NULL ? f->lines[i] : "out of memory");
-    if (f->count > kept)
-        fprintf(out, "%s%zu further faults\n", prefix, f->count - kept);
+        tell(arg, f->lines[i] != NULL ? f->lines[i] : "out of memory");
+    if (f->count == kept)
+        return;
+    snprintf(further, sizeof further, "%zu further faults", f->count - kept);
+    tell(arg, further);
+}
+
+struct printing {
+    FILE *out;
+    const char *prefix;
+};
+
+static void print_line(void *arg, const char *line)
+{
+    const struct printing *p = arg;
+
+    fprintf(p->out, "%s%s\n", p->prefix, line);
+}
+
+void faults_print(const struct faults *f, FILE *out, const char *prefix)
+{
+    struct printing p = {out, prefix};
+
+    faults_tell(f, print_line, &p);
 }
 
 void faults_release(struct faults *f)

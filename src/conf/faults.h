@@ -24,7 +24,9 @@ struct faults {
 /* Adds a line, "FILE:LINE:COL: " before it when at is not NULL. Control bytes become '?'. */
 void faults_add(struct faults *f, const struct spot *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Each line behind prefix. */
+/* All of them, one by one; last, how many were only counted. */
+void faults_tell(const struct faults *f, void (*tell)(void *arg, const char *line), void *arg);
+/* The same, each line behind prefix. */
 void faults_print(const struct faults *f, FILE *out, const char *prefix);
 void faults_release(struct faults *f);
 

@@ -91,7 +91,7 @@ static void print_key(FILE *out, const struct option_row *row, const struct back
         n +=
             (size_t)snprintf(text + n, sizeof text - n, "%s %s", i > 0 ? "," : "", row->choices[i]);
     if (row->min > 0 || row->max > 0)
-        n += (size_t)snprintf(text + n, sizeof text - n, ", %g to %g%s", row->min, row->max,
+        n += (size_t)snprintf(text + n, sizeof text - n, ", %.16g to %.16g%s", row->min, row->max,
                               row->type == OPTION_TIME ? " s" : "");
     n += (size_t)snprintf(text + n, sizeof text - n, ".");
     if (row->initial != NULL)

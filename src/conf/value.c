@@ -62,8 +62,8 @@ static bool set_number(const struct option_row *row, const char *text, double *o
         return false;
     }
     if ((row->min > 0 || row->max > 0) && (*out < row->min || *out > row->max)) {
-        snprintf(error, OPTION_ERROR_MAX, "%.60s is out of range (%g to %g%s)", text, row->min,
-                 row->max, row->type == OPTION_TIME ? " s" : "");
+        snprintf(error, OPTION_ERROR_MAX, "%.60s is out of range (%.16g to %.16g%s)", text,
+                 row->min, row->max, row->type == OPTION_TIME ? " s" : "");
         return false;
     }
     return true;

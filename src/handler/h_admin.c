@@ -306,7 +306,9 @@ static void dispatch(struct stream *s, void (*get)(struct stream *), void (*post
                          get == NULL    ? "Allow: POST\r\n"
                          : post == NULL ? "Allow: GET, HEAD\r\n"
                                         : "Allow: GET, HEAD, POST\r\n",
-                         get == NULL ? "this is an order: use POST" : "this is only read: use GET");
+                         get == NULL    ? "this is an order: use POST"
+                         : post == NULL ? "this is only read: use GET"
+                                        : "use GET to read it, POST to set it");
 }
 
 static void admin_handle(struct stream *s, const struct config *c, const struct route *route)

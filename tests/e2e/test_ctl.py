@@ -66,7 +66,7 @@ def test_show(door):
     assert shown["path"] == "/cat/a" and shown["state"] == "open" and shown["rtt_ms"] == "-"
     assert json.loads(ctl(door, "show", "1", "--json"))["id"] == 1
     assert "no such session" in ctl(door, "show", "2", status=1)
-    assert "number" in ctl(door, "show", "1/../..", status=1)
+    assert "number" in ctl(door, "show", "1/../..", status=2)
 
 
 def test_a_terminal_is_not_obeyed_to(door):
@@ -124,7 +124,12 @@ def test_kick_by_token(wsluice, server, tmp_path):
     assert ctl(door, "kick", "token:secret-one").strip() == "2 sessions ended"
     for client in clients[0:3:2]:
         client.expect_close(1008)
-    asked = subprocess.run([BINARY, "ctl", "--admin", door.ctl, "kick", "token:-"], input="secret-two\n", text=True, capture_output=True, timeout=SOON)
+    def kick_by_input(text):
+        return subprocess.run([BINARY, "ctl", "--admin", door.ctl, "kick", "token:-"], input=text, text=True, capture_output=True, timeout=SOON)
+
+    asked = kick_by_input("x" * 300)
+    assert (asked.returncode, asked.stderr) == (1, "wsluice ctl: too long\n")  # and not its beginning
+    asked = kick_by_input("secret-two\n")
     assert asked.stdout.strip() == "2 sessions ended", asked
     for client in clients[1:4:2]:
         client.expect_close(1008)
@@ -271,7 +276,7 @@ def test_nobody_there(tmp_path):
         one_line(command_line("ctl", "--admin", address, "top"), 1)
 
 
-@pytest.mark.parametrize("words", [(), ("nope",), ("kick",), ("show",), ("show", "1", "2"), ("stats", "x"), ("--nope", "stats"),
+@pytest.mark.parametrize("words", [(), ("nope",), ("kick",), ("show",), ("show", "1", "2"), ("show", "x"), ("stats", "x"), ("--nope", "stats"),
                                    ("--admin",), ("log-level", "a", "b"), ("top", "--interval", "0"), ("top", "--interval", "x")])
 def test_wrong_usage_is_2(words):
     done = command_line("ctl", *words)

@@ -192,6 +192,8 @@ def test_all_faults_are_told_at_once(configured):
     text = "\n".join(lines)
     for place in ("yaml:2:7:", "yaml:3:1:", "yaml:4:15:"):
         assert place in text, text
+    lines = reload(daemon, "\n".join(f"unknown-{n}: 1" for n in range(70)), ok=False)
+    assert sum("unknown key" in line for line in lines) == 50 and any("20 further faults" in line for line in lines)
 
 
 # ---- listeners
