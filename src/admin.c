@@ -31,6 +31,13 @@ static const char *parse(const char *text, struct listener_spec *spec)
     return NULL;
 }
 
+const char *admin_judge(const char *address)
+{
+    struct listener_spec spec = {0};
+
+    return parse(address, &spec);
+}
+
 /* The predecessor's; NULL: none, or no memory to look for it. */
 static struct passed_socket *find_passed(struct passed *passed, const char *text)
 {

@@ -11,6 +11,9 @@
  * same text ("127.0.0.1:0"), and must never become this one. */
 #define ADMIN_PASSED "admin "
 
+/* NULL, or what is wrong with an address for it, as far as that can be told without opening it. */
+const char *admin_judge(const char *address);
+
 /*
  * Two steps, as with listeners.h. Opens what c->admin wants, unless `have` is it, into *fresh,
  * which stays NULL when there is nothing to open. A socket of a predecessor is taken over (passed

@@ -11,12 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "auth/secret_file.h"
 #include "core/auth.h"
 #include "core/backend.h"
 #include "core/bans.h"
 #include "core/preamble.h"
 #include "core/rules.h"
+#include "io/resolve.h"
 #include "priv.h"
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
@@ -331,6 +333,18 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
     check_preamble(r, f);
 }
 
+/* Of others than listeners and services. */
+static void check_addresses(const struct config *c, struct teller *f)
+{
+    const char *wrong = c->dns_servers != NULL ? resolve_judge_servers(c->dns_servers) : NULL;
+
+    if (wrong != NULL)
+        fault(f, "dns-servers", c->dns_servers, wrong);
+    wrong = c->admin != NULL ? admin_judge(c->admin) : NULL;
+    if (wrong != NULL)
+        fault(f, "admin", c->admin, wrong);
+}
+
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
                         void *arg)
 {
@@ -367,6 +381,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         open_backend_tls(&c->routes[i], &f);
         check_route(&c->routes[i], &c->arena, &f);
     }
+    check_addresses(c, &f);
     if (c->max_sessions == 0)
         c->max_sessions = derive_max_sessions(c);
     return f.count;

@@ -6,6 +6,7 @@
 
 #include "conf/build_rules.h"
 #include "core/route.h"
+#include "proto/handshake.h"
 
 static bool is_systemd(const char *text)
 {
@@ -233,6 +234,59 @@ static bool step_program(struct building *b)
     return b->key == NULL;
 }
 
+/* ---- lists of words, of which a wrong one would only never be met ---- */
+
+/* As browsers write it (RFC 6454, section 6.2); "file://" has no host. */
+static const char *judge_origin(const char *origin)
+{
+    const char *host = strstr(origin, "://");
+
+    if (strcmp(origin, "any") == 0 || strcmp(origin, "null") == 0)
+        return NULL;
+    if (host == NULL || host == origin)
+        return "an origin has a scheme and a host, as https://example.org; or write any";
+    if (strpbrk(host + 3, "/?#@* ") != NULL)
+        return "an origin has no path and no pattern, as https://example.org; or write any";
+    return NULL;
+}
+
+static const char *judge_subprotocol(const char *name)
+{
+    return handshake_is_token(slice_from(name)) ? NULL : "this is no name of a subprotocol";
+}
+
+static const char *judge_variable(const char *name)
+{
+    return strchr(name, '=') == NULL ? NULL : "a name only; values are for env";
+}
+
+static bool step_words(struct building *b)
+{
+    const struct settings *s = &b->route->settings;
+    const struct list {
+        const char *key;
+        const struct text_list *words;
+        const char *(*judge)(const char *word);
+    } lists[] = {
+        {"origin", &s->origins, judge_origin},
+        {"subprotocol", &s->subprotocols, judge_subprotocol},
+        {"pass-env", &s->pass_env, judge_variable},
+    };
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (size_t k = 0; k < lists[i].words->count; k++) {
+            const char *word = lists[i].words->items[k], *wrong = lists[i].judge(word);
+
+            if (wrong == NULL)
+                continue;
+            b->key = lists[i].key;
+            snprintf(b->why, sizeof b->why, "\"%.150s\": %s", word, wrong);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool step_twins(struct building *b)
 {
     const struct route *r = b->route;
@@ -263,8 +317,8 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         const char *key;
         bool (*run)(struct building *b);
     } steps[] = {
-        {"path", step_path},       {"host", step_host},  {"to", step_target},  {NULL, step_prepare},
-        {"framing", step_framing}, {NULL, step_program}, {"path", step_twins},
+        {"path", step_path},       {"host", step_host},  {"to", step_target}, {NULL, step_prepare},
+        {"framing", step_framing}, {NULL, step_program}, {NULL, step_words},  {"path", step_twins},
     };
     struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
     bool ok = true;
@@ -272,6 +326,7 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         const char *key = steps[i].key;
 
+        b.key = NULL;
         if (steps[i].run(&b))
             continue;
         ok = false;

@@ -11,8 +11,6 @@ void faults_add(struct faults *f, const struct spot *at, const char *format, ...
     int n = 0;
     va_list args;
 
-    if (f->count++ >= FAULTS_MAX)
-        return;
     if (at != NULL && at->line > 0)
         n = snprintf(line, sizeof line, "%.400s:%u:%u: ", at->file, at->line, at->column);
     else if (at != NULL)
@@ -24,7 +22,12 @@ void faults_add(struct faults *f, const struct spot *at, const char *format, ...
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
     }
-    f->lines[f->count - 1] = strdup(line);
+    for (size_t i = 0; i < f->count && i < FAULTS_MAX; i++) {
+        if (f->lines[i] != NULL && strcmp(f->lines[i], line) == 0)
+            return;
+    }
+    if (f->count++ < FAULTS_MAX)
+        f->lines[f->count - 1] = strdup(line);
 }
 
 void faults_tell(const struct faults *f, void (*tell)(void *arg, const char *line), void *arg)

@@ -21,7 +21,8 @@ struct faults {
     size_t count;            /* all of them */
 };
 
-/* Adds a line, "FILE:LINE:COL: " before it when at is not NULL. Control bytes become '?'. */
+/* Adds a line, "FILE:LINE:COL: " before it when at is not NULL; one that is there already not
+ * again: what all routes inherit is one fault. Control bytes become '?'. */
 void faults_add(struct faults *f, const struct spot *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* All of them, one by one; last, how many were only counted. */

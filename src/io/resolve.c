@@ -282,6 +282,18 @@ static int open_channel(struct resolver *rs)
     return status;
 }
 
+const char *resolve_judge_servers(const char *list)
+{
+    ares_channel channel;
+    int status = ares_init(&channel);
+
+    if (status != ARES_SUCCESS)
+        return ares_strerror(status);
+    status = ares_set_servers_ports_csv(channel, list);
+    ares_destroy(channel);
+    return status == ARES_SUCCESS ? NULL : "write ADDR or ADDR:PORT, commas between";
+}
+
 /* The system or we are configured otherwise than when the channel was made. */
 static bool is_outdated(const struct resolver *rs)
 {

@@ -25,6 +25,9 @@ struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
                                            const char *why),
                               void *owner);
 
+/* NULL, or what is wrong with a list for worker->dns_servers. */
+const char *resolve_judge_servers(const char *list);
+
 /* No event follows. */
 void resolve_cancel(struct resolve *r);
 

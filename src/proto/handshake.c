@@ -63,7 +63,7 @@ static bool offers_next(struct offers *o, struct slice *offer)
 #define OFFERS_MAX 64        /* subprotocols a client may offer */
 #define OFFER_LENGTH_MAX 256 /* bytes of one */
 
-static bool is_token(struct slice s)
+bool handshake_is_token(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.p[i];
@@ -74,7 +74,7 @@ static bool is_token(struct slice s)
     return s.len > 0 && s.len <= OFFER_LENGTH_MAX;
 }
 
-/* All offers are tokens (RFC 9110, section 5.6.2) without repetition. */
+/* All offers are tokens without repetition. */
 static bool offers_valid(const struct http_head *head)
 {
     struct offers o = {.head = head};
@@ -83,7 +83,7 @@ static bool offers_valid(const struct http_head *head)
     for (size_t i = 0; offers_next(&o, &offer); i++) {
         struct offers before = {.head = head};
 
-        if (!is_token(offer) || i >= OFFERS_MAX)
+        if (!handshake_is_token(offer) || i >= OFFERS_MAX)
             return false;
         for (size_t k = 0; k < i && offers_next(&before, &earlier); k++) {
             if (slice_eq(offer, earlier))

@@ -33,6 +33,10 @@ const char *handshake_refusal_fields(int status);
 bool handshake_choose(const struct http_head *head, const char *const *wanted, size_t n,
                       struct slice *chosen);
 
+/* May be the name of a subprotocol: a token (RFC 9110, section 5.6.2). What is none is no client's
+ * offer. */
+bool handshake_is_token(struct slice s);
+
 /* The client's first offer; false if there is none. */
 bool handshake_first_offer(const struct http_head *head, struct slice *first);
 

@@ -170,8 +170,21 @@ static const struct fault_case {
     {"routes: [{static: /}]\nenv: [a, B=c]\n", {"2:7: env: \"a\": write NAME=VALUE"}},
     {"routes: [{static: /}]\nenv: {a=b: c}\n", {"2:7: env: \"a=b\" is no name for a variable"}},
     {"routes: [{static: /}]\norigin: [[a]]\n", {"2:10: origin: an item is a list, not a text"}},
-    {"routes: [{static: /}]\norigin: [a, ~]\n",
-     {"2:13: origin: an item is empty; write \"\" for an empty text"}},
+    {"routes: [{static: /}, {path: /a, static: /}]\norigin: [any, example.org]\n", /* once */
+     {"2:9: origin: \"example.org\": an origin has a scheme and a host, as https://example.org; or "
+      "write any"}},
+    {"routes: [{static: /, origin: https://example.org/}]\n",
+     {"1:30: origin: \"https://example.org/\": an origin has no path and no pattern, as "
+      "https://example.org; or write any"}},
+    {"routes: [{static: /, origin: [\"https://*.example.org\"]}]\n",
+     {"1:30: origin: \"https://*.example.org\": an origin has no path and no pattern, as "
+      "https://example.org; or write any"}},
+    {"routes: [{static: /, subprotocol: [a b]}]\n",
+     {"1:35: subprotocol: \"a b\": this is no name of a subprotocol"}},
+    {"routes: [{static: /}]\npass-env: HOME=/x\n",
+     {"2:11: pass-env: \"HOME=/x\": a name only; values are for env"}},
+    {"routes: [{static: /}]\norigin: [any, ~]\n",
+     {"2:15: origin: an item is empty; write \"\" for an empty text"}},
     {"ping: 1\nping: 2\nroutes: [{static: /}]\n",
      {"2:1: the key ping stands twice, first in line 1"}},
     {"routes: [{static: &a /}]\n", {"1:19: anchors (&a) are not possible here"}},
@@ -391,7 +404,7 @@ static void test_values(void **state)
 
     load_good(b, "listen:\n  - unix:/run/x\n  - {address: \"[::1]:0\", name: six, mode: 0600, "
                  "reuse-port: on}\n"
-                 "unix-mode: 0640\nping: 100ms\norigin: \"a, b\"\nsubprotocol: [\"x,y\"]\n"
+                 "unix-mode: 0640\nping: 100ms\norigin: \"a://a, b://b\"\npass-env: [\"x,y\"]\n"
                  "env: {A: 1, B: \"\"}\nmax-message: 64KiB\nadmin: 9000\n"
                  "routes:\n"
                  "  - {path: /a/, to: \"echo:\", ping: 2m, env: [C=3]}\n"
@@ -407,7 +420,7 @@ static void test_values(void **state)
     assert_true(slice_is(c->listen[1].host, "::1"));
     assert_string_equal(c->admin, "9000");
     assert_int_equal(c->settings.origins.count, 2);
-    assert_string_equal(c->settings.subprotocols.items[0], "x,y");
+    assert_string_equal(c->settings.pass_env.items[0], "x,y");
     assert_int_equal(c->settings.max_message, 65536);
     assert_int_equal(c->route_count, 2);
     assert_string_equal(c->routes[0].path, "/a");
@@ -495,15 +508,16 @@ static void test_command_line_is_stronger(void **state)
     struct box *b = *state;
 
     put(b, "main.yaml",
-        "listen: 1\nping: 9s\norigin: [a]\nlog-level: warn\n"
+        "listen: 1\nping: 9s\norigin: [a://a]\nlog-level: warn\n"
         "routes: [{static: /, ping: 3s}, {path: /b, static: /}]\n");
-    parse(b, text_of("--ping=4s"), text_of("--origin=b"), text_of("-c"), b->path, text_of("-l2"));
+    parse(b, text_of("--ping=4s"), text_of("--origin=b://b"), text_of("-c"), b->path,
+          text_of("-l2"));
     show(b);
     assert_int_equal(b->result, CLI_OK);
     assert_float_equal(b->config->routes[0].settings.ping, 3, 0);
     assert_float_equal(b->config->routes[1].settings.ping, 4, 0);
     assert_int_equal(b->config->settings.origins.count, 1);
-    assert_string_equal(b->config->settings.origins.items[0], "b");
+    assert_string_equal(b->config->settings.origins.items[0], "b://b");
     assert_int_equal(b->config->log_level, LOG_WARN);
     assert_int_equal(b->config->listen_count, 1);
     assert_int_equal(b->config->listen[0].port, 2);
@@ -834,7 +848,7 @@ static void test_dump_reads_back(void **state)
               "listen: [{address: \"unix:/a \\\"b\", name: \"\\x01\", mode: 0600}, {address: 1, "
               "tls: [{cert: a, key: b}]}]\n"
               "ping: 1234.567891s\npartial-lines: 0.1\nmax-message: 12345678\nenv: {A: \"\xc3\xa4"
-              "\\n\\\\\"}\norigin: [\"a,b\"]\nreuse-port: on\nadmin: 1\n"
+              "\\n\\\\\"}\norigin: [\"a://a,b\"]\nreuse-port: on\nadmin: 1\n"
               "routes: [{path: /a, exec: [a, \"\", \"{{x}} \"], ping: 3h, env: []}]\n");
     check_round_trip(b);
     assert_float_equal(b->config->settings.ping, 1234.567891, 0);
