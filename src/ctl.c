@@ -46,25 +46,33 @@ static int wrong(const char *what, const char *name)
 
 /* ---- asking ---- */
 
-/* The server's own word on why it refuses, if it has one. */
+/* Of the text from `line` on one line; what is behind it. */
+static const char *show_line(FILE *f, const char *line)
+{
+    size_t n = strcspn(line, "\n");
+    char *one = strndup(line, n);
+
+    if (one != NULL)
+        ctl_show_text(f, one, 0);
+    free(one);
+    fputc('\n', f);
+    return line + n + (line[n] == '\n');
+}
+
+/* The server's own word on why it refuses: in JSON, or a line of text. */
 static int refused(const struct ctl_answer *answer)
 {
     json_t *value = json_loadb(answer->body, answer->length, 0, NULL);
     const char *why = json_string_value(json_object_get(value, "error"));
 
-    if (why != NULL) {
-        fputs("wsluice ctl: ", stderr);
-        for (const char *line = why; *line != '\0'; line += *line == '\n') {
-            char *one = strndup(line, strcspn(line, "\n"));
-
-            if (one != NULL)
-                ctl_show_text(stderr, one, 0);
-            free(one);
-            line += strcspn(line, "\n");
-            fputc('\n', stderr);
-        }
+    if (why == NULL) {
+        fprintf(stderr, "wsluice ctl: the server answers %d: ", answer->status);
+        (void)show_line(stderr, answer->body);
     } else {
-        fprintf(stderr, "wsluice ctl: the server answers %d\n", answer->status);
+        fputs("wsluice ctl: ", stderr);
+        do
+            why = show_line(stderr, why);
+        while (*why != '\0');
     }
     json_decref(value);
     return FAILED;

@@ -165,7 +165,7 @@ def test_health_ready_drain(door):
     assert ctl(door, "drain") == "done\n"
     assert client.read_close()[0] == 1001
     assert ctl(door, "health") == "ok\n"
-    assert "503" in ctl(door, "ready", status=1)
+    assert "503: draining" in ctl(door, "ready", status=1)
     client.close()
     assert door.daemon.wait() == 0
 
@@ -295,7 +295,7 @@ def test_help_names_every_command():
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "cut short"),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n{}\r\n0\r\n\r\n", "cut short"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[[[", "not JSON"),
-    (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n\x1b]", "500"),
+    (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n\x1b]", "500: ?]"), (b"HTTP/1.1 404 No\r\nContent-Length: 6\r\n\r\n\xff\nmore", "404: ?"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", None), (b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"sessions\":[{}]}", None),
 ])
 def test_something_else_answers(server, answer, word):
