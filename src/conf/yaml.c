@@ -35,14 +35,30 @@ static struct spot spot_of_byte(const struct reader *r, size_t offset)
     return at;
 }
 
+/* Among the blanks that the line begins with is a tab. */
+static bool is_indented_by_tab(const struct reader *r, unsigned line)
+{
+    struct slice rest = r->text, text = slice_cut(rest, '\n', &rest);
+
+    while (--line > 0 && rest.p != NULL)
+        text = slice_cut(rest, '\n', &rest);
+    for (size_t i = 0; i < text.len && (text.p[i] == ' ' || text.p[i] == '\t'); i++) {
+        if (text.p[i] == '\t')
+            return true;
+    }
+    return false;
+}
+
 static void tell_syntax(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     bool bytes = p->error == YAML_READER_ERROR;
     struct spot at = bytes ? spot_of_byte(r, p->problem_offset) : spot_of(r, p->problem_mark);
 
-    faults_add(r->faults, &at, "not valid YAML: %s%s%s", p->problem ? p->problem : "out of memory",
-               p->context ? ", " : "", p->context ? p->context : "");
+    faults_add(
+        r->faults, &at, "not valid YAML: %s%s%s%s", p->problem ? p->problem : "out of memory",
+        p->context ? ", " : "", p->context ? p->context : "",
+        is_indented_by_tab(r, at.line) ? "; lines are indented with blanks, not with tabs" : "");
 }
 
 /* The next event, to be deleted by the caller; false at the end of what can be read. */

@@ -196,6 +196,9 @@ static const struct fault_case {
     {"routes: [\n",
      {"2:1: not valid YAML: did not find expected node content, while parsing a "
       "flow node"}},
+    {"routes:\n\t- to: x\n",
+     {"2:1: not valid YAML: found character that cannot start any token, while scanning for the "
+      "next token; lines are indented with blanks, not with tabs"}},
     {"a: b: c\n", {"1:5: not valid YAML: mapping values are not allowed in this context"}},
     {"ping: 1\n\xff\n", {"2:1: not valid YAML: invalid leading UTF-8 octet"}},
     {"[1]\n", {"1:1: the file must be a map of keys, this is a list"}},
