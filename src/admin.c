@@ -111,6 +111,6 @@ void admin_close(struct listener **have, bool keep_file)
     *have = NULL;
     if (l == NULL)
         return;
-    l->handed_over = keep_file;
+    l->handed_over |= keep_file;
     listener_close(l);
 }

@@ -172,7 +172,7 @@ static void close_all(struct listener *first, bool keep_files)
 
     for (struct listener *l = first; l != NULL; l = next) {
         next = l->next;
-        l->handed_over = keep_files;
+        l->handed_over |= keep_files;
         listener_close(l);
     }
 }
@@ -269,6 +269,14 @@ void listeners_adopt(struct listeners *set, struct listener *fresh)
 void listeners_abandon(struct listener *fresh)
 {
     close_all(fresh, false);
+}
+
+void listeners_own(struct listeners *set)
+{
+    for (struct listener *l = set->first; l != NULL; l = l->next)
+        l->handed_over = false;
+    if (set->admin != NULL)
+        set->admin->handed_over = false;
 }
 
 uint16_t listeners_tls_port(const struct listeners *set)

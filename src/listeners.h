@@ -27,6 +27,9 @@ void listeners_adopt(struct listeners *set, struct listener *fresh);
 /* Or not. */
 void listeners_abandon(struct listener *fresh);
 
+/* We serve: what a predecessor has passed to us is ours, the files of Unix sockets too. */
+void listeners_own(struct listeners *set);
+
 /* The port of the first listener with TLS, in the order of the configuration; 0: none. */
 uint16_t listeners_tls_port(const struct listeners *set);
 

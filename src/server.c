@@ -463,6 +463,7 @@ static int server_open(struct server *s, struct config *c)
     passed_release(&s->passed);
     notify_open(&s->notify, w->loop);
     upgrade_tell_ready();
+    listeners_own(&s->listeners);
     announce_ready(s);
     return 0;
 }

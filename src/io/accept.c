@@ -250,7 +250,8 @@ static struct listener *open_unix(struct listener *l, const struct listener_spec
     return l;
 }
 
-/* A socket that was bound by somebody else: our predecessor, or the service manager. */
+/* A socket that was bound by somebody else: our predecessor, or the service manager. Its file is
+ * theirs until the owner says otherwise: should we fail, the predecessor serves on. */
 static struct listener *adopt(struct listener *l, const struct listener_spec *spec,
                               char error[LISTENER_ERROR_MAX])
 {
@@ -260,6 +261,7 @@ static struct listener *adopt(struct listener *l, const struct listener_spec *sp
     socklen_t size = sizeof listens;
 
     l->fd = spec->inherited;
+    l->handed_over = true;
     if (getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
         getsockname(l->fd, (struct sockaddr *)&sun, &len) < 0)
         return fail(l, error, spec->text, "the descriptor passed to us does not listen");

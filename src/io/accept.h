@@ -37,7 +37,7 @@ struct listener {
     char *text;         /* of the spec; owned */
     const void *spec;   /* the owner's: what of the configuration in force it stands for */
     const void *wanted; /* the owner's, while it compares configurations: as spec, of the next */
-    bool handed_over;   /* another process serves it now: its file stays */
+    bool handed_over;   /* another process serves it, now or still: its file stays */
     int fd;
     union addr addr; /* bound, with the real port */
     ev_io readable;

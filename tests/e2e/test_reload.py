@@ -428,6 +428,19 @@ def test_an_upgrade_with_a_bad_file_leaves_the_old_one(configured):
     echoes(daemon.address)
 
 
+def test_an_upgrade_that_fails_leaves_unix_sockets(configured, tmp_path):
+    """The successor had them already when it found that it cannot listen elsewhere; their files are not its to remove."""
+    door, admin = f"{tmp_path}/door", f"{tmp_path}/admin"
+    content = {"listen": [f"unix:{door}"], "admin": f"unix:{admin}", "routes": [ECHO]}
+    daemon = configured(content)
+    write(daemon.config, content | {"listen": [f"unix:{door}", f"unix:{tmp_path}/fresh", "192.0.2.1:80"]})
+    daemon.send_signal(signal.SIGUSR2)
+    daemon.wait_for_log("the successor did not start; this process goes on")
+    echoes(door)
+    assert command_line("ctl", "--admin", f"unix:{admin}", "health").returncode == 0
+    assert not os.path.exists(tmp_path / "fresh")
+
+
 def test_sighup_while_draining_is_ignored(configured):
     daemon = configured({"listen": ["127.0.0.1:0"], "close-timeout": "60s", "drain-timeout": "1s", "routes": [ECHO]})
     daemon.open()
