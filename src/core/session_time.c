@@ -176,7 +176,6 @@ static void check_closing(struct session *s, double now)
     const struct settings *set = &s->route->settings;
     uint64_t mark = stream_delivered(s->stream);
     double limit = stream_pending(s->stream) > 0 ? set->stall_timeout : set->close_timeout;
-
     const struct session_busy *b = session_is_busy(s);
 
     if (s->busy != NULL && mark != b->client_mark) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/child_spawn.h"
+#include "io/child_impl.h"
 
 #include <errno.h>
 #include <linux/capability.h>

@@ -83,13 +83,13 @@ struct worker {
                       around what needs them; see priv.h */
     struct child *children; /* every child not yet gone, but these: */
     struct child *stopping; /* on the ladder; see child.h */
-    int low_fds[3];        /* child.c's: placeholders for descriptors of a program being started; -1
-                              where they could not be had */
-    ev_timer ladder;       /* child.c's; active until the first of them is due */
-    double ladder_due;     /* worker time of that */
-    struct limits *limits; /* core's; io never looks inside */
-    struct gate *gate;     /* core's: who may come in, see core/gate.h */
-    struct auth *auth;     /* core's: passwords known lately, failures, see core/auth.h */
+    int low_fds[3];    /* child_start.c: placeholders for descriptors of a program being started; -1
+                          where they could not be had */
+    ev_timer ladder;   /* child.c's; active until the first of them is due */
+    double ladder_due; /* worker time of that */
+    struct limits *limits;           /* core's; io never looks inside */
+    struct gate *gate;               /* core's: who may come in, see core/gate.h */
+    struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */

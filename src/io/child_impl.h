@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WSLUICE_IO_CHILD_SPAWN_H
-#define WSLUICE_IO_CHILD_SPAWN_H
+#ifndef WSLUICE_IO_CHILD_IMPL_H
+#define WSLUICE_IO_CHILD_IMPL_H
 
-/* The part of child.c that runs between vfork and execve. Private to child.c. */
+/*
+ * The inside of a child, for child*.c only:
+ *
+ *   child.c        its life: the ladder, its end, all of them
+ *   child_start.c  its start: pipes or a terminal
+ *   child_spawn.c  what runs between vfork and execve
+ *   child_rules.c  and what the rules of its route do there
+ */
 #include <sys/types.h>
 
 #include "io/child.h"
@@ -15,5 +22,8 @@
  */
 pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3],
                       int *pidfd);
+
+/* child.c: puts a running child under the worker. */
+void child_watch(struct child *c, struct worker *w, int pidfd);
 
 #endif
