@@ -22,7 +22,7 @@ class Demo:
     def __init__(self, *args):
         self.process = subprocess.Popen([RUN, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True, start_new_session=True, env={**os.environ, "WSLUICE": BINARY},
-                                        preexec_fn=proc.die_with_parent)
+                                        preexec_fn=proc.as_from_a_terminal)
         proc.started.add(self.process.pid)
         self.first = self.process.stdout.readline()
         self.below = proc.children(self.process.pid)

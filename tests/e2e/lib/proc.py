@@ -27,6 +27,13 @@ def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def as_from_a_terminal():
+    """The same, and signals are not ignored, which a job in the background inherits and a script cannot take back."""
+    die_with_parent()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def wait_until(fact, what, timeout=None):
     """Polls until fact() is true and returns its value; fails with `what` (text, or a function that makes it)."""
     deadline = time.monotonic() + (SOON if timeout is None else timeout)
