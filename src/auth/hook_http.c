@@ -157,8 +157,9 @@ static void on_drained(struct io *io)
     (void)io;
 }
 
-static void on_broken(struct io *io, int err)
+static void on_broken(struct io *io, int err, size_t lost)
 {
+    (void)lost;
     (void)io;
     (void)err;
 }
@@ -179,7 +180,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
     h->connecting = NULL;
     h->has_io = true;
     io_open(&h->io, h->worker, &io_raw_socket, fd, &events);
-    io_write(&h->io, buf_data(&h->query), buf_len(&h->query));
+    (void)io_write(&h->io, buf_data(&h->query), buf_len(&h->query));
     forget(&h->query);
     io_read_start(&h->io);
 }

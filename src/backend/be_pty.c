@@ -60,7 +60,7 @@ static void type_eof(struct be_pty *t)
     const uint8_t typed[2] = {(uint8_t)byte, (uint8_t)byte};
 
     if (byte >= 0)
-        io_write(&t->p.io, typed, t->line_open ? 2 : 1);
+        t->p.lost += io_write(&t->p.io, typed, t->line_open ? 2 : 1);
 }
 
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)

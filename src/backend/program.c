@@ -75,9 +75,10 @@ static void on_drained(struct io *io)
 
 /* The program has closed its stdin: what it did not read is lost, and counted; its output goes on.
  */
-static void on_broken(struct io *io, int err)
+static void on_broken(struct io *io, int err, size_t lost)
 {
     (void)err;
+    of_io(io)->lost += lost;
     on_drained(io);
 }
 
@@ -341,7 +342,7 @@ void program_fail(struct program *p, int err, bool short_of_resources)
 
 void program_write(struct backend *b, const void *data, size_t n)
 {
-    io_write(&program_of(b)->io, data, n);
+    program_of(b)->lost += io_write(&program_of(b)->io, data, n);
 }
 
 size_t program_queued(const struct backend *b)
@@ -358,7 +359,7 @@ uint64_t program_lost(const struct backend *b)
 {
     const struct program *p = program_of_const(b);
 
-    return p->io.lost + io_queued(&p->io);
+    return p->lost + io_queued(&p->io);
 }
 
 void program_finish(struct backend *b)

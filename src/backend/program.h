@@ -49,6 +49,7 @@ struct program {
         struct reap reap; /* closed */
     };
     struct exec_stderr err; /* where that is a pipe of ours */
+    uint64_t lost;          /* bytes from the client that it did not take */
     int status;             /* wait status */
     bool opened : 1;        /* was told; the program may be started later */
     bool paused : 1;        /* its output is not read */

@@ -108,10 +108,11 @@ static void on_drained(struct io *io)
 /* It takes no more; what it has sent before it gave up may still lie in our socket. The system
  * tells of a RST once: where a write has heard it, reading finds a plain end. EPIPE says that there
  * was a FIN before the RST, and that is what reading will find. */
-static void on_broken(struct io *io, int err)
+static void on_broken(struct io *io, int err, size_t lost)
 {
     struct service *s = of_io(io);
 
+    s->lost += lost;
     s->broken = (int16_t)(err != EPIPE ? err : 0);
     s->base.events->drained(s->base.owner);
     if (is_spent(s))
@@ -143,7 +144,7 @@ static void tell_opened(struct service *s)
 
     io_read_start(&s->io);
     if (buf_len(first) > 0)
-        io_write(&s->io, buf_data(first), buf_len(first));
+        s->lost += io_write(&s->io, buf_data(first), buf_len(first));
     forget_opening(s);
     s->base.events->opened(s->base.owner);
 }
@@ -328,7 +329,7 @@ struct backend *service_connect(struct service *s, const struct backend_open *o,
 
 void service_write(struct backend *b, const void *p, size_t n)
 {
-    io_write(&service_of(b)->io, p, n);
+    service_of(b)->lost += io_write(&service_of(b)->io, p, n);
 }
 
 size_t service_queued(const struct backend *b)
@@ -345,7 +346,7 @@ uint64_t service_lost(const struct backend *b)
 {
     const struct service *s = service_of_const(b);
 
-    return s->io.lost + io_queued(&s->io);
+    return s->lost + io_queued(&s->io);
 }
 
 void service_pause(struct backend *b, bool paused)

@@ -34,6 +34,7 @@ struct service {
     struct io io;
     ev_timer last; /* refused: tells it; after stop: ends it, at once or after stop-grace. Its data
                       is the worker */
+    uint64_t lost; /* bytes from the client that it did not take */
     union addr addr;
     int16_t broken; /* errno of a write that failed; 0: none */
     bool eof : 1, stopped : 1, ended : 1;

@@ -136,8 +136,7 @@ static void check_end(struct auth_check *a, double left)
     struct stream *s = a->stream;
 
     ev_timer_stop(s->worker->loop, &s->timer);
-    s->events = NULL;
-    s->owner = NULL;
+    stream_take(s, NULL, NULL);
     if (a->counted)
         auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client, s->worker->now,
                           left);
@@ -191,8 +190,7 @@ void auth_request(struct stream *s, const struct route *route, const struct conf
     a->config = config_retain(route->config);
     a->then = then;
     a->judging = true;
-    s->events = &auth_events;
-    s->owner = a;
+    stream_take(s, &auth_events, a);
     ev_timer_init(&s->timer, NULL, 0, 0);
     route->auth->judge(a);
 }
@@ -289,7 +287,6 @@ void auth_deny(struct auth_check *a, int status, const char *why, bool is_attemp
         return;
     }
     ev_timer_init(&s->timer, on_late, delay, 0);
-    s->timer.data = a;
     ev_timer_start(w->loop, &s->timer);
 }
 

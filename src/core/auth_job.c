@@ -159,8 +159,9 @@ static void on_drained(struct io *io)
     (void)io;
 }
 
-static void on_broken(struct io *io, int err)
+static void on_broken(struct io *io, int err, size_t lost)
 {
+    (void)lost;
     (void)io;
     (void)err;
 }
@@ -228,7 +229,7 @@ static void run(struct auth_job *j)
     io_open_pipes(&j->pipes, w, &io_raw_pipe, fds[1], fds[0], &events);
     io_read_start(&j->pipes.io);
     if (j->spec.input.len > 0) /* a pipe takes that much at once */
-        io_write(&j->pipes.io, j->input, j->spec.input.len);
+        (void)io_write(&j->pipes.io, j->input, j->spec.input.len);
     io_finish(&j->pipes.io);
     forget_input(j);
 }

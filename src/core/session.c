@@ -50,14 +50,14 @@ void session_balance(struct session *s)
 
     if (b != NULL && hold_backend != s->backend_paused && !s->backend_stopped) {
         s->backend_paused = hold_backend;
-        s->stalls_client += hold_backend && client_full; /* who asks for a pause is not stalled */
-        s->route->stats->stalls[STATS_CLIENT] += hold_backend && client_full;
+        if (hold_backend && client_full) /* who asks for a pause is not stalled */
+            session_count_stall(s, STATS_CLIENT);
         b->ops->pause(b, hold_backend);
     }
     if (s->stream != NULL && blocked != s->far_held && s->phase != SESSION_OPENING) {
         s->far_held = blocked;
-        s->stalls_backend += blocked;
-        s->route->stats->stalls[STATS_BACKEND] += blocked;
+        if (blocked)
+            session_count_stall(s, STATS_BACKEND);
     }
     if (s->stream != NULL && hold_client != s->client_paused && s->phase != SESSION_OPENING) {
         s->client_paused = hold_client;
@@ -291,8 +291,7 @@ void session_start(const struct session_open *o)
         return;
     }
     session_enlist(s);
-    s->stream->events = &client_events;
-    s->stream->owner = s;
+    stream_take(s->stream, &client_events, s);
     const struct backend_open how = {
         .worker = w,
         .route = o->route,

@@ -24,7 +24,6 @@ static void session_count_end(struct session *s)
                        : s->closer == CLOSED_BY_CLIENT ? STATS_BY_CLIENT
                                                        : STATS_BY_SERVER;
 
-    s->route->stats->dropped += s->dropped;
     stats_closed(s->route->stats, s->code, by, s->worker->now - s->opened_at);
 }
 
@@ -75,7 +74,7 @@ void session_drop_backend(struct session *s)
         return;
     if (s->was_open)
         session_log_backend(s, b);
-    s->dropped += b->ops->lost(b);
+    session_count_dropped(s, b->ops->lost(b));
     b->ops->close(b);
 }
 

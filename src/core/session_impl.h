@@ -60,8 +60,8 @@ struct session_far {
     char text[BACKEND_TEXT_MAX];      /* pid or server address */
 };
 
-/* What a session has before the 101, once one of its sides has ended, or because its route wants
- * something special. The others, in between, have none of it. */
+/* What a session has before the 101, once one of its sides has ended or did not keep up, or because
+ * its route wants something special. The others, in between, have none of it. */
 struct session_extra {
     char accept[HANDSHAKE_ACCEPT_SIZE]; /* until the 101 */
     struct slice subprotocol;           /* likewise; into origin_text */
@@ -72,6 +72,8 @@ struct session_extra {
     char *reason;                       /* of the close, in words; owned */
     struct session_far *far;            /* of the backend, once it is gone; owned */
     int exit_how, exit_number;          /* of its end */
+    uint64_t dropped;                   /* bytes that found nobody to take them */
+    uint64_t stalls[STATS_SIDES];       /* how often the other side was held back for this one */
 };
 
 /* What a session has while something is unfinished: a message that has come in part, an answer that
@@ -138,8 +140,7 @@ struct session {
     struct limits_ticket *ticket;
     uint64_t id;
     double opened_at, last_data; /* worker time */
-    uint64_t messages_in, messages_out, bytes_in, bytes_out, dropped;
-    uint32_t stalls_client, stalls_backend;
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
     /* Client address, path, subprotocol, user, the verdict on its certificate and that one's
      * subject, then names and values of further fields up to an empty name: strings. */
     char origin_text[];
@@ -147,7 +148,7 @@ struct session {
 
 /* An idle session is as small as it can be: what only some have, or only for a time, belongs into
  * the parts above. */
-_Static_assert(sizeof(struct session) <= 208, "struct session has grown");
+_Static_assert(sizeof(struct session) <= 192, "struct session has grown");
 
 /* session_parts.c */
 
@@ -156,12 +157,21 @@ struct session_extra *session_extra(struct session *s);
 struct session_busy *session_busy(struct session *s);
 /* Frees a part with nothing in it. */
 void session_trim(struct session *s);
+/* Counts; without memory only for the route. */
+void session_count_dropped(struct session *s, size_t n);
+void session_count_stall(struct session *s, enum stats_side side);
 /* Frees both, whatever is in them; recording, rates and compression have been ended. */
 void session_drop_parts(struct session *s);
 
 extern const struct session_busy session_not_busy;
+extern const struct session_extra session_not_extra;
 
 /* To look only. */
+static inline const struct session_extra *session_has_extra(const struct session *s)
+{
+    return s->extra != NULL ? s->extra : &session_not_extra;
+}
+
 static inline const struct session_busy *session_is_busy(const struct session *s)
 {
     return s->busy != NULL ? s->busy : &session_not_busy;
@@ -169,17 +179,17 @@ static inline const struct session_busy *session_is_busy(const struct session *s
 
 static inline struct record *session_record(const struct session *s)
 {
-    return s->extra != NULL ? s->extra->record : NULL;
+    return session_has_extra(s)->record;
 }
 
 static inline struct session_rate *session_rate(const struct session *s)
 {
-    return s->extra != NULL ? s->extra->rate : NULL;
+    return session_has_extra(s)->rate;
 }
 
 static inline struct session_deflate *session_deflate(const struct session *s)
 {
-    return s->extra != NULL ? s->extra->deflate : NULL;
+    return session_has_extra(s)->deflate;
 }
 
 /* How messages become bytes here: the terminal protocol has its own way. */

@@ -29,13 +29,13 @@ void session_input_write(struct input *in, const uint8_t *p, size_t n)
     if (n == 0)
         return;
     if (s->route->settings.read_only) {
-        s->dropped += n;
+        session_count_dropped(s, n);
         return;
     }
     if (session_record(s) != NULL)
         record_bytes(session_record(s), RECORD_IN, p, n);
     if (!s->input_open || (s->backend == NULL && !s->loopback)) {
-        s->dropped += n;
+        session_count_dropped(s, n);
     } else if (s->loopback) {
         flush_pongs(in); /* what was asked first is answered first */
         stream_write(s->stream, p, n);
@@ -92,7 +92,7 @@ static void take_compressed(struct input *in, struct ws_frame *f, uint8_t *paylo
     struct session *s = in->s;
 
     if (!s->input_open) { /* nobody wants to know what is in it */
-        s->dropped += f->len;
+        session_count_dropped(s, f->len);
         return;
     }
     session_input_flush(in);
@@ -109,7 +109,7 @@ static void keep_late(struct session *s, const uint8_t *pong, size_t n)
     if (b != NULL)
         buf_release(&b->late_pong);
     if (b == NULL || buf_append(&b->late_pong, pong, n) < 0)
-        s->dropped += n;
+        session_count_dropped(s, n);
 }
 
 static void answer_ping(struct input *in, const uint8_t *payload, size_t n)
@@ -303,7 +303,7 @@ void session_input_go_on(struct session *s)
         if (s->input_open)
             take_inflated(&in, &f);
         else
-            s->dropped += f.len;
+            session_count_dropped(s, f.len);
     }
     if (!in.failed)
         look_at(&in, p, n);
@@ -315,7 +315,7 @@ void session_input_drop(struct session *s)
     if (!s->put_off)
         return;
     s->put_off = false;
-    s->dropped += held_len(s);
+    session_count_dropped(s, held_len(s));
     if (s->busy != NULL)
         buf_release(&s->busy->held);
 }

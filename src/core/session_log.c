@@ -165,8 +165,7 @@ static const char *describe_exit(const struct session_extra *extra, char *out, s
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
-    static const struct session_extra none;
-    const struct session_extra *extra = s->extra != NULL ? s->extra : &none;
+    const struct session_extra *extra = session_has_extra(s);
     const struct session_far *far = extra->far;
     char exit_text[24];
     double rtt = session_time_rtt(s);
@@ -187,9 +186,9 @@ void session_log_end(struct session *s)
         LOG_I("bytes_in", s->bytes_in),
         LOG_I("messages_out", s->messages_out),
         LOG_I("bytes_out", s->bytes_out),
-        LOG_I("dropped", s->dropped),
-        LOG_I("stalls_client", s->stalls_client),
-        LOG_I("stalls_backend", s->stalls_backend),
+        LOG_I("dropped", extra->dropped),
+        LOG_I("stalls_client", extra->stalls[STATS_CLIENT]),
+        LOG_I("stalls_backend", extra->stalls[STATS_BACKEND]),
         LOG_I("code", s->code),
         LOG_C("closed_by", closers[s->closer]),
         LOG_C("reason", extra->reason),

@@ -276,7 +276,7 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
         if (!take_cut(o, &cut, p + cut.skip, first && used == n) || s->phase != SESSION_OPEN)
             return false;
         if (s->exit_awaited) {
-            s->dropped += n - used;
+            session_count_dropped(s, n - used);
             return true;
         }
         first = false;
@@ -330,7 +330,7 @@ void session_output(struct session *s, uint8_t *p, size_t n)
 
     s->last_data = s->worker->now;
     if (s->phase != SESSION_OPEN || s->exit_awaited) {
-        s->dropped += n;
+        session_count_dropped(s, n);
         return;
     }
     if (session_record(s) != NULL)
@@ -384,7 +384,7 @@ bool session_output_end(struct session *s)
     if (s->phase != SESSION_OPEN)
         return true;
     if (is_torn(s)) {
-        s->dropped += kept_len(s);
+        session_count_dropped(s, kept_len(s));
         if (s->busy != NULL)
             buf_release(&s->busy->out_message);
         return false;
@@ -409,7 +409,7 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
     s->last_data = s->worker->now;
     for (size_t i = 0; i < count; i++) {
         if (s->phase != SESSION_OPEN) {
-            s->dropped += lines[i].len;
+            session_count_dropped(s, lines[i].len);
             continue;
         }
         memcpy(copy + PLACE, lines[i].p, lines[i].len);

@@ -6,6 +6,7 @@
 #include "core/session_impl.h"
 
 const struct session_busy session_not_busy = {0};
+const struct session_extra session_not_extra = {0};
 
 struct session_extra *session_extra(struct session *s)
 {
@@ -33,7 +34,8 @@ static bool is_plain(const struct session *s)
     const struct session_extra *e = s->extra;
 
     return s->phase != SESSION_OPENING && e->record == NULL && e->rate == NULL &&
-           e->deflate == NULL && e->reason == NULL && e->far == NULL && e->exit_how == 0;
+           e->deflate == NULL && e->reason == NULL && e->far == NULL && e->exit_how == 0 &&
+           e->dropped == 0 && e->stalls[STATS_CLIENT] == 0 && e->stalls[STATS_BACKEND] == 0;
 }
 
 void session_trim(struct session *s)
@@ -46,6 +48,20 @@ void session_trim(struct session *s)
         free(s->extra);
         s->extra = NULL;
     }
+}
+
+void session_count_dropped(struct session *s, size_t n)
+{
+    s->route->stats->dropped += n;
+    if (n > 0 && session_extra(s) != NULL)
+        s->extra->dropped += n;
+}
+
+void session_count_stall(struct session *s, enum stats_side side)
+{
+    s->route->stats->stalls[side]++;
+    if (session_extra(s) != NULL)
+        s->extra->stalls[side]++;
 }
 
 void session_drop_parts(struct session *s)

@@ -233,7 +233,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 void session_time_start(struct session *s)
 {
     ev_timer_init(&s->stream->timer, on_timer, 0, 0);
-    s->stream->timer.data = s;
     double due = next_due(s);
     if (due < SESSION_NEVER)
         arm(s, due - s->worker->now);

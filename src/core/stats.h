@@ -93,7 +93,7 @@ struct stats_route {
     uint64_t bytes_out;                                   /* payload */
     uint64_t datagrams_dropped[STATS_SIDES][STATS_DROPS]; /* on their way to that side */
     struct stats_compressed compressed_in, compressed_out;
-    uint64_t dropped;             /* bytes that found nobody to take them; counted at the end */
+    uint64_t dropped;             /* bytes that found nobody to take them */
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
     uint64_t rate_holds;          /* how often a client had to wait because it was over a rate */
     uint64_t pings;

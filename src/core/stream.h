@@ -4,8 +4,8 @@
 
 /*
  * What a request turned into, as handlers and sessions see it: something to answer, or after the
- * 101 a byte stream to the client. Made and freed by a front; a handler takes it by setting events
- * and owner, and lets go with stream_end or stream_abort.
+ * 101 a byte stream to the client. Made and freed by a front; a handler takes it (stream_take), and
+ * lets go with stream_end or stream_abort.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,11 +65,22 @@ struct stream {
     const struct stream_ops *ops;
     struct worker *worker;
     const struct stream_events *events; /* the handler's; NULL: nobody listens */
-    void *owner;
     /* The owner's, from taking the stream until it lets go: one timer serves a connection in turn.
-     */
+     * Its data is the owner. */
     ev_timer timer;
 };
+
+/* An owner begins to listen; NULL, NULL: it has let go, and stopped the timer. */
+static inline void stream_take(struct stream *s, const struct stream_events *events, void *owner)
+{
+    s->events = events;
+    s->timer.data = owner;
+}
+
+static inline void *stream_owner(const struct stream *s)
+{
+    return s->timer.data;
+}
 
 /* NULL once released, and when it was not understood. */
 static inline struct request *stream_request(const struct stream *s)

@@ -169,9 +169,15 @@ static void h1_on_gone(struct io *io, int err)
     struct h1 *h = h1_of_io(io);
 
     if (h->state == H1_HANDLING && h->stream.events != NULL)
-        h->stream.events->closed(h->stream.owner, err);
+        h->stream.events->closed(stream_owner(&h->stream), err);
     else
         h1_close(h);
+}
+
+static void h1_on_broken(struct io *io, int err, size_t lost)
+{
+    (void)lost;
+    h1_on_gone(io, err);
 }
 
 static void h1_on_eof(struct io *io)
@@ -184,11 +190,11 @@ static void h1_on_hung_up(struct io *io)
     struct h1 *h = h1_of_io(io);
 
     if (h->stream.events != NULL && h->stream.events->hung_up != NULL)
-        h->stream.events->hung_up(h->stream.owner);
+        h->stream.events->hung_up(stream_owner(&h->stream));
 }
 
 static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof,  h1_on_drained,
-                                                h1_on_gone,      h1_on_gone, h1_on_hung_up};
+                                                h1_on_broken,    h1_on_gone, h1_on_hung_up};
 
 static void h1_on_head_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -221,7 +227,8 @@ static void h1_drop(struct front_conn *c)
     struct h1 *h = (struct h1 *)c;
 
     if (h->state == H1_HANDLING && h->stream.events != NULL)
-        h->stream.events->closed(h->stream.owner, 0); /* who is answering lets go of what it has */
+        h->stream.events->closed(stream_owner(&h->stream),
+                                 0); /* who is answering lets go of what it has */
     h1_close(h);
 }
 

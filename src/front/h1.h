@@ -68,7 +68,7 @@ struct h1 {
 
 /* One for each session, idle or not; and malloc adds 8 bytes to make it a multiple of 16. What is
  * needed only until the 101 belongs into the asker, or the request. */
-_Static_assert(sizeof(struct h1) <= 216, "a connection grows every idle session");
+_Static_assert(sizeof(struct h1) <= 200, "a connection grows every idle session");
 
 /* front_h1.c: the connection, and the heads that are read from it. */
 void h1_close(struct h1 *h);

@@ -48,12 +48,12 @@ void h1_respond(struct stream *s, const struct response *r)
         abort();
     if (!r->head_only && (size_t)n + r->body.len <= sizeof head) {
         memcpy(head + n, r->body.p, r->body.len);
-        io_write(&h->io, head, (size_t)n + r->body.len);
+        (void)io_write(&h->io, head, (size_t)n + r->body.len);
         return;
     }
-    io_write(&h->io, head, (size_t)n);
+    (void)io_write(&h->io, head, (size_t)n);
     if (!r->head_only && r->body.len > 0)
-        io_write(&h->io, r->body.p, r->body.len);
+        (void)io_write(&h->io, r->body.p, r->body.len);
 }
 
 void h1_write_101(struct h1 *h, const char *accept, struct slice subprotocol,
@@ -71,7 +71,7 @@ void h1_write_101(struct h1 *h, const char *accept, struct slice subprotocol,
 
     if (n < 0 || (size_t)n >= sizeof head)
         abort();
-    io_write(&h->io, head, (size_t)n);
+    (void)io_write(&h->io, head, (size_t)n);
 }
 
 /* A chunk's line in front of it, with the line end of the one before (RFC 9112, section 7.1); size
@@ -83,7 +83,7 @@ static void begin_chunk(struct h1 *h, size_t n)
                        n == 0 ? "\r\n" : "");
 
     h->in_chunks = true;
-    io_write(&h->io, line, (size_t)len);
+    (void)io_write(&h->io, line, (size_t)len);
 }
 
 void h1_last_chunk(struct h1 *h)
@@ -97,5 +97,5 @@ void h1_write(struct stream *s, const void *p, size_t n)
 
     if (h->chunked && n > 0)
         begin_chunk(h, n);
-    io_write(&h->io, p, n);
+    (void)io_write(&h->io, p, n);
 }

@@ -112,6 +112,12 @@ static void h1_on_ended(struct io *io, int err)
     h1_close(h);
 }
 
+static void h1_on_ending_broken(struct io *io, int err, size_t lost)
+{
+    (void)lost;
+    h1_on_ended(io, err);
+}
+
 static void h1_on_ending_eof(struct io *io)
 {
     h1_on_ended(io, 0);
@@ -126,4 +132,4 @@ static void h1_on_ending_drained(struct io *io)
 }
 
 static const struct io_events io_events_ending = {
-    h1_on_discard, h1_on_ending_eof, h1_on_ending_drained, h1_on_ended, h1_on_ended, NULL};
+    h1_on_discard, h1_on_ending_eof, h1_on_ending_drained, h1_on_ending_broken, h1_on_ended, NULL};

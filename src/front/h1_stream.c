@@ -20,21 +20,27 @@ void h1_on_drained(struct io *io)
     if (h->state == H1_ANSWERED)
         h1_await_head(h);
     else if (h->stream.events != NULL && h->stream.events->drained != NULL)
-        h->stream.events->drained(h->stream.owner);
+        h->stream.events->drained(stream_owner(&h->stream));
 }
 
 static void h1_on_data(struct io *io, uint8_t *p, size_t n)
 {
     struct h1 *h = h1_of_io(io);
 
-    h->stream.events->data(h->stream.owner, p, n);
+    h->stream.events->data(stream_owner(&h->stream), p, n);
 }
 
 static void h1_on_upgraded_gone(struct io *io, int err)
 {
     struct h1 *h = h1_of_io(io);
 
-    h->stream.events->closed(h->stream.owner, err);
+    h->stream.events->closed(stream_owner(&h->stream), err);
+}
+
+static void h1_on_upgraded_broken(struct io *io, int err, size_t lost)
+{
+    (void)lost;
+    h1_on_upgraded_gone(io, err);
 }
 
 static void h1_on_upgraded_eof(struct io *io)
@@ -42,8 +48,9 @@ static void h1_on_upgraded_eof(struct io *io)
     h1_on_upgraded_gone(io, 0);
 }
 
-static const struct io_events io_events_upgraded = {
-    h1_on_data, h1_on_upgraded_eof, h1_on_drained, h1_on_upgraded_gone, h1_on_upgraded_gone, NULL};
+static const struct io_events io_events_upgraded = {h1_on_data,          h1_on_upgraded_eof,
+                                                    h1_on_drained,       h1_on_upgraded_broken,
+                                                    h1_on_upgraded_gone, NULL};
 
 /* ---- what they do ---- */
 
@@ -65,7 +72,7 @@ static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
     uint8_t *p = h->stream.worker->rx + WORKER_HEADROOM;
 
     memcpy(p, buf_data(bytes) + head, n);
-    h->stream.events->data(h->stream.owner, p, n);
+    h->stream.events->data(stream_owner(&h->stream), p, n);
 }
 
 /* The 101 is called for from the loop (a backend has opened), and is the caller's last act, so

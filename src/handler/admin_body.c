@@ -48,8 +48,7 @@ static void body_close(struct admin_body *b)
     struct stream *s = b->stream;
 
     ev_timer_stop(s->worker->loop, &s->timer);
-    s->events = NULL;
-    s->owner = NULL;
+    stream_take(s, NULL, NULL);
     b->ops->release(b->maker);
     b->reap.release = body_release;
     worker_reap(s->worker, &b->reap);
@@ -155,10 +154,8 @@ void admin_body_start(struct stream *s, const char *content_type, const struct a
     b->stream = s;
     b->ops = ops;
     b->maker = maker;
-    s->events = &body_events;
-    s->owner = b;
+    stream_take(s, &body_events, b);
     ev_timer_init(&s->timer, on_timer, 0, 0);
-    s->timer.data = b;
     body_send_piece(b);
 }
 

@@ -38,8 +38,7 @@ static void end(struct asking *a)
         if (a->probes[i].connecting != NULL)
             connect_cancel(a->probes[i].connecting);
     }
-    a->stream->events = NULL;
-    a->stream->owner = NULL;
+    stream_take(a->stream, NULL, NULL);
     config_release(a->config);
     free(a);
 }
@@ -158,7 +157,6 @@ void admin_ready_start(struct stream *s, const char *path)
     }
     a->stream = s;
     a->config = config_retain(c);
-    s->events = &events;
-    s->owner = a;
+    stream_take(s, &events, a);
     start_more(a);
 }

@@ -252,8 +252,7 @@ static void body_close(struct body *b)
     ev_timer_stop(s->worker->loop, &s->timer);
     close(b->fd);
     b->fd = -1;
-    s->events = NULL;
-    s->owner = NULL;
+    stream_take(s, NULL, NULL);
     b->reap.release = body_release;
     worker_reap(s->worker, &b->reap);
 }
@@ -367,9 +366,7 @@ static void body_start(struct stream *s, struct response *answer, int fd, double
     b->left = answer->length;
     b->stall = stall;
     ev_timer_init(&s->timer, body_on_timer, 0, 0);
-    s->timer.data = b;
-    s->events = &body_events;
-    s->owner = b;
+    stream_take(s, &body_events, b);
     n = body_read(b, s->worker->tx, PIECE);
     if (n < 0 || (n == 0 && b->left > 0)) {
         int err = n < 0 ? errno : EIO;

@@ -126,22 +126,26 @@ static void io_update(struct io *io)
         paused_remove(io);
 }
 
-/* The sending half is over; the bytes that waited are gone. */
-static void io_end_writing(struct io *io)
+/* The sending half is over. Returns how many bytes waited, and are gone. */
+static size_t io_end_writing(struct io *io)
 {
+    size_t lost = buf_len(&io->out);
+
     io->write_ended = true;
-    io->lost += buf_len(&io->out);
     buf_release(&io->out);
     io_close_writer(io);
     io_update(io);
+    return lost;
 }
 
 /* From inside a call of the user's: the error is kept and told from the loop. */
-static void io_write_failed(struct io *io, int err)
+static size_t io_write_failed(struct io *io, int err)
 {
+    size_t lost = io_end_writing(io);
+
     io->error = (int16_t)err;
-    io_end_writing(io);
     ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
+    return lost;
 }
 
 static void io_shutdown_now(struct io *io)
@@ -149,7 +153,7 @@ static void io_shutdown_now(struct io *io)
     if (io->write_ended)
         return;
     (void)io->transport->shutdown(io); /* a peer already gone shows itself to the reader */
-    io_end_writing(io);
+    (void)io_end_writing(io);          /* nothing waits */
 }
 
 /* Bytes the kernel took at once: 0 when it is full, -1 with errno on error. */
@@ -167,33 +171,27 @@ static ssize_t io_send(struct io *io, const void *p, size_t n)
     return sent;
 }
 
-void io_write(struct io *io, const void *p, size_t n)
+size_t io_write(struct io *io, const void *p, size_t n)
 {
-    if (!io->is_open || io->write_ended || io->finish_wanted) {
-        io->lost += n;
-        return;
-    }
     size_t taken = 0;
+
+    if (!io->is_open || io->write_ended || io->finish_wanted)
+        return n;
 
     if (buf_len(&io->out) == 0) {
         ssize_t sent = io_send(io, p, n);
 
-        if (sent < 0) {
-            io->lost += n;
-            io_write_failed(io, errno);
-            return;
-        }
+        if (sent < 0)
+            return n + io_write_failed(io, errno);
         taken = (size_t)sent;
     }
     if (taken == n)
-        return;
-    if (io_need_writer(io) < 0 || buf_append(&io->out, (const uint8_t *)p + taken, n - taken) < 0) {
-        io->lost += n - taken;
-        io_write_failed(io, ENOMEM);
-        return;
-    }
+        return 0;
+    if (io_need_writer(io) < 0 || buf_append(&io->out, (const uint8_t *)p + taken, n - taken) < 0)
+        return n - taken + io_write_failed(io, ENOMEM);
     io->was_queued = true;
     io_update(io);
+    return 0;
 }
 
 static void io_on_writable(struct io *io, int revents)
@@ -202,7 +200,7 @@ static void io_on_writable(struct io *io, int revents)
         int err = io->error;
 
         io->error = 0;
-        io->events->broken(io, err);
+        io->events->broken(io, err, 0);
         return;
     }
     if (!(revents & EV_WRITE) || buf_len(&io->out) == 0)
@@ -211,8 +209,7 @@ static void io_on_writable(struct io *io, int revents)
     if (sent < 0) {
         int err = errno;
 
-        io_end_writing(io);
-        io->events->broken(io, err);
+        io->events->broken(io, err, io_end_writing(io));
         return;
     }
     buf_consume(&io->out, (size_t)sent);
@@ -341,7 +338,6 @@ void io_close(struct io *io)
         return;
     loop = io_worker(io)->loop;
     io->is_open = false;
-    io->lost += buf_len(&io->out);
     buf_release(&io->out);
     io_update(io);
     if (io->transport->release != NULL)

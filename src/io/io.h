@@ -35,9 +35,9 @@ struct io_events {
     void (*eof)(struct io *io);
     /* The queue is empty again after io_queued() was above zero. */
     void (*drained)(struct io *io);
-    /* Writing failed: what was queued is gone (counted in io->lost), writes from now on are
-     * dropped. Reading goes on. */
-    void (*broken)(struct io *io, int err);
+    /* Writing failed, and writes from now on are dropped; reading goes on. lost: bytes that were
+     * queued and are gone, if io_write has not said so before. */
+    void (*broken)(struct io *io, int err, size_t lost);
     /* Reading failed, or the far side vanished while reading was stopped. Last event. */
     void (*closed)(struct io *io, int err);
     /* NULL, or with watch_hangup: the far side has ended its side while reading was stopped; told
@@ -72,7 +72,6 @@ struct io {
     const struct io_events *events;
     struct buf out;            /* not yet taken by the kernel; no memory while empty */
     uint64_t sent;             /* bytes the kernel took */
-    uint64_t lost;             /* bytes dropped because writing had failed or was over */
     uint32_t last_rx, last_tx; /* see io_last_rx */
     uint32_t paused; /* its place in the worker's list, from 1 on; 0: none; see paused.c */
     int16_t error;   /* a write error waiting to be reported */
@@ -88,7 +87,7 @@ struct io {
 };
 
 /* Every session has one or two of them. What only some need belongs beside it, as in io_pipes. */
-_Static_assert(sizeof(struct io) <= 104, "an io grows every idle session");
+_Static_assert(sizeof(struct io) <= 96, "an io grows every idle session");
 
 /* An io of two descriptors. */
 struct io_pipes {
@@ -129,8 +128,9 @@ void io_read_start(struct io *io);
 void io_read_stop(struct io *io);
 
 /* Writes now what the kernel takes and queues the rest. Never calls back; errors come as `broken`
- * from the loop. */
-void io_write(struct io *io, const void *p, size_t n);
+ * from the loop. Returns how many bytes are gone, of these and of the queue: when writing is over,
+ * fails now, or there is no memory. */
+size_t io_write(struct io *io, const void *p, size_t n);
 
 /* Shuts writing down once the queue is empty. */
 void io_finish(struct io *io);

@@ -25,6 +25,7 @@
 struct told {
     struct io_pipes pipes;
     int data, eof, drained, broken, closed, err;
+    size_t lost;
 };
 
 static struct told *of_io(struct io *io)
@@ -48,9 +49,10 @@ static void on_drained(struct io *io)
     of_io(io)->drained++;
 }
 
-static void on_broken(struct io *io, int err)
+static void on_broken(struct io *io, int err, size_t lost)
 {
     of_io(io)->broken++;
+    of_io(io)->lost += lost;
     of_io(io)->err = err;
 }
 
@@ -95,13 +97,13 @@ static void a_failed_write_is_told_though_reading_stops(void **state)
     io_read_start(io);
     ev_run(w->loop, EVRUN_NOWAIT);
     assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
-    io_write(io, "lost", 4);
+    assert_int_equal(io_write(io, "lost", 4), 4);
     assert_int_equal(t.broken, 0); /* not from inside the call */
     io_read_stop(io);              /* another event of the same turn */
     ev_run(w->loop, EVRUN_NOWAIT);
     assert_int_equal(t.broken, 1);
     assert_int_equal(t.err, EPIPE);
-    assert_int_equal(io->lost, 4);
+    assert_int_equal(t.lost, 0); /* it was said already */
     assert_true(io_finished(io));
     io_close(io);
     io_close(io);
@@ -129,7 +131,7 @@ static void two_pipes_end_apart(void **state)
         ev_run(w->loop, EVRUN_ONCE);
     assert_int_equal(t.data, 3);
     assert_int_equal(io_fd(io), -1);
-    io_write(io, "xyz", 3);
+    assert_int_equal(io_write(io, "xyz", 3), 0);
     io_finish(io);
     assert_int_equal(io_write_fd(io), -1);
     assert_int_equal(read(in[0], got, sizeof got), 3);
@@ -152,9 +154,9 @@ static void a_full_pipe_is_watched_until_it_takes(void **state)
     assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
     assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
     io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
-    io_write(io, much, 3);
+    assert_int_equal(io_write(io, much, 3), 0);
     assert_null(t.pipes.writer);
-    io_write(io, much, sizeof much);
+    assert_int_equal(io_write(io, much, sizeof much), 0);
     assert_non_null(t.pipes.writer);
     while (io_queued(io) > 0) {
         assert_true(read(in[0], got, sizeof got) > 0);
@@ -164,7 +166,7 @@ static void a_full_pipe_is_watched_until_it_takes(void **state)
     while (read(in[0], got, sizeof got) > 0)
         ;
     close(in[0]);
-    io_write(io, "lost", 4);
+    assert_int_equal(io_write(io, "lost", 4), 4);
     close(out[1]); /* the end of reading in the same turn */
     io_read_start(io);
     assert_int_equal(t.broken, 0);
@@ -173,7 +175,7 @@ static void a_full_pipe_is_watched_until_it_takes(void **state)
         ev_run(w->loop, EVRUN_ONCE);
     assert_int_equal(t.broken, 1);
     assert_int_equal(t.err, EPIPE);
-    assert_int_equal(io->lost, 4);
+    assert_int_equal(t.lost, 0); /* it was said already */
     assert_int_equal(io_write_fd(io), -1);
     io_close(io);
 }
@@ -190,7 +192,7 @@ static void stamps_of_32_bits_tell_the_time(void **state)
     w->now = 4294967.290; /* 2^32 ms and a little less: 49 days after the system's start */
     io_open(io, w, &io_raw_socket, fds[0], &events);
     w->now = 4294968.5;
-    io_write(io, "x", 1);
+    assert_int_equal(io_write(io, "x", 1), 0);
     w->now += 40.0 * 24 * 3600;
     assert_true(fabs(io_last_rx(io) - 4294967.290) < 0.0015);
     assert_true(fabs(io_last_tx(io) - 4294968.5) < 0.0015);
@@ -198,6 +200,34 @@ static void stamps_of_32_bits_tell_the_time(void **state)
     w->now = now;
     io_close(io);
     close(fds[1]);
+}
+
+/* What waits when the other side goes away is told with that. */
+static void a_queue_that_is_lost_is_told(void **state)
+{
+    static const char much[1 << 17];
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    size_t waits;
+    int out[2], in[2];
+
+    assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
+    io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
+    assert_int_equal(io_write(io, much, sizeof much), 0);
+    waits = io_queued(io);
+    assert_true(waits > 0 && waits < sizeof much);
+    io_finish(io);
+    assert_int_equal(io_write(io, much, 5), 5); /* behind the end */
+    close(in[0]);
+    while (t.broken == 0)
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(t.err, EPIPE);
+    assert_int_equal(t.lost, waits);
+    assert_int_equal(io_queued(io), 0);
+    io_close(io);
+    close(out[1]);
 }
 
 static void check_list(const struct worker *w, struct told *all, uint32_t count)
@@ -262,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_stops, begin, end),
         cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
         cmocka_unit_test_setup_teardown(a_full_pipe_is_watched_until_it_takes, begin, end),
+        cmocka_unit_test_setup_teardown(a_queue_that_is_lost_is_told, begin, end),
         cmocka_unit_test_setup_teardown(stamps_of_32_bits_tell_the_time, begin, end),
         cmocka_unit_test_setup_teardown(who_is_paused_and_leaves_is_noticed, begin, end),
     };
