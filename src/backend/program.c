@@ -84,7 +84,7 @@ static void on_broken(struct io *io, int err, size_t lost)
 
 static bool is_terminal(const struct program *p)
 {
-    return p->io.transport == &terminal_transport || p->io.transport == &terminal_output_transport;
+    return p->io.link == &terminal_link || p->io.link == &terminal_output_link;
 }
 
 static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
@@ -324,11 +324,11 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
         return;
     }
     if (standard == CHILD_ON_TERMINAL)
-        io_open(&p->io, p->worker, &terminal_transport, fds[1], &io_events);
+        io_open(&p->io, p->worker, &terminal_link, fds[1], &io_events);
     else
         io_open_pipes(&p->pipes, p->worker,
-                      standard == CHILD_ON_PIPES ? &io_raw_pipe : &terminal_output_transport,
-                      fds[1], fds[0], &io_events);
+                      standard == CHILD_ON_PIPES ? &io_raw_pipe : &terminal_output_link, fds[1],
+                      fds[0], &io_events);
     if (fds[2] >= 0)
         exec_stderr_open(&p->err, p->worker, fds[2], id, p->child->pid,
                          set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);

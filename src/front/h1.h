@@ -45,8 +45,8 @@ struct h1_asker {
     bool unnamed;       /* a proxy speaks for somebody it does not name */
     struct buf proxied; /* the part of a PROXY header that has arrived; later all of it, if it says
                            more than addresses */
-    const struct io_transport *behind; /* a PROXY header: what the connection goes on with */
-    struct h1_request *req;            /* NULL: nothing is asked */
+    const struct io_link *behind; /* a PROXY header: what the connection goes on with */
+    struct h1_request *req;       /* NULL: nothing is asked */
 };
 
 struct h1 {

@@ -70,8 +70,8 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
         errno = ENOMEM;
         return -1;
     }
-    io->transport = a->behind;
-    return io->transport->read(io, p, n);
+    io->link = a->behind;
+    return io->link->transport->read(io, p, n);
 }
 
 /* Nothing is answered before we know to whom. */
@@ -91,19 +91,20 @@ static int h1_shutdown_proxied(struct io *io)
 
 static void h1_release_proxied(struct io *io)
 {
-    io->transport = h1_of_io(io)->asker->behind;
-    if (io->transport->release != NULL)
-        io->transport->release(io);
+    io->link = h1_of_io(io)->asker->behind;
+    if (io->link->transport->release != NULL)
+        io->link->transport->release(io);
 }
 
-static const struct io_transport h1_proxied = {
-    .name = "PROXY",
+static const struct io_transport proxied_transport = {
     .two_way = true,
     .read = h1_read_proxied,
     .write = h1_write_proxied,
     .shutdown = h1_shutdown_proxied,
     .release = h1_release_proxied,
 };
+
+static const struct io_link h1_proxied = {&proxied_transport};
 
 bool h1_expect_proxied(struct h1 *h)
 {
@@ -113,7 +114,7 @@ bool h1_expect_proxied(struct h1 *h)
         h1_refuse_proxied(h, "not one of the trusted proxies");
         return false;
     }
-    h->asker->behind = h->io.transport;
-    h->io.transport = &h1_proxied;
+    h->asker->behind = h->io.link;
+    h->io.link = &h1_proxied;
     return true;
 }

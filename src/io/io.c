@@ -20,7 +20,7 @@ static struct io_pipes *io_pipes_of(struct io *io)
 
 int io_write_fd(const struct io *io)
 {
-    return io->transport->two_way ? io_fd(io) : ((const struct io_pipes *)io)->wfd;
+    return io->link->transport->two_way ? io_fd(io) : ((const struct io_pipes *)io)->wfd;
 }
 
 static void io_close_fd(struct ev_loop *loop, ev_io *watcher)
@@ -38,7 +38,7 @@ static int io_need_writer(struct io *io)
 {
     struct io_pipes *pipes = io_pipes_of(io);
 
-    if (io->transport->two_way || pipes->writer != NULL)
+    if (io->link->transport->two_way || pipes->writer != NULL)
         return 0;
     pipes->writer = malloc(sizeof *pipes->writer);
     if (pipes->writer == NULL)
@@ -52,7 +52,7 @@ static void io_close_writer(struct io *io)
 {
     struct io_pipes *pipes = io_pipes_of(io);
 
-    if (io->transport->two_way)
+    if (io->link->transport->two_way)
         return;
     if (pipes->writer != NULL)
         ev_io_stop(io_worker(io)->loop, pipes->writer);
@@ -113,7 +113,7 @@ static void io_update(struct io *io)
     bool unsent = !io->write_ended && buf_len(&io->out) > 0;
     int writing = io->is_open && (unsent || io->tls_wants_write) ? EV_WRITE : 0;
 
-    if (io->transport->two_way) {
+    if (io->link->transport->two_way) {
         io_watch(loop, &io->watcher, reading | writing);
     } else {
         io_watch(loop, &io->watcher, reading);
@@ -152,8 +152,8 @@ static void io_shutdown_now(struct io *io)
 {
     if (io->write_ended)
         return;
-    (void)io->transport->shutdown(io); /* a peer already gone shows itself to the reader */
-    (void)io_end_writing(io);          /* nothing waits */
+    (void)io->link->transport->shutdown(io); /* a peer already gone shows itself to the reader */
+    (void)io_end_writing(io);                /* nothing waits */
 }
 
 /* Bytes the kernel took at once: 0 when it is full, -1 with errno on error. */
@@ -162,7 +162,7 @@ static ssize_t io_send(struct io *io, const void *p, size_t n)
     ssize_t sent;
 
     do {
-        sent = io->transport->write(io, p, n);
+        sent = io->link->transport->write(io, p, n);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
@@ -227,7 +227,7 @@ static void io_on_writable(struct io *io, int revents)
 static void io_end_reading(struct io *io)
 {
     io->read_ended = true;
-    if (!io->transport->two_way)
+    if (!io->link->transport->two_way)
         io_close_fd(io_worker(io)->loop, &io->watcher);
     if (io->error != 0) /* is still to be told, by that watcher */
         ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
@@ -237,8 +237,8 @@ static void io_end_reading(struct io *io)
 /* Bytes inside the transport make no event of their own: one is made for them. */
 static void io_read_pending(struct io *io)
 {
-    if (io->is_open && io->want_read && !io->read_ended && io->transport->pending != NULL &&
-        io->transport->pending(io))
+    if (io->is_open && io->want_read && !io->read_ended && io->link->transport->pending != NULL &&
+        io->link->transport->pending(io))
         ev_feed_event(io_worker(io)->loop, &io->watcher, EV_READ);
 }
 
@@ -249,7 +249,7 @@ static void io_on_readable(struct io *io)
 
     if (!io->want_read || io->read_ended)
         return;
-    ssize_t n = io->transport->read(io, p, WORKER_RX_SIZE);
+    ssize_t n = io->link->transport->read(io, p, WORKER_RX_SIZE);
     if (n > 0) {
         io->last_rx = (uint32_t)io_clock(io);
         io->events->data(io, p, (size_t)n);
@@ -310,11 +310,11 @@ void io_report_hangup(struct io *io)
     io->events->closed(io, err != 0 ? err : ECONNRESET);
 }
 
-void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int fd,
+void io_open(struct io *io, struct worker *w, const struct io_link *link, int fd,
              const struct io_events *events)
 {
     memset(io, 0, sizeof *io);
-    io->transport = transport;
+    io->link = link;
     io->events = events;
     io->is_open = true;
     ev_io_init(&io->watcher, io_on_event, fd, EV_READ);
@@ -322,10 +322,10 @@ void io_open(struct io *io, struct worker *w, const struct io_transport *transpo
     io->last_rx = io->last_tx = (uint32_t)io_clock(io);
 }
 
-void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_transport *transport,
-                   int rfd, int wfd, const struct io_events *events)
+void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_link *link, int rfd,
+                   int wfd, const struct io_events *events)
 {
-    io_open(&pipes->io, w, transport, rfd, events);
+    io_open(&pipes->io, w, link, rfd, events);
     pipes->writer = NULL;
     pipes->wfd = wfd;
 }
@@ -340,8 +340,8 @@ void io_close(struct io *io)
     io->is_open = false;
     buf_release(&io->out);
     io_update(io);
-    if (io->transport->release != NULL)
-        io->transport->release(io);
+    if (io->link->transport->release != NULL)
+        io->link->transport->release(io);
     io_close_fd(loop, &io->watcher);
     io_close_writer(io);
 }
@@ -376,7 +376,8 @@ size_t io_unacked(const struct io *io)
 {
     int n = 0;
 
-    if (!io->is_open || !io->transport->two_way || ioctl(io_fd(io), SIOCOUTQ, &n) < 0 || n < 0)
+    if (!io->is_open || !io->link->transport->two_way || ioctl(io_fd(io), SIOCOUTQ, &n) < 0 ||
+        n < 0)
         return 0;
     return (size_t)n;
 }

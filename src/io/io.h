@@ -45,13 +45,9 @@ struct io_events {
     void (*hung_up)(struct io *io);
 };
 
-/*
- * How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
- * errno. A transport that keeps something for each io has a table for each of them: at the
- * beginning of what it keeps.
- */
+/* How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
+ * errno. */
 struct io_transport {
-    const char *name;
     bool two_way; /* one descriptor (socket, terminal); else it is the io of a struct io_pipes */
     ssize_t (*read)(struct io *io, void *p, size_t n);
     ssize_t (*write)(struct io *io, const void *p, size_t n);
@@ -62,13 +58,18 @@ struct io_transport {
     void (*release)(struct io *io);
 };
 
-extern const struct io_transport io_raw_socket;
-extern const struct io_transport io_raw_pipe;
+/* What an io points to: what a transport keeps for each io begins with it. */
+struct io_link {
+    const struct io_transport *transport;
+};
+
+extern const struct io_link io_raw_socket;
+extern const struct io_link io_raw_pipe;
 
 struct io {
     ev_io watcher; /* reading; where both directions share a descriptor, writing too. Its data is
                       the worker */
-    const struct io_transport *transport;
+    const struct io_link *link;
     const struct io_events *events;
     struct buf out;            /* not yet taken by the kernel; no memory while empty */
     uint64_t sent;             /* bytes the kernel took */
@@ -97,10 +98,10 @@ struct io_pipes {
 };
 
 /* Take the descriptors (nonblocking, close-on-exec). Reading starts stopped. */
-void io_open(struct io *io, struct worker *w, const struct io_transport *transport, int fd,
+void io_open(struct io *io, struct worker *w, const struct io_link *link, int fd,
              const struct io_events *events);
-void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_transport *transport,
-                   int rfd, int wfd, const struct io_events *events);
+void io_open_pipes(struct io_pipes *pipes, struct worker *w, const struct io_link *link, int rfd,
+                   int wfd, const struct io_events *events);
 
 static inline struct worker *io_worker(const struct io *io)
 {

@@ -39,17 +39,18 @@ static int pipe_shutdown(struct io *io)
     return 0;
 }
 
-const struct io_transport io_raw_socket = {
-    .name = "socket",
+static const struct io_transport socket_transport = {
     .two_way = true,
     .read = socket_read,
     .write = socket_write,
     .shutdown = socket_shutdown,
 };
 
-const struct io_transport io_raw_pipe = {
-    .name = "pipe",
+static const struct io_transport pipe_transport = {
     .read = pipe_read,
     .write = pipe_write,
     .shutdown = pipe_shutdown,
 };
+
+const struct io_link io_raw_socket = {&socket_transport};
+const struct io_link io_raw_pipe = {&pipe_transport};

@@ -20,7 +20,7 @@
 #define BUSY_MAX 32
 
 struct tls_conn {
-    struct io_transport transport; /* what the io points to */
+    struct io_link link; /* what the io points to */
     SSL *ssl;
     struct tlsctx *ctx; /* of a server; NULL: we are the client */
     double busy_since;
@@ -31,7 +31,7 @@ struct tls_conn {
 
 static struct tls_conn *conn_of(const struct io *io)
 {
-    return (struct tls_conn *)(uintptr_t)io->transport;
+    return (struct tls_conn *)(uintptr_t)io->link;
 }
 
 /* A browser pointed at the wrong scheme should read why. The bytes go out plain, beside OpenSSL. */
@@ -201,14 +201,13 @@ static void tls_release(struct io *io)
 {
     struct tls_conn *c = conn_of(io);
 
-    io->transport = &io_raw_socket;
+    io->link = &io_raw_socket;
     SSL_free(c->ssl);
     tlsctx_release(c->ctx);
     free(c);
 }
 
 static const struct io_transport tls_transport = {
-    .name = "tls",
     .two_way = true,
     .read = tls_read,
     .write = tls_write,
@@ -254,11 +253,11 @@ static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
         free(c);
         return -1;
     }
-    c->transport = tls_transport;
+    c->link.transport = &tls_transport;
     c->ssl = ssl;
     c->ctx = t != NULL ? tlsctx_retain(t) : NULL;
     c->busy_since = io_worker(io)->now;
-    io->transport = &c->transport;
+    io->link = &c->link;
     SSL_set_msg_callback(ssl, on_message);
     SSL_set_msg_callback_arg(ssl, io);
     return 0;
@@ -319,7 +318,7 @@ static char *common_name_of(X509 *cert)
 
 static bool is_tls(const struct io *io)
 {
-    return io->transport->read == tls_read;
+    return io->link->transport == &tls_transport;
 }
 
 const char *io_tls_version(const struct io *io)

@@ -120,17 +120,18 @@ static int terminal_shutdown(struct io *io)
     return 0;
 }
 
-const struct io_transport terminal_transport = {
-    .name = "terminal",
+static const struct io_transport both_ways = {
     .two_way = true,
     .read = terminal_read,
     .write = terminal_write,
     .shutdown = terminal_shutdown,
 };
 
-const struct io_transport terminal_output_transport = {
-    .name = "terminal for output",
+static const struct io_transport output = {
     .read = terminal_read,
     .write = terminal_write,
     .shutdown = terminal_shutdown,
 };
+
+const struct io_link terminal_link = {&both_ways};
+const struct io_link terminal_output_link = {&output};

@@ -45,7 +45,7 @@ int terminal_eof_byte(int master);
  * the session's leader. Returns the program's process group, 0 without one. */
 pid_t terminal_hang_up(int master);
 
-extern const struct io_transport terminal_transport;        /* the master is both directions */
-extern const struct io_transport terminal_output_transport; /* reads the master, writes a pipe */
+extern const struct io_link terminal_link;        /* the master is both directions */
+extern const struct io_link terminal_output_link; /* reads the master, writes a pipe */
 
 #endif
