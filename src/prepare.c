@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "admin.h"
@@ -340,6 +341,8 @@ static void check_addresses(const struct config *c, struct teller *f)
 
     if (wrong != NULL)
         fault(f, "dns-servers", c->dns_servers, wrong);
+    if (strlen(c->syslog_socket) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
+        fault(f, "syslog-socket", c->syslog_socket, "the path is longer than 107 bytes");
     wrong = c->admin != NULL ? admin_judge(c->admin) : NULL;
     if (wrong != NULL)
         fault(f, "admin", c->admin, wrong);

@@ -8,6 +8,8 @@
 #include "core/route.h"
 #include "proto/handshake.h"
 
+#define UNIX_PATH_LONGEST 107 /* bytes of a Unix socket's path: sun_path without its NUL */
+
 static bool is_systemd(const char *text)
 {
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
@@ -22,13 +24,27 @@ void build_listener_defaults(struct listen_spec *l, const struct config *c)
     l->client_cert = c->client_cert;
 }
 
+/* Of a Unix socket; successors are told of it in a line of its own. */
+static const char *judge_unix_path(const char *path)
+{
+    if (path[0] == '\0')
+        return "a path is needed";
+    if (strlen(path) > UNIX_PATH_LONGEST)
+        return "the path is longer than 107 bytes";
+    for (const char *p = path; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return "a control character is in the path";
+    }
+    return NULL;
+}
+
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
 {
     const char *wrong = NULL, *text = l->text;
 
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
-        wrong = text[5] == '\0' ? "a path is needed" : NULL;
+        wrong = judge_unix_path(l->unix_path);
     } else if (!is_systemd(text)) {
         /* of systemd: whether such a socket was passed to us is seen when it is opened */
         wrong = addr_split(slice_from(text), &l->host, &l->port);

@@ -28,7 +28,8 @@ static bool key_valid(struct slice key)
     return strchr("AQgw", key.p[21]) != NULL;
 }
 
-static void compute_accept(struct slice key, char accept[HANDSHAKE_ACCEPT_SIZE])
+/* False when OpenSSL has no memory. */
+static bool compute_accept(struct slice key, char accept[HANDSHAKE_ACCEPT_SIZE])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     unsigned char text[KEY_TEXT_LEN + sizeof guid - 1];
@@ -36,8 +37,10 @@ static void compute_accept(struct slice key, char accept[HANDSHAKE_ACCEPT_SIZE])
 
     memcpy(text, key.p, KEY_TEXT_LEN);
     memcpy(text + KEY_TEXT_LEN, guid, sizeof guid - 1);
-    SHA1(text, sizeof text, digest);
+    if (SHA1(text, sizeof text, digest) == NULL)
+        return false;
     EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
+    return true;
 }
 
 /* Walks over the offers of all fields of the request. */
@@ -124,7 +127,10 @@ int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_S
         *why = "Sec-WebSocket-Protocol is not a list of distinct tokens";
         return 400;
     }
-    compute_accept(key, accept);
+    if (!compute_accept(key, accept)) {
+        *why = "out of memory, try again later";
+        return 503;
+    }
     return 0;
 }
 

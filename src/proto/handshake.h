@@ -16,8 +16,8 @@ bool handshake_wanted(const struct http_head *head);
 
 /*
  * Judges the request and computes Sec-WebSocket-Accept. Returns 0, or the HTTP status to refuse it
- * with and a constant text in *why: 400, 405, or 426 (the answer must then name the version and the
- * protocol; see handshake_refusal_fields).
+ * with and a constant text in *why: 400, 405, 426 (the answer must then name the version and the
+ * protocol; see handshake_refusal_fields), or 503 without memory.
  */
 int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_SIZE],
                     const char **why);

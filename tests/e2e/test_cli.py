@@ -63,6 +63,8 @@ USAGE = {
     "listen port": (["-l", "99999", "--", "cat"], "99999"),
     "listen nonsense": (["-l", "::::", "--", "cat"], "::::"),
     "listen unix path": (["-l", "unix:", "--", "cat"], "unix:"),
+    "listen unix path too long": (["-l", "unix:/tmp/" + "x" * 150, "--", "cat"], "107"),
+    "listen unix path of two lines": (["-l", "unix:/tmp/a\nb", "--", "cat"], "control character"),
     "two backends": (["--to", "echo:", "--", "cat"], "two backends", "--route"),
     "two backends by route": (["-r", "/a=echo:", "-r", "/a=exec:cat"], "two backends", "/a"),
     "two backends but for the slash": (["-r", "/a=echo:", "-r", "/a/=exec:cat"], "two backends", "/a"),
@@ -135,8 +137,8 @@ def test_unix_socket_in_a_missing_directory(tmp_path):
     complains(["-l", f"unix:{tmp_path}/none/s", "--to", "echo:"], 1, f"{tmp_path}/none/s")
 
 
-def test_unix_socket_path_too_long(tmp_path):
-    complains(["-l", "unix:/tmp/" + "x" * 150, "--to", "echo:"], 1, "107")
+def test_syslog_socket_path_too_long():
+    complains(["-l", "127.0.0.1:0", "--syslog-socket", "/" + "x" * 107, "--to", "echo:"], 1, "syslog-socket", "107")
 
 
 # Help and version.
