@@ -18,9 +18,9 @@
 #include "io/io.h"
 
 /*
- * What only the beginning and the end of a program need: nearly all of the time there is none.
- * First the timer is fed, and tells opened or failed from the loop; after the exit it waits for the
- * output's end.
+ * What only the beginning and the end of a program need; while it runs there is none. At the
+ * beginning `later` is fed an event, to tell opened or failed from the loop; after the exit it is
+ * the timer of the wait for the output's end.
  */
 struct program_edge {
     ev_timer later;
@@ -28,8 +28,8 @@ struct program_edge {
     bool short_of_resources;
     int failure; /* errno of the start */
     union {
-        const char *failed_step; /* of the start, before the program's own; NULL: that. See child.h
-                                  */
+        const char *failed_step; /* what could not be done for it, in words; NULL: it was execve
+                                    that failed. See child.h */
         uint64_t owed;           /* exited: bytes still to be read of what the program wrote */
     };
 };
@@ -44,7 +44,7 @@ struct program {
     union {
         struct {
             struct child *child;       /* NULL: not started, or could not be */
-            struct program_edge *edge; /* NULL: what has begun has not ended */
+            struct program_edge *edge; /* NULL: it runs, or has ended and nothing is waited for */
         };
         struct reap reap; /* closed */
     };
@@ -83,13 +83,14 @@ struct program *program_new(size_t size, const struct backend_ops *ops,
  */
 int program_prepare(struct program_start *s, const struct backend_open *o, const char *term);
 void program_start_release(struct program_start *s);
-/* Sets p->child, or p->failure; id is that of the session, for what is logged of stderr. A start
- * that was not possible at all: the latter only. */
+/* Starts it: sets p->child, or what program_fail sets. id is that of the session, for what is
+ * logged of stderr. */
 void program_run(struct program *p, const struct program_start *s, uint64_t id,
                  enum child_standard standard, const struct terminal_size *size);
+/* It could not be started, err: errno. Nothing is told yet. */
 void program_fail(struct program *p, int err, bool short_of_resources);
 /* What came of it is told from the loop: opened or failed, and when that was told already only a
- * failure. */
+ * failure. Not for one that runs and was told of. */
 void program_soon(struct program *p);
 
 /* From the loop: no output will come. */

@@ -14,9 +14,9 @@
 #include "io/tlsclient.h"
 #include "proto/proxyhdr.h"
 
-/* From service_new until the service is connected, or never will be. */
+/* From service_new until it is connected; if it never is, until it is closed. */
 struct service_opening {
-    struct connect *connecting;      /* NULL once connected */
+    struct connect *connecting;      /* NULL once that is over */
     struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
     union {
         double deadline; /* of both; worker time */

@@ -26,7 +26,7 @@ struct service {
     const struct route *route;
     union {
         struct {
-            struct service_opening *opening; /* NULL once that is over */
+            struct service_opening *opening; /* NULL once connected */
             struct token_target *target;     /* token only; owned, from malloc */
         };
         struct reap reap; /* closed */

@@ -105,7 +105,8 @@ struct backend_ops {
     size_t (*queued)(const struct backend *b);
     uint64_t (*delivered)(
         const struct backend *b); /* bytes taken by the far side, for telling progress */
-    uint64_t (*lost)(const struct backend *b); /* bytes that could not be delivered */
+    /* Bytes that could not be delivered, if it is closed now: what a stream has queued counts. */
+    uint64_t (*lost)(const struct backend *b);
     /* Datagrams that could not be delivered: from the client, to the client. NULL: no datagrams. */
     void (*dropped)(const struct backend *b, uint64_t *in, uint64_t *out);
     void (*pause)(struct backend *b, bool paused);

@@ -12,7 +12,6 @@
  * smaller.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/deflate_pool.h"
 #include "core/session_impl.h"

@@ -9,6 +9,7 @@
  *   session_end.c    every way it ends
  *   session_in.c     client to backend: the walk over what was received
  *   session_take.c   client to backend: what becomes of the data in it
+ *   session_in.h     what these two share
  *   session_out.c    backend to client
  *   session_tty.c    orders of terminal clients
  *   session_deflate.c  compression, both ways
@@ -60,8 +61,9 @@ struct session_far {
     char text[BACKEND_TEXT_MAX];      /* pid or server address */
 };
 
-/* What a session has before the 101, once one of its sides has ended or did not keep up, or because
- * its route wants something special. The others, in between, have none of it. */
+/* What a session has until the 101; later from when one of its sides has ended or did not keep up,
+ * or something was dropped; and always where its route records, limits rates or compresses. All
+ * others have none of it. */
 struct session_extra {
     char accept[HANDSHAKE_ACCEPT_SIZE]; /* until the 101 */
     struct slice subprotocol;           /* likewise; into origin_text */
@@ -108,8 +110,8 @@ struct session {
     bool backend_stopped : 1; /* its ladder was started */
     bool backend_paused : 1;  /* we do not read it */
     bool client_paused : 1;
-    bool put_off : 1;      /* `held` is the rest of a chunk, which has to wait: see session_in.c */
-    bool far_held : 1;     /* and that because of the far side */
+    bool put_off : 1;  /* busy->held is the rest of a chunk, which has to wait: see session_in.c */
+    bool far_held : 1; /* and that because of the far side */
     bool exit_awaited : 1; /* backend eof came; its exit status may follow */
     bool channels : 1;     /* each message to the client begins with SESSION_STDOUT or _STDERR */
     bool tty_held : 1;     /* the client has asked for a pause */
@@ -152,10 +154,11 @@ _Static_assert(sizeof(struct session) <= 192, "struct session has grown");
 
 /* session_parts.c */
 
-/* Makes the part if there is none. NULL without memory. */
+/* Makes the part if there is none. NULL without memory. It may be gone after session_trim, and so
+ * after session_balance. */
 struct session_extra *session_extra(struct session *s);
 struct session_busy *session_busy(struct session *s);
-/* Frees a part with nothing in it. */
+/* Frees either part when nothing is in it. */
 void session_trim(struct session *s);
 /* Counts; without memory only for the route. */
 void session_count_dropped(struct session *s, size_t n);
@@ -263,7 +266,8 @@ void session_send_control(struct session *s, uint8_t opcode, const void *p, size
  * end. */
 const char *session_tty_order(struct session *s, uint8_t command, struct slice rest);
 
-/* session_deflate.c; what is not said to be right for any session wants s->deflate. */
+/* session_deflate.c; what is not said to be right for any session wants one with
+ * session_deflate(s). */
 
 /* For any session: does nothing when nothing was agreed on. False without memory. */
 bool session_deflate_start(struct session *s, const struct deflate_params *params);
@@ -301,8 +305,9 @@ enum session_rated { RATE_PASS, RATE_HELD, RATE_OVER };
 /* -1 without memory. Rates that are not limited cost nothing. */
 int session_rate_start(struct session *s);
 void session_rate_release(struct session *s);
-/* May this piece of a message pass? It wants s->rate. HELD: it took its place, is to be put off and
- * found again first of all; session_rate_until says for how long. OVER: the client is to be closed.
+/* May this piece of a message pass? It wants session_rate(s). HELD: it took its place, is to be put
+ * off and found again first of all; session_rate_until says for how long. OVER: the client is to be
+ * closed.
  */
 enum session_rated session_rate_take(struct session *s, const struct ws_frame *f);
 /* The rest is for any session. */

@@ -6,9 +6,9 @@
  *
  * The rest of a chunk is put off when the session has inflated its share or the far side has no
  * place (session_deflate.c), and when a frame is over a rate (session_rate.c). It lies in
- * s->held, at most one read, and the client is not read meanwhile. For a rate the reader is set
- * back to stand before the frame again; a frame that was let in and not used up is never weighed
- * twice. session_balance and the timer see when the session may go on, from the loop.
+ * s->busy->held, at most one read, and the client is not read meanwhile. For a rate the reader is
+ * set back to stand before the frame again; a frame that was let in and not used up is never
+ * weighed twice. session_balance and the timer see when the session may go on, from the loop.
  */
 #include <assert.h>
 #include <string.h>

@@ -2,7 +2,6 @@
 #include "core/session_info.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/auth.h"

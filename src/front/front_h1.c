@@ -64,7 +64,7 @@ void h1_close(struct h1 *h)
     h->stream.events = NULL;
     ev_timer_stop(h->stream.worker->loop, &h->stream.timer);
     io_close(&h->io);
-    h1_drop_asker(h); /* its transport may be the io's until that is closed */
+    h1_drop_asker(h); /* only now: io_close may ask it what lies behind a PROXY header */
     connections_remove(h->stream.worker->connections, &h->conn);
     h->reap.release = h1_release;
     worker_reap(h->stream.worker, &h->reap);
@@ -227,8 +227,7 @@ static void h1_drop(struct front_conn *c)
     struct h1 *h = (struct h1 *)c;
 
     if (h->state == H1_HANDLING && h->stream.events != NULL)
-        h->stream.events->closed(stream_owner(&h->stream),
-                                 0); /* who is answering lets go of what it has */
+        h->stream.events->closed(stream_owner(&h->stream), 0); /* its owner lets go */
     h1_close(h);
 }
 

@@ -56,7 +56,7 @@ struct h1 {
     };
     struct stream stream;
     struct io io;
-    struct h1_asker *asker; /* HEAD, HANDLING, ANSWERED */
+    struct h1_asker *asker; /* HEAD, HANDLING, ANSWERED; else NULL */
     uint8_t state;          /* enum h1_state */
     bool keep_alive : 1;    /* the answer under way leaves the connection open */
     bool chunked : 1;       /* the answer under way is of unknown length */

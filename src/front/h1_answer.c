@@ -8,7 +8,6 @@
 
 #include "front/h1.h"
 #include "io/worker.h"
-#include "proto/handshake.h"
 
 /* RFC 9110, section 6.6.1: a server with a clock tells the time. */
 static const char *date_field(char out[64])

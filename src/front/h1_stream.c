@@ -61,8 +61,7 @@ static struct request *h1_request(const struct stream *s)
     return a != NULL && a->req != NULL && a->req->handed ? &a->req->request : NULL;
 }
 
-/* Bytes the client sent right behind its head are its first frames. They are handed on from the
- * loop, like all data. */
+/* Bytes the client sent right behind its head are its first frames. */
 static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
 {
     size_t n = buf_len(bytes) - head;

@@ -329,9 +329,8 @@ static void wait_leader(struct child *c, double until)
 
         if (left <= 0)
             return;
-        (void)poll(&pfd, 1,
-                   left < 3600 ? (int)(left * 1000) + 1
-                               : 3600000); /* the loop looks what happened */
+        /* reap_leader sees what happened */
+        (void)poll(&pfd, 1, left < 3600 ? (int)(left * 1000) + 1 : 3600000);
     }
 }
 

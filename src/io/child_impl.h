@@ -9,6 +9,7 @@
  *   child_start.c  its start: pipes or a terminal
  *   child_spawn.c  what runs between vfork and execve
  *   child_rules.c  and what the rules of its route do there
+ *   child_find.c   where its file is
  */
 #include <sys/types.h>
 

@@ -42,9 +42,9 @@ struct plan {
     char *const *argv;
     char *const *envp;
     int std[3];
-    unsigned needless; /* above all of these */
-    bool own_table;    /* see own_descriptors */
-    bool on_terminal;  /* which then controls the new session */
+    unsigned needless; /* the lowest descriptor above all of these */
+    bool own_table;   /* the child makes its own, see own_descriptors; else it begins with a copy */
+    bool on_terminal; /* which then controls the new session */
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
     bool set_nofile;
@@ -71,8 +71,9 @@ static long reset_signals(const struct plan *p)
 
 /*
  * Where the kernel can (5.9), the child begins with our table of descriptors, not a copy, and must
- * not touch it. It gets one with those up to the last that it needs: thousands of sessions have
- * thousands of descriptors, and to copy and close these took milliseconds, in which we stand still.
+ * not touch it. Here it gets a table of its own, a copy of ours up to the last that it needs:
+ * thousands of sessions have thousands of descriptors, and to copy and close all of them takes
+ * milliseconds, in which we stand still.
  */
 static long own_descriptors(const struct plan *p)
 {
@@ -86,8 +87,8 @@ static long place_descriptors(const struct plan *p)
     for (int i = 0; i < 3; i++)
         if (syscall(SYS_dup3, p->std[i], i, 0) < 0)
             return -1;
-    /* All of ours are close-on-exec; this is for those that somebody left open in us. Older kernels
-     * cannot: no harm. */
+    /* All of ours are close-on-exec; this is for those that somebody left open in us. Linux before
+     * 5.9 cannot close them. */
     (void)syscall(SYS_close_range, 3U, ~0U, 0U);
     return 0;
 }
@@ -158,8 +159,9 @@ static pid_t vfork_plan(struct plan *p, int *pidfd)
                  p, pidfd);
 }
 
-/* Asked once, of ourselves, who share our table with nobody: there is nothing to be done then. A
- * sandbox may refuse it, too. */
+/* Whether own_descriptors is possible: not before Linux 5.9, nor where a sandbox refuses it. Asked
+ * once, by a call that changes nothing: we share our table with nobody, and no descriptor is that
+ * high. */
 static bool can_own_tables(struct worker *w)
 {
     if (!w->own_tables_known)

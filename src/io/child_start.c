@@ -134,9 +134,10 @@ static int hand_over(const struct pipes *p, const struct child_rules *rules)
  * child_spawn.c). Where many sessions make that high, its three go to places that were taken when
  * few were open (worker.c), for as long as its start takes.
  */
-#define HIGH_DESCRIPTOR 256 /* below, six system calls cost more than the copy */
+#define HIGH_DESCRIPTOR 256 /* below, eight system calls cost more than the copy */
 
-static bool is_lower(const struct worker *w, const int std[3])
+/* Whether these three are high, and the places lower. */
+static bool low_places_help(const struct worker *w, const int std[3])
 {
     for (int i = 0; i < 3; i++) {
         if (w->low_fds[i] <= STDERR_FILENO || w->low_fds[i] > std[0])
@@ -151,15 +152,14 @@ static pid_t spawn(struct worker *w, const struct child_spec *spec, const int st
     int low[3], spare, saved;
     pid_t pid;
 
-    if (!is_lower(w, std) || (spare = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+    if (!low_places_help(w, std) || (spare = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
         return child_spawn_run(w, spec, std, pidfd);
     for (int i = 0; i < 3; i++)
         low[i] = dup3(std[i], w->low_fds[i], O_CLOEXEC);
     pid = child_spawn_run(w, spec, low, pidfd);
     saved = errno;
-    for (int i = 0; i < 3; i++)
-        (void)dup3(spare, w->low_fds[i],
-                   O_CLOEXEC); /* the program's ends are the program's alone */
+    for (int i = 0; i < 3; i++) /* the program's ends are the program's alone */
+        (void)dup3(spare, w->low_fds[i], O_CLOEXEC);
     (void)close(spare);
     errno = saved;
     return pid;

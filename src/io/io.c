@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/io.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>

@@ -19,7 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "io/worker.h"
@@ -46,19 +45,20 @@ struct io_events {
 };
 
 /* How bytes cross the descriptor; raw here, TLS beside it. read: > 0 bytes, 0 at the end, -1 with
- * errno. */
+ * errno. write: bytes taken, -1 with errno. EAGAIN: none now. */
 struct io_transport {
     bool two_way; /* one descriptor (socket, terminal); else it is the io of a struct io_pipes */
     ssize_t (*read)(struct io *io, void *p, size_t n);
     ssize_t (*write)(struct io *io, const void *p, size_t n);
-    int (*shutdown)(struct io *io); /* no more writes */
-    /* NULL for transports that hold nothing: bytes lie ready inside that epoll does not know of /
-     * frees what it holds. */
+    int (*shutdown)(struct io *io); /* no more writes; 0, or -1 with errno */
+    /* Both NULL for transports that hold nothing. Bytes lie ready inside, of which epoll knows
+     * nothing. */
     bool (*pending)(const struct io *io);
-    void (*release)(struct io *io);
+    void (*release)(struct io *io); /* frees what it holds */
 };
 
-/* What an io points to: what a transport keeps for each io begins with it. */
+/* What an io points to. A transport that keeps something for each io (TLS) has a struct for it that
+ * begins with a link; all ios of any other share one constant link. */
 struct io_link {
     const struct io_transport *transport;
 };
@@ -114,7 +114,7 @@ static inline int io_fd(const struct io *io)
     return io->watcher.fd;
 }
 
-/* The one that is written. */
+/* The one that is written; -1 once closed. */
 int io_write_fd(const struct io *io);
 
 /* May be called twice. No callback follows. Closes the descriptors. */

@@ -92,7 +92,8 @@ void paused_release(struct worker *w)
     paused_forget(w);
 }
 
-static bool paused_has_place(struct worker *w)
+/* For one more. False without memory. */
+static bool paused_make_place(struct worker *w)
 {
     uint32_t max = w->paused_max > 0 ? 2 * w->paused_max : PAUSED_LEAST;
     struct io **more;
@@ -113,9 +114,9 @@ void paused_add(struct io *io)
 
     if (io->paused != 0 || io->hangup_armed)
         return;
-    if (!paused_has_place(w)) {
-        paused_arm(w, io); /* at once; if there is no memory for that either, the stall clock ends
-                              it */
+    if (!paused_make_place(w)) {
+        /* At once. If there is no memory for that either, the stall clock ends it. */
+        paused_arm(w, io);
         return;
     }
     w->paused[w->paused_count++] = io;

@@ -5,7 +5,8 @@
 /*
  * A pseudo terminal (pty(7)): the master is ours, the slave is the program's. What is written to
  * the master arrives as if typed. The end of output is EIO at the master, once nobody holds the
- * slave any more and all is read; the transports below make an ordinary end of it.
+ * slave any more and all is read; the transports of the links below make
+ * an ordinary end of it.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -12,7 +12,8 @@ static int fd_of(BIO *b)
     return (int)(intptr_t)BIO_get_data(b);
 }
 
-/* BIO_read_ex(3): 1, or 0 or below. */
+/* As BIO_meth_set_read_ex(3) wants it: 1, or what recv has returned: 0 at the end, -1 with errno.
+ * So with writing below. */
 static int on_read(BIO *b, char *p, size_t n, size_t *got)
 {
     BIO_clear_retry_flags(b);
@@ -27,7 +28,7 @@ static int on_read(BIO *b, char *p, size_t n, size_t *got)
     if (BIO_sock_should_retry((int)r))
         BIO_set_retry_read(b);
     else if (r == 0)
-        BIO_set_flags(b, BIO_FLAGS_IN_EOF); /* that OpenSSL tells an end from a failure */
+        BIO_set_flags(b, BIO_FLAGS_IN_EOF); /* so that OpenSSL tells an end from a failure */
     return (int)r;
 }
 

@@ -75,7 +75,7 @@ struct worker {
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
     uint64_t unusual_signals; /* for child_spawn.c: signals not at their defaults, once known */
     bool signals_known;
-    bool own_tables; /* for child_spawn.c: see own_descriptors there, once known */
+    bool own_tables; /* for child_spawn.c: see can_own_tables there, once known */
     bool own_tables_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */
