@@ -188,7 +188,7 @@ soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
 	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s tests/soak
 # those that time pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
 BENCH_OURS = build/bench/micro build/bench/held
-bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 25 minutes
+bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 20 minutes
 	@$(MAKE) --no-print-directory all $(BENCH_OURS)
 	bench/run $(BENCH)
 bench-smoke: all $(BENCH_OURS)  ## only prove that the benchmark itself works
