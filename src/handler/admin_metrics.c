@@ -291,7 +291,7 @@ static const struct family families[] = {
     {"wsluice_compressed_wire_bytes", COUNTER, "bytes", .by_route = route_compressed_wire,
      .help = "Payload of the same messages as the wire carried it."},
     {"wsluice_dropped_bytes", COUNTER, "bytes", ROUTE(dropped),
-     .help = "Bytes that arrived when nobody was there to take them any more, added as sessions end."},
+     .help = "Bytes that nobody was left to take; what a backend has not taken is added when it ends."},
     {"wsluice_datagrams_dropped", COUNTER, .by_route = route_datagrams,
      .help = "Datagrams dropped, by direction (in: from clients) and reason: size, queue, rate, system."},
     {"wsluice_stalls", COUNTER, .by_route = route_stalls,
