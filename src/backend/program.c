@@ -73,13 +73,26 @@ static void on_drained(struct io *io)
     p->base.events->drained(p->base.owner);
 }
 
+/* Bytes on their way to it are lost in the middle: what would follow is worth nothing. */
+static void tell_torn(struct program *p, int err)
+{
+    const struct backend_end end = {.how = BACKEND_BROKE, .why = strerror(err)};
+
+    if (p->ended)
+        return;
+    p->ended = true;
+    p->base.events->ended(p->base.owner, &end);
+}
+
 /* The program has closed its stdin: what it did not read is lost, and counted; its output goes on.
- */
+ * Where it was our memory that failed, the client hears of it: the program cannot. */
 static void on_broken(struct io *io, int err, size_t lost)
 {
-    (void)err;
     of_io(io)->lost += lost;
-    on_drained(io);
+    if (err == ENOMEM)
+        tell_torn(of_io(io), err);
+    else
+        on_drained(io);
 }
 
 static bool is_terminal(const struct program *p)

@@ -107,12 +107,18 @@ static void on_drained(struct io *io)
 
 /* It takes no more; what it has sent before it gave up may still lie in our socket. The system
  * tells of a RST once: where a write has heard it, reading finds a plain end. EPIPE says that there
- * was a FIN before the RST, and that is what reading will find. */
+ * was a FIN before the RST, and that is what reading will find. Where it was our memory
+ * that failed, it knows of nothing: it would wait for what is lost, and the client for an answer.
+ */
 static void on_broken(struct io *io, int err, size_t lost)
 {
     struct service *s = of_io(io);
 
     s->lost += lost;
+    if (err == ENOMEM) {
+        tell_ended(s, err);
+        return;
+    }
     s->broken = (int16_t)(err != EPIPE ? err : 0);
     s->base.events->drained(s->base.owner);
     if (is_spent(s))
