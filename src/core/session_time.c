@@ -268,13 +268,14 @@ void session_time_closing(struct session *s)
         s->busy->client_mark = stream_delivered(s->stream);
 }
 
-/* Without memory the clocks begin with the next balance, and if that is long in coming the
- * heartbeat judges. */
+/* Without memory there would be no clock, and no next balance either, where nothing moves. */
 void session_time_stalls(struct session *s, bool client_full, bool backend_full)
 {
     bool full = s->phase == SESSION_OPEN && (client_full || backend_full);
     struct session_busy *b = full ? session_busy(s) : s->busy;
 
+    if (full && b == NULL)
+        session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
     if (b == NULL)
         return;
     if (!full || !client_full) {
