@@ -185,7 +185,7 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	  echo "== $$f"; build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
 soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
-	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s tests/soak
+	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/soak
 # those that time pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
 BENCH_OURS = build/bench/micro build/bench/held
 bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 20 minutes
