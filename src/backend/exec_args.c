@@ -31,8 +31,6 @@ static const char *prepare_one(struct route *r, const char *arg, struct arena *a
 
         if (kind == TEMPLATE_NAME && n < 0)
             return unknown(piece, arena);
-        if (kind == TEMPLATE_NAME && piece.p == arg + 1)
-            route_capture(r, (size_t)n)->no_dash = true;
         if (kind == TEMPLATE_NAME || piece.p != arg || *rest != '\0')
             r->target.templated = true;
     }
@@ -43,9 +41,13 @@ const char *exec_args_prepare(struct route *r, struct arena *arena)
 {
     char **argv = r->target.argv;
     const char *rest = argv[0], *wrong;
+    struct route_segment *seg;
     struct slice piece;
     enum template_piece kind;
 
+    /* Also those that no argument names: a script may put its variable into one. */
+    for (size_t i = 0; (seg = route_capture(r, i)) != NULL; i++)
+        seg->no_option = true;
     while ((kind = template_next(&rest, &piece)) != TEMPLATE_END) {
         if (kind == TEMPLATE_NAME)
             return "the program itself cannot come from a request";

@@ -4,8 +4,8 @@
 
 /*
  * Arguments of programs may hold what the route's path captured: "{name}" (core/template.h). The
- * program itself never does. An argument that begins with a capture does not become an option: the
- * path does not match then.
+ * program itself never does. What was captured does not begin as an option does: the path does not
+ * match then (ROUTE_OPTIONS in core/route.h).
  */
 #include "core/request.h"
 

@@ -97,6 +97,34 @@ static const char *judge_pattern(const char *p)
     return wrong;
 }
 
+/* The pattern has a choice outside of groups and sets: what it begins with is not all it means. */
+static bool has_choice(const char *p)
+{
+    int depth = 0;
+
+    while (*p != '\0') {
+        depth += (*p == '(') - (*p == ')');
+        if (*p == '|' && depth == 0)
+            return true;
+        if (*p == '[')
+            p += set_length(p);
+        else
+            p += *p == '\\' && p[1] != '\0' ? 2 : 1;
+    }
+    return false;
+}
+
+/* Which of ROUTE_OPTIONS a pattern begins with, as it is, behind a backslash, or alone in a set
+ * ("[+]"); 0: none. */
+static char option_of(const char *p)
+{
+    char c = p[0] == '\\' || p[0] == '[' ? p[1] : p[0];
+
+    if (c == '\0' || strchr(ROUTE_OPTIONS, c) == NULL || has_choice(p))
+        return '\0';
+    return p[0] != '[' || p[2] == ']' ? c : '\0';
+}
+
 static bool compile(struct route_segment *seg, const char *pattern, char why[ROUTE_ERROR_MAX])
 {
     char anchored[ROUTE_PATTERN_MAX + 8], reason[128];
@@ -107,6 +135,7 @@ static bool compile(struct route_segment *seg, const char *pattern, char why[ROU
         snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
         err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
         seg->compiled = err == 0;
+        seg->option = option_of(pattern);
         if (err == 0)
             return true;
         regerror(err, NULL, reason, sizeof reason);
@@ -278,7 +307,9 @@ static bool capture_has(const struct route_segment *seg, struct slice text)
 {
     char copy[ROUTE_CAPTURE_LEN + 1];
 
-    if (text.len == 0 || text.len > ROUTE_CAPTURE_LEN || (seg->no_dash && text.p[0] == '-'))
+    if (text.len == 0 || text.len > ROUTE_CAPTURE_LEN)
+        return false;
+    if (seg->no_option && text.p[0] != seg->option && strchr(ROUTE_OPTIONS, text.p[0]) != NULL)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)

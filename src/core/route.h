@@ -10,7 +10,9 @@
  *
  * A segment of a path may be a capture, "{name:pattern}": the whole segment must match the POSIX
  * extended regular expression, and its text can be used in arguments of programs. Whatever the
- * pattern allows, a captured text has 1 to ROUTE_CAPTURE_LEN bytes and no control byte.
+ * pattern allows, a captured text has 1 to ROUTE_CAPTURE_LEN bytes and no control byte. What a
+ * program gets, wherever it stands in its arguments or environment, does not begin with one of
+ * ROUTE_OPTIONS either, unless the pattern begins with that very character.
  */
 #include <regex.h>
 
@@ -25,12 +27,16 @@ struct request;
 #define ROUTE_PATTERN_MAX 128 /* bytes */
 #define ROUTE_COUNT_MAX 255   /* of a repetition in a pattern, "{2,5}" */
 #define ROUTE_ERROR_MAX 320
+/* What programs take for more than a word at its beginning: options ("-x", and "+cmd" of editors
+ * and pagers), and files whose lines are further arguments ("@file"). */
+#define ROUTE_OPTIONS "-+@"
 
 struct route_segment {
     struct slice text; /* fixed text, or the name of the capture */
     bool is_capture;
     bool compiled;
-    bool no_dash; /* may not begin with '-': the text would become an option of the program */
+    bool no_option; /* of a program: the text may not begin as an option does, but with `option` */
+    char option;    /* which of ROUTE_OPTIONS the pattern itself begins with; 0: none */
     regex_t pattern;
 };
 

@@ -183,6 +183,42 @@ def test_what_a_capture_does_not_match_is_not_found(daemon, path):
     assert client.read_response().status == 404
 
 
+@pytest.mark.parametrize("kind", ["exec", "pty"])
+@pytest.mark.parametrize("words", [["{f}"], ["a={f}"], ["/var/log/{f}.log"], ["x"]], ids=["alone", "value", "inside", "environment"])
+def test_a_captured_word_is_no_option(wsluice, tmp_path, kind, words):
+    """Of a program, wherever the word stands: "vim +!id", "curl -F x=@passwd", "less +cmd", or a script's "$WSLUICE_CAPTURE_F"."""
+    path = write(tmp_path / "c.yaml", f"""
+        framing: stream
+        routes:
+          - {{ path: "/any/{{f:[^/]+}}", {kind}: {json.dumps(["printf", "%s", *words])} }}
+        """)
+    daemon = wsluice("-c", path)
+    for word in ("-rf", "+!id", "@secret", "-", "+", "@", "%2Drf", "%2B!id", "%40secret"):
+        client = daemon.connect()
+        client.send(client.head("/any/" + word))
+        assert client.read_response().status == 404, word
+    output(daemon.open("/any/a-b+c@d"))
+
+
+@pytest.mark.parametrize("pattern, yes, no", [
+    (r"-[a-z]+", "-x", "+x"), (r"\+[0-9]+", "+1", "1"), ("[+][0-9]+", "+1", "1"), ("@.*", "@x", "-x"), (r"-?[0-9]+", "-1", "+1"),
+    ("[-+0-9]+", "1", "-1"), ("[+-][0-9]+", None, "+1"), ("-x|[^/]+", "x", "-x"), ("(-x|y)", "y", "-x"), (".*", "x", "@x")])
+def test_who_wants_an_option_begins_the_pattern_with_it(wsluice, tmp_path, pattern, yes, no):
+    path = write(tmp_path / "c.yaml", "framing: stream\nroutes: " + json.dumps(
+        [{"path": "/{f:" + pattern + "}", "exec": ["printf", "%s", "{f}"]}]))
+    daemon = wsluice("-c", path)
+    if yes is not None:
+        assert output(daemon.open("/" + yes)) == yes.encode()
+    client = daemon.connect()
+    client.send(client.head("/" + no))
+    assert client.read_response().status == 404
+
+
+def test_services_take_any_captured_word(wsluice, tmp_path):
+    daemon = wsluice("-c", write(tmp_path / "c.yaml", 'routes: [{path: "/{room:[^/]+}", to: "echo:"}]'))
+    daemon.open("/@alice").finish()
+
+
 def test_hosts(daemon):
     def answer(host):
         return output(daemon.open("/echo", [("Host", host)], drop=("Host",)))
