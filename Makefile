@@ -47,10 +47,14 @@ LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcrypt -lcap -lyaml \
        $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 SANE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+# What hardens the program, as far as this compiler can do it for this target (docs/security.md); asked once, when first
+# needed. `make HARDEN=` builds without, `make HARDEN='...'` with something else.
+HARDEN = $(eval HARDEN := $(shell contrib/hardening-flags $(CC_plain) -O2 $(CFLAGS)))$(HARDEN)
+
 # Each mode has its own folder below build/, its own compiler and flags, and the same rules.
 # CFLAGS and LDFLAGS given by the user come last, so they win.
 CC_plain = $(CC)
-C_plain  = -O2 -g -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+C_plain  = -O2 -g -fPIE -fstack-protector-strong $(HARDEN)
 LD_plain = -pie -Wl,-z,relro,-z,now
 CC_asan  = $(CC)
 C_asan   = -O1 -g $(SANE) -DWSLUICE_POISON=1
