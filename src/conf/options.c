@@ -94,6 +94,8 @@ const struct option_row option_rows[] = {
      "for reaching a service, its name's lookup included"},
     {"handshake-timeout", 0, OPTION_TIME, CONFIG(handshake_timeout), "TIME", "10s", NULL, 0.01, 3600,
      "for a whole request head to arrive, and the first message of a client with the subprotocol tty"},
+    {"max-head", 0, OPTION_SIZE, CONFIG(max_head), "SIZE", "32K", NULL, 1024, 65536,
+     "largest request head; single sign-on may bring cookies of many KiB"},
     {"close-timeout", 0, OPTION_TIME, SETTING(close_timeout), "TIME", "5s", NULL, 0.01, 3600,
      "for the client to answer our Close"},
     {"udp-idle-timeout", 0, OPTION_TIME, SETTING(udp_idle_timeout), "TIME", "5m", NULL, 0, 365 * DAY,

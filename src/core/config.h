@@ -169,6 +169,7 @@ struct config {
     struct rate total_message_rate, total_byte_rate; /* from all clients */
     const char *ban_file;                            /* networks to turn away; NULL: none */
     struct bans *bans; /* what it says, from prepare_config until core/gate.c takes it */
+    uint64_t max_head; /* bytes of a request's */
     double handshake_timeout, drain_delay, drain_timeout, upgrade_timeout;
     bool reuse_port;
     bool log_query;     /* query strings in the log */

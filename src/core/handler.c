@@ -81,6 +81,16 @@ static bool may_still(struct stream *s)
     return false;
 }
 
+/* What may be asked for here; also what HAProxy asks when it looks whether we are well. */
+static void answer_options(struct stream *s)
+{
+    const struct response answer = {.status = 204, .fields = "Allow: " HANDSHAKE_METHODS "\r\n"};
+
+    handler_log(s, answer.status, NULL);
+    stream_respond(s, &answer);
+    stream_end(s);
+}
+
 static void hand_to(const struct handler_ops *h, struct stream *s, const struct config *c)
 {
     struct request *r = stream_request(s);
@@ -95,7 +105,10 @@ static void hand_to(const struct handler_ops *h, struct stream *s, const struct 
         return;
     auth_forget(r, route);
     auth_forget(r, r->match.files);
-    h->handle(s, c, route);
+    if (!r->admin && slice_is(r->head->method, "OPTIONS") && !handshake_wanted(r->head))
+        answer_options(s);
+    else
+        h->handle(s, c, route);
 }
 
 static void hand_over(struct stream *s, const struct config *c)

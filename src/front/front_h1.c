@@ -135,17 +135,17 @@ static void h1_handle(struct h1 *h)
 }
 
 /* NULL without memory. */
-static struct h1_request *h1_begin_request(struct h1_asker *a)
+static struct h1_request *h1_begin_request(struct h1_asker *a, size_t max)
 {
     if (a->req == NULL && (a->req = calloc(1, sizeof *a->req)) != NULL)
-        http1_init(&a->req->parser);
+        http1_init(&a->req->parser, max);
     return a->req;
 }
 
 static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
 {
     struct h1 *h = h1_of_io(io);
-    struct h1_request *req = h1_begin_request(h->asker);
+    struct h1_request *req = h1_begin_request(h->asker, h->stream.worker->config->max_head);
 
     if (req == NULL || buf_append(&req->bytes, p, n) < 0) {
         h1_close(h);
@@ -196,13 +196,21 @@ static void h1_on_hung_up(struct io *io)
 static const struct io_events io_events_head = {h1_on_head_data, h1_on_eof,  h1_on_drained,
                                                 h1_on_broken,    h1_on_gone, h1_on_hung_up};
 
+/* Nothing has come that would want an answer: at most the empty line that may stand in front of a
+ * request. */
+static bool h1_is_unasked(const struct h1_request *req)
+{
+    return req == NULL || (buf_len(&req->bytes) <= 2 &&
+                           memcmp(buf_data(&req->bytes), "\r\n", buf_len(&req->bytes)) == 0);
+}
+
 static void h1_on_head_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct h1 *h = timer->data;
     (void)loop;
     (void)revents;
 
-    if (h->asker->req == NULL) {
+    if (h1_is_unasked(h->asker->req)) {
         h1_close(h);
         return;
     }
@@ -236,7 +244,7 @@ static void h1_go_away(struct front_conn *c)
     struct h1 *h = (struct h1 *)c;
 
     /* A client that has just connected is about to ask: it gets its answer. */
-    if (h->state == H1_HEAD && h->asker->req == NULL &&
+    if (h->state == H1_HEAD && h1_is_unasked(h->asker->req) &&
         h->stream.worker->now - io_last_rx(&h->io) >= H1_ABOUT_TO_ASK)
         h1_close(h);
 }

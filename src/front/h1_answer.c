@@ -9,6 +9,9 @@
 #include "front/h1.h"
 #include "io/worker.h"
 
+#define HEAD_MAX 2048       /* bytes of an answer's */
+#define BODY_FIELDS_MAX 192 /* bytes of those about its body */
+
 /* RFC 9110, section 6.6.1: a server with a clock tells the time. */
 static const char *date_field(char out[64])
 {
@@ -21,28 +24,49 @@ static const char *date_field(char out[64])
     return out;
 }
 
+/* What the body is and how long. Of an unknown length 1.0 learns at the end of the connection. */
+static const char *body_fields(const struct response *r, bool is_1_0, char out[BODY_FIELDS_MAX])
+{
+    uint64_t length = r->length > 0 ? r->length : r->body.len;
+    int n;
+
+    out[0] = '\0';
+    if (r->status == 204) /* RFC 9110, section 8.6 */
+        return out;
+    n = snprintf(out, BODY_FIELDS_MAX, "Content-Type: %.80s\r\n",
+                 r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8");
+    if (!r->unknown_length)
+        snprintf(out + n, BODY_FIELDS_MAX - (size_t)n, "Content-Length: %llu\r\n",
+                 (unsigned long long)length);
+    else if (!is_1_0)
+        snprintf(out + n, BODY_FIELDS_MAX - (size_t)n, "Transfer-Encoding: chunked\r\n");
+    return out;
+}
+
+/* 1.1 stays unless told, 1.0 goes unless told (RFC 9112, section 9.3). */
+static const char *connection_field(bool keep_alive, bool is_1_0)
+{
+    if (!keep_alive)
+        return "Connection: close\r\n";
+    return is_1_0 ? "Connection: keep-alive\r\n" : "";
+}
+
 void h1_respond(struct stream *s, const struct response *r)
 {
     struct h1 *h = h1_of(s);
     const struct h1_request *req = h->asker->req;
-    uint64_t length = r->length > 0 ? r->length : r->body.len;
-    char head[2048], extent[64], date[64];
+    bool is_1_0 = req->parser.head.is_1_0;
+    char head[HEAD_MAX], body[BODY_FIELDS_MAX], date[64];
 
     h->keep_alive = !r->close && !s->worker->draining && req->parser.head.keep_alive &&
-                    buf_len(&req->bytes) == req->parser.length;
-    h->chunked = r->unknown_length && !r->head_only;
+                    !(is_1_0 && r->unknown_length) && buf_len(&req->bytes) == req->parser.length;
+    h->chunked = r->unknown_length && !r->head_only && !is_1_0;
     h->in_chunks = false;
-    if (r->unknown_length)
-        snprintf(extent, sizeof extent, "Transfer-Encoding: chunked");
-    else
-        snprintf(extent, sizeof extent, "Content-Length: %llu", (unsigned long long)length);
-    int n =
-        snprintf(head, sizeof head,
-                 "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\n%s\r\n"
-                 "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
-                 r->status, http_reason(r->status), date_field(date),
-                 r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8", extent,
-                 r->fields != NULL ? r->fields : "", h->keep_alive ? "" : "Connection: close\r\n");
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n", r->status,
+                     http_reason(r->status), date_field(date), body_fields(r, is_1_0, body),
+                     r->fields != NULL ? r->fields : "", connection_field(h->keep_alive, is_1_0));
+
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();
     if (!r->head_only && (size_t)n + r->body.len <= sizeof head) {
@@ -58,7 +82,7 @@ void h1_respond(struct stream *s, const struct response *r)
 void h1_write_101(struct h1 *h, const char *accept, struct slice subprotocol,
                   const char *extensions)
 {
-    char head[HTTP1_HEAD_MAX / 4];
+    char head[HEAD_MAX];
     int n = snprintf(
         head, sizeof head,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

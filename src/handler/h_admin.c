@@ -52,6 +52,8 @@ static const char *why_not(const struct request *r)
         return "web pages may not use the admin address";
     if (r->server.sa.sa_family == AF_UNIX)
         return NULL;
+    if (r->head->is_1_0 && r->head->host.len == 0)
+        return NULL; /* a health check: every browser names a host */
     if (!authority_split(r->head->host, &host, &port) || !is_loopback_host(host))
         return "the Host of the admin address must be localhost or a loopback address";
     return NULL;

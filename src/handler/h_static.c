@@ -477,7 +477,7 @@ static void static_handle(struct stream *s, const struct config *c, const struct
     (void)route;
 
     if (!slice_is(r->head->method, "GET") && !slice_is(r->head->method, "HEAD")) {
-        refuse(s, 405, "Allow: GET, HEAD\r\n", "files are only read here");
+        refuse(s, 405, handshake_refusal_fields(405), "files are only read here");
         return;
     }
     fd = find_file(r->match.files->static_fd, path_below(r), &st);

@@ -121,7 +121,9 @@ static void hint_handle(struct stream *s, const struct config *c, const struct r
     (void)route;
 
     refuse(s, status, handshake_refusal_fields(status),
-           "this address speaks WebSocket; open it with a WebSocket client");
+           stream_request(s)->head->is_1_0 && is_get
+               ? HANDSHAKE_NOT_BY_1_0
+               : "this address speaks WebSocket; open it with a WebSocket client");
 }
 
 const struct handler_ops handler_hint = {"hint", false, hint_wants, hint_handle};

@@ -10,7 +10,7 @@
 
 bool handshake_wanted(const struct http_head *head)
 {
-    return http_head_list_has(head, "Upgrade", "websocket");
+    return !head->is_1_0 && http_head_list_has(head, "Upgrade", "websocket");
 }
 
 /* 22 letters of base64, the last with four zero bits, and "==": exactly 16 bytes. */
@@ -107,6 +107,10 @@ int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_S
         *why = "a WebSocket is opened with GET";
         return 405;
     }
+    if (head->is_1_0) {
+        *why = HANDSHAKE_NOT_BY_1_0;
+        return 426;
+    }
     if (!handshake_wanted(head)) {
         *why = "this address speaks WebSocket: Upgrade: websocket is missing";
         return 426;
@@ -139,7 +143,7 @@ const char *handshake_refusal_fields(int status)
     if (status == 426)
         return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     if (status == 405)
-        return "Allow: GET, HEAD\r\n";
+        return "Allow: " HANDSHAKE_METHODS "\r\n";
     return "";
 }
 

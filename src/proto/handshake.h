@@ -10,8 +10,12 @@
 
 #define HANDSHAKE_ACCEPT_SIZE 29 /* base64 of a SHA-1 and its NUL */
 
-/* The request asks for a WebSocket: its Upgrade field has the token. Says nothing about whether it
- * asks rightly. */
+#define HANDSHAKE_METHODS "GET, HEAD, OPTIONS" /* what may be asked where no WebSocket is */
+#define HANDSHAKE_NOT_BY_1_0 \
+    "a WebSocket needs HTTP/1.1 (of an nginx in front: proxy_http_version 1.1)"
+
+/* The request asks for a WebSocket: its Upgrade field has the token, which HTTP/1.0 does not know
+ * (RFC 9110, section 7.8). Says nothing about whether it asks rightly. */
 bool handshake_wanted(const struct http_head *head);
 
 /*

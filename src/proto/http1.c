@@ -3,6 +3,8 @@
 
 #include "proto/authority.h"
 
+#define BAD_VERSION "only HTTP/1.1 and 1.0 are spoken here"
+
 static int http1_refuse(struct http1_parser *p, int status, const char *why)
 {
     if (p->status == 0) {
@@ -72,9 +74,10 @@ static int on_head_end(llhttp_t *l)
     return HPE_PAUSED; /* nothing behind the head is llhttp's business */
 }
 
-void http1_init(struct http1_parser *p)
+void http1_init(struct http1_parser *p, size_t max)
 {
     memset(p, 0, sizeof *p);
+    p->max = max;
     llhttp_settings_init(&p->settings);
     p->settings.on_method = on_method;
     p->settings.on_url = on_url;
@@ -111,8 +114,8 @@ static size_t http1_scan(struct http1_parser *p, const char *b, size_t n)
             http1_refuse(p, 400, "a folded or indented line in the request head");
             break;
         }
-        if (c == '\n' && i == 1) {
-            http1_refuse(p, 400, "an empty line before the request line");
+        if (c == '\n' && i == 3 && b[1] == '\n') {
+            http1_refuse(p, 400, "empty lines before the request line");
             break;
         }
         if (c == '\n' && i >= 3 && b[i - 2] == '\n') {
@@ -139,11 +142,12 @@ static void http1_judge(struct http1_parser *p)
     h->host = http_head_get(h, "Host", &hosts);
     length = http_head_get(h, "Content-Length", &lengths);
     (void)http_head_get(h, "Transfer-Encoding", &codings);
-    if (p->llhttp.http_major != 1 || p->llhttp.http_minor != 1)
-        http1_refuse(p, 505, "only HTTP/1.1 is spoken here");
-    else if (hosts != 1)
+    h->is_1_0 = p->llhttp.http_minor == 0;
+    if (p->llhttp.http_major != 1 || p->llhttp.http_minor > 1)
+        http1_refuse(p, 505, BAD_VERSION);
+    else if (hosts != 1 && !(hosts == 0 && h->is_1_0))
         http1_refuse(p, 400, hosts == 0 ? "no Host header" : "more than one Host header");
-    else if (!authority_split(h->host, &name, &port))
+    else if (hosts == 1 && !authority_split(h->host, &name, &port))
         http1_refuse(p, 400, "malformed Host header");
     else if (codings > 0 || lengths > 1 || (lengths == 1 && !slice_is(length, "0")))
         http1_refuse(p, 413, "a request body is not accepted");
@@ -172,7 +176,7 @@ static void http1_blame(struct http1_parser *p, llhttp_errno_t err)
         http1_refuse(p, 501, "unknown request method");
         break;
     case HPE_INVALID_VERSION:
-        http1_refuse(p, 505, "only HTTP/1.1 is spoken here");
+        http1_refuse(p, 505, BAD_VERSION);
         break;
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_INVALID_TRANSFER_ENCODING:
@@ -186,7 +190,7 @@ static void http1_blame(struct http1_parser *p, llhttp_errno_t err)
 
 enum http1_result http1_feed(struct http1_parser *p, const char *bytes, size_t n)
 {
-    size_t max = n < HTTP1_HEAD_MAX ? n : HTTP1_HEAD_MAX;
+    size_t max = n < p->max ? n : p->max;
     size_t end = http1_scan(p, bytes, max);
 
     p->base = bytes;
@@ -198,9 +202,9 @@ enum http1_result http1_feed(struct http1_parser *p, const char *bytes, size_t n
     }
     p->scanned = end;
     if (p->status == 0 && p->length == 0) {
-        if (max < HTTP1_HEAD_MAX)
+        if (max < p->max)
             return HTTP1_MORE;
-        http1_refuse(p, 431, "the request head is longer than 16 KiB");
+        http1_refuse(p, 431, "the request head is longer than --max-head");
     }
     if (p->status == 0)
         http1_settle(p);
@@ -243,6 +247,8 @@ const char *http_reason(int status)
     } reasons[] = {
         {200, "OK"},
         {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
         {301, "Moved Permanently"},
         {304, "Not Modified"},
         {400, "Bad Request"},
@@ -254,6 +260,7 @@ const char *http_reason(int status)
         {409, "Conflict"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
+        {416, "Range Not Satisfiable"},
         {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},

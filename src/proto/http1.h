@@ -3,9 +3,10 @@
 #define WSLUICE_PROTO_HTTP1_H
 
 /*
- * The head of an HTTP/1.1 request (RFC 9112), parsed by llhttp in its strict form plus rules of our
- * own: every line ends in CR LF, no other CR, LF or NUL, no folded lines, no body, exactly one
- * Host, a limit of bytes and fields.
+ * The head of an HTTP/1.1 or 1.0 request (RFC 9112), parsed by llhttp in its strict form plus rules
+ * of our own: every line ends in CR LF, no other CR, LF or NUL, no folded lines, no body, exactly
+ * one Host (1.0: at most one), a limit of bytes and fields. One empty line may stand in front of it
+ * (section 2.2).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +16,6 @@
 
 #include "base/slice.h"
 
-#define HTTP1_HEAD_MAX (16U * 1024U) /* bytes, the empty line included */
 #define HTTP1_FIELDS_MAX 100
 
 struct http_field {
@@ -25,19 +25,20 @@ struct http_field {
 /* A parsed head. The slices point into the bytes the caller gave. */
 struct http_head {
     struct slice method, target;
-    struct slice host; /* the one Host field */
+    struct slice host; /* the one Host field; empty: none, which only 1.0 may say */
     bool keep_alive;
+    bool is_1_0; /* no upgrades, no chunks, and the connection stays only when both say so */
     size_t count;
     struct http_field fields[HTTP1_FIELDS_MAX];
 };
 
 enum http1_result { HTTP1_MORE, HTTP1_DONE, HTTP1_REFUSED };
 
-/* Zero it, then http1_init. */
 struct http1_parser {
     llhttp_t llhttp;
     llhttp_settings_t settings;
     const char *base; /* where the head's bytes stand during this call */
+    size_t max;       /* bytes of a head at most, both empty lines included */
     size_t scanned;   /* bytes judged so far */
     struct http_head head;
     size_t length;   /* DONE: bytes of the head; what follows belongs to the next protocol */
@@ -45,7 +46,8 @@ struct http1_parser {
     const char *why; /* REFUSED: a constant text */
 };
 
-void http1_init(struct http1_parser *p);
+/* max: bytes a head may have. */
+void http1_init(struct http1_parser *p, size_t max);
 
 /*
  * bytes[0 .. n) is all that arrived so far, the earlier calls' bytes unchanged at its front (it may

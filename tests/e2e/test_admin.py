@@ -106,6 +106,15 @@ def test_a_name_that_is_made_to_mean_us_is_refused(admin, host, status):
     assert admin("--to", "echo:").ask("GET", "/stats", {"Host": host})[0] == status
 
 
+def test_a_health_check_by_1_0_needs_no_host(admin):
+    """HAProxy's `option httpchk GET /readyz`; browsers always name a host."""
+    door = admin("--to", "echo:")
+    for version, status in ((b"1.0", b"200"), (b"1.1", b"400")):
+        with socket.create_connection((door.address[0], int(door.address[1]))) as sock:
+            sock.sendall(b"GET /readyz HTTP/%s\r\n\r\n" % version)
+            assert sock.makefile("rb").readline().split()[1] == status
+
+
 def test_a_unix_socket_takes_any_host_but_no_page(wsluice, tmp_path):
     door = Admin(wsluice("--admin", f"unix:{tmp_path}/a", "--to", "echo:"))
     assert door.ask("GET", "/stats", {"Host": "whatever.example"})[0] == 200

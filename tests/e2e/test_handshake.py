@@ -9,6 +9,7 @@ import time
 import pytest
 
 from lib import peers
+from lib.admin import Admin
 from lib.judge import accepted, refused, works
 from lib.wire import BINARY, KEY, PING, PONG, TEXT, close, frame
 
@@ -100,7 +101,7 @@ def test_first_frame_cut_by_the_end_of_the_segment(daemon):
     assert client.read_message() == (TEXT, b"cut in two")
 
 
-@pytest.mark.parametrize("head_size", [200, 16 * 1024])
+@pytest.mark.parametrize("head_size", [200, 32 * 1024])
 def test_much_behind_a_head_in_two_segments(daemon, head_size):
     """More than any one read holds, behind a head that was read in two."""
     client = daemon.connect()
@@ -139,7 +140,7 @@ REFUSED = [
     pytest.param(dict(method="get"), (400, 405, 501), None, id="method-lower-case"),
     pytest.param(dict(method="SPLICE"), (400, 405, 501), None, id="method-unknown"),
     pytest.param(dict(method=""), (400,), None, id="method-empty"),
-    pytest.param(dict(version="HTTP/1.0"), (400, 426, 505), None, id="http-1.0"),
+    pytest.param(dict(version="HTTP/1.0"), (426,), "HTTP/1.1.*proxy_http_version", id="http-1.0"),
     pytest.param(dict(version="HTTP/0.9"), (400, 426, 505), None, id="http-0.9"),
     pytest.param(dict(version="HTTP/2.0"), (400, 426, 505), None, id="http-2.0"),
     pytest.param(dict(version="HTTP/1.1x"), (400, 505), None, id="version-tail"),
@@ -285,6 +286,10 @@ MALFORMED = {
     "host-with-space": GOOD.replace(b"{host}", b"a b") % b"",
     "host-list": GOOD.replace(b"{host}", b"{host}, evil.example") % b"",
     "host-bad-port": GOOD.replace(b"{host}", b"localhost:99x") % b"",
+    "two-empty-lines-first": b"\r\n\r\n" + GOOD % b"",
+    "bare-lf-first": b"\n" + GOOD % b"",
+    "bare-cr-first": b"\r" + GOOD % b"",
+    "space-behind-an-empty-line": b"\r\n " + GOOD % b"",
     "tls-hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)) + b"\r\n\r\n",
     "http2-preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "proxy-v1-unwanted": b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GOOD % b"",
@@ -309,6 +314,95 @@ def test_the_malformed_ones_are_refused_for_their_fault_only(daemon, target):
     accepted(client)
 
 
+@pytest.mark.parametrize("chop", [None, 1])
+def test_an_empty_line_before_the_request_is_skipped(daemon, chop):
+    """RFC 9112, section 2.2: some clients send one behind the request before."""
+    client = daemon.connect()
+    client.send(b"\r\n" + client.head(ROUTE), chop=chop)
+    accepted(client)
+
+
+def test_an_empty_line_alone_is_no_request(wsluice):
+    """A connection that is kept open and gets no further request ends without an answer to none."""
+    daemon = wsluice("--route", f"{ROUTE}=echo:", "--console", "--handshake-timeout", "0.3")
+    client = daemon.connect()
+    client.send(client.head(ROUTE, drop=("Upgrade", "Connection")))
+    assert client.read_response().status == 200
+    client.send(b"\r\n")
+    assert client.read_to_end()[0] == b""
+
+
+# HTTP/1.0: pages, no WebSockets.
+
+OLD = b"%s /%s HTTP/1.0\r\n%s\r\n"
+
+
+@pytest.fixture(scope="module")
+def module_pages(wsluice_module, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "page.txt").write_bytes(b"a page")
+    return wsluice_module("--static", folder, "--route", f"{ROUTE}=echo:", "--admin", "127.0.0.1:0")
+
+
+@pytest.fixture
+def pages(shared, module_pages):
+    return shared(module_pages)
+
+
+@pytest.mark.parametrize("host", [b"", b"Host: localhost\r\n"], ids=["no-host", "host"])
+@pytest.mark.parametrize("fields, stays", [
+    (b"", False), (b"Connection: close\r\n", False), (b"Connection: keep-alive\r\n", True), (b"Connection: Keep-Alive\r\n", True),
+])
+def test_1_0_keeps_a_connection_only_when_asked(pages, host, fields, stays):
+    client = pages.connect()
+    for again in (True, True, False):
+        for method, body in ((b"GET", b"a page"), (b"HEAD", b"")):
+            client.send(OLD % (method, b"page.txt", host + fields))
+            answer = client.read_response(bodiless=method == b"HEAD")
+            assert (answer.status, answer.body, answer.get("content-length")) == (200, body, "6")
+            assert answer.tokens("connection") == ["keep-alive" if stays else "close"]
+            assert bool(answer.ended) is not stays
+            if not stays:
+                return
+
+
+def test_1_0_is_asked_what_is_possible(pages):
+    for path, host in ((b"", b""), (b"page.txt", b"Host: localhost\r\n"), (b"echo", b"")):
+        client = pages.connect()
+        client.send(OLD % (b"OPTIONS", path, host))
+        answer = client.read_response()
+        assert (answer.status, answer.get("allow"), answer.get("content-length")) == (204, "GET, HEAD, OPTIONS", None)
+        assert answer.ended and answer.body == b""
+
+
+def test_1_0_opens_no_websocket(pages):
+    """RFC 9110, section 7.8: Upgrade of 1.0 is not looked at. The answer says what nginx lacks."""
+    client = pages.connect()
+    client.send(client.head(ROUTE, version="HTTP/1.0"))
+    assert refused(client, 426, why="HTTP/1.1.*proxy_http_version").get("upgrade") == "websocket"
+    client = pages.connect()
+    client.send(client.head("/page.txt", version="HTTP/1.0"))
+    assert client.read_response().body == b"a page"
+
+
+def test_1_0_gets_no_chunks(pages):
+    """A body of unknown length ends with the connection, whatever was asked for."""
+    host, port = Admin(pages).address
+    for path in (b"metrics", b"sessions", b"healthz"):
+        client = pages.connect(address=(host, int(port)))
+        client.send(OLD % (b"GET", path, b"Connection: keep-alive\r\n"))
+        answer = client.read_response()
+        assert answer.status == 200 and answer.body and answer.get("transfer-encoding") is None
+        assert answer.ended or answer.get("content-length")
+
+
+def test_1_0_with_two_hosts_or_a_body(pages):
+    for fields in (b"Host: a\r\nHost: a\r\n", b"Host: \r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"):
+        client = pages.connect()
+        client.send(OLD % (b"GET", b"page.txt", fields))
+        refused(client, 400, 413)
+
+
 # Sizes.
 
 
@@ -318,30 +412,52 @@ def padded(client, size):
     return client.head(ROUTE, [("X-Pad", "x" * (size - plain))])
 
 
-@pytest.mark.parametrize("size", [4096, 16 * 1024 - 1, 16 * 1024])
-def test_head_of_up_to_16_kib(daemon, size):
+MAX_HEAD = 32 * 1024  # the default
+
+
+@pytest.mark.parametrize("size", [4096, MAX_HEAD - 1, MAX_HEAD])
+def test_head_of_up_to_max_head(daemon, size):
     client = daemon.connect()
     client.send(padded(client, size))
     accepted(client)
 
 
-@pytest.mark.parametrize("size", [16 * 1024 + 1, 20_000, 1_000_000])
-def test_head_over_16_kib(daemon, size):
+@pytest.mark.parametrize("max_head", [1024, 65536])
+def test_max_head_is_the_operators(wsluice, max_head):
+    """Also what a program is told of such a head is whole, and what stands behind it the first frames."""
+    daemon = wsluice("--max-head", max_head, "--framing", "stream", "--", "/bin/sh", "-c", 'printf "%s" "$HTTP_COOKIE"; exec cat')
+    client = daemon.connect()
+    plain = len(client.head("/", [("Cookie", "")]))
+    cookie = "c" * (max_head - plain)
+    client.send(client.head("/", [("Cookie", cookie)]) + frame(BINARY, b"x" * 70_000))
+    assert client.read_response().status == 101
+    got = b""
+    while len(got) < len(cookie) + 70_000:
+        got += client.read_message().data
+    assert got == cookie.encode() + b"x" * 70_000
+    client.finish()
+    client = daemon.connect()
+    client.try_send(client.head("/", [("Cookie", cookie + "c")]))
+    refused(client, 431, why="--max-head")
+
+
+@pytest.mark.parametrize("size", [MAX_HEAD + 1, MAX_HEAD + 4000, 1_000_000])
+def test_head_over_max_head(daemon, size):
     client = daemon.connect()
     client.try_send(padded(client, size))
     refused(client, 431)
 
 
-def test_head_over_16_kib_in_one_long_target(daemon):
+def test_head_over_max_head_in_one_long_target(daemon):
     client = daemon.connect()
-    client.try_send(client.head(ROUTE + "?" + "x" * 16_400))
+    client.try_send(client.head(ROUTE + "?" + "x" * (MAX_HEAD + 16)))
     refused(client, 414, 431)
 
 
-def test_head_over_16_kib_that_never_ends(daemon):
+def test_head_over_max_head_that_never_ends(daemon):
     """Refused at the limit, not at the end that does not come."""
     client = daemon.connect()
-    client.try_send(client.head(ROUTE)[:-2] + b"X-A: b\r\n" * 60 + b"X-B: " + b"y" * 17_000)
+    client.try_send(client.head(ROUTE)[:-2] + b"X-A: b\r\n" * 60 + b"X-B: " + b"y" * (MAX_HEAD + 1000))
     refused(client, 431)
 
 

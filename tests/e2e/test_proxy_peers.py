@@ -191,6 +191,30 @@ def test_haproxy_health_checks_are_local(wsluice, proxy, tmp_path):
     assert not daemon.find_log("connection refused")
 
 
+def test_haproxys_plain_health_check(wsluice, proxy, tmp_path):
+    """`option httpchk` alone asks OPTIONS by HTTP/1.0, without a Host."""
+    daemon = wsluice("--static", tmp_path, "--route", "/echo=echo:", "--log-level", "debug")
+    options = "log stdout format raw daemon\n    option log-health-checks\n    option httpchk\n    bind"
+    front = proxy("haproxy", (HAPROXY % ("", daemon.port, "check inter 100ms")).replace("bind", options))
+    proc.wait_until(lambda: any("Health check" in line for line in front.output), "a health check", SOON)
+    assert "succeeded" in "".join(front.output) and "code: 204" in "".join(front.output), front.output
+    daemon.wait_for_log("request .*method=OPTIONS.*status=204")
+
+
+def test_nginx_that_speaks_1_0_gets_its_pages(wsluice, proxy, tmp_path):
+    """Without proxy_http_version it does (before 1.29.7), and then opens no WebSocket: the log says what is missing."""
+    (tmp_path / "page.txt").write_text("a page")
+    daemon = wsluice("--static", tmp_path, "--route", "/echo=echo:")
+    front = proxy("nginx", (HTTP % (daemon.port, "")).replace("proxy_http_version 1.1", "proxy_http_version 1.0"))
+    with daemon.connect(address=("127.0.0.1", front.port)) as c:
+        c.send(c.head("/page.txt", drop=("Upgrade", "Connection")))
+        answer = c.read_response()
+        assert (answer.status, answer.body) == (200, b"a page")
+    with daemon.connect(address=("127.0.0.1", front.port)) as c:
+        assert c.upgrade("/echo").status == 426
+    daemon.wait_for_log("request refused.*status=426.*proxy_http_version 1.1")
+
+
 @pytest.mark.parametrize("fields, names", [
     ("proxy_set_header X-Forwarded-For $remote_addr;", [SOURCE, "none"]),
     ("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", [SOURCE, "none"]),

@@ -239,9 +239,11 @@ def test_who_may_show_files_in_a_frame(wsluice, tree, origins, framers):
 
 
 def test_only_get_and_head(daemon):
-    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
         answer = get(daemon, "/public.txt", method=method)
-        assert (answer.status, answer.get("allow")) == (405, "GET, HEAD"), method
+        assert (answer.status, answer.get("allow")) == (405, "GET, HEAD, OPTIONS"), method
+    answer = get(daemon, "/public.txt", [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "GET")], "OPTIONS")
+    assert (answer.status, answer.get("allow"), answer.get("access-control-allow-origin")) == (204, "GET, HEAD, OPTIONS", None)
 
 
 def test_not_modified(daemon, tree):
