@@ -59,6 +59,7 @@ LD_plain = -pie -Wl,-z,relro,-z,now
 CC_asan  = $(CC)
 C_asan   = -O1 -g $(SANE) -DWSLUICE_POISON=1
 LD_asan  = $(SANE)
+INSIDE_asan = -DSANITIZED
 CC_fuzz  = $(CLANG)
 C_fuzz   = -O1 -g $(SANE) -fsanitize=fuzzer-no-link -DWSLUICE_POISON=1 -DWSLUICE_FUZZ=1
 LD_fuzz  = $(SANE) -fsanitize=fuzzer
@@ -100,6 +101,12 @@ $$(UNITS_$(1)): %: %.o $$(TEST_OBJS_$(1)) build/$(1)/all.a
 	$(call SAY,LD,$$@)
 	$(Q)$(CC_$(1)) $(LD_$(1)) -o $$@ $$(filter %.o %.a,$$^) $(LDFLAGS) -lcmocka $(LIBS)
 
+# what the end-to-end tests load into the program
+build/$(1)/inside.so: tests/e2e/inside.c
+	@mkdir -p $$(@D)
+	$(call SAY,LD,$$@)
+	$(Q)$$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -fPIC -shared $(WARN) -Wno-pedantic -Werror $$(INSIDE_$(1)) -o $$@ $$<
+
 # rewritten only when they change, so that other flags rebuild and a removed file relinks
 build/$(1)/.flags: force
 	@mkdir -p $$(@D)
@@ -122,8 +129,8 @@ endif
 
 .PHONY: asan unit unit-asan
 asan: build/asan/wsluice  ## the same with AddressSanitizer and UBSan: build/asan/wsluice
-unit: $(UNITS_plain)  ## build the unit tests (unit-asan: with sanitizers)
-unit-asan: $(UNITS_asan)
+unit: $(UNITS_plain) build/plain/inside.so  ## build the unit tests (unit-asan: with sanitizers)
+unit-asan: $(UNITS_asan) build/asan/inside.so
 
 # ---- checks. `make check` is the whole; the others are its parts, to run one by one
 .PHONY: check test-unit test-e2e warnings
@@ -131,7 +138,7 @@ check: deps-test  ## everything: warnings, lint, unit and end-to-end tests, plai
 	@MAKE='$(MAKE)' PYTHON='$(PYTHON)' $(PYTHON) tests/run-all
 test-unit: $(UNITS_$(MODE))  ## run the unit tests (MODE=asan)
 	@set -e; for t in $^; do $$t; done
-test-e2e: build/$(MODE)/wsluice  ## run the end-to-end tests (MODE=asan T='-k word')
+test-e2e: build/$(MODE)/wsluice build/$(MODE)/inside.so  ## run the end-to-end tests (MODE=asan T='-k word')
 	WSLUICE=$(CURDIR)/build/$(MODE)/wsluice $(PYTHON) -m pytest -q tests/e2e $(T)
 
 # Every C file of ours once with gcc and once with clang, any warning an error.
@@ -188,7 +195,7 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	  seeds=tests/fuzz/corpus/$$f; mkdir -p build/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; \
 	  echo "== $$f"; build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
-soak: asan  ## mixed load for SOAK_SECONDS=600 against the sanitized build
+soak: asan build/asan/inside.so  ## mixed load for SOAK_SECONDS=600 against the sanitized build
 	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/soak
 # those that time pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
 BENCH_OURS = build/bench/micro build/bench/held

@@ -281,7 +281,7 @@ def test_good_password_is_remembered_a_bad_one_not(wsluice, tmp_path):
     assert again < first / 4, f"{first} s, then {again} s"
     wrong = [seconds("q", 401) - 1 for _ in range(2)]  # each from an address of its own: 1 s of delay
     assert min(wrong) > first / 4, f"{first} s, wrong ones {wrong}"
-    proc.wait_until(lambda: seconds("p", 200) > first / 4, lambda: "forgotten after 2 s", 20 * SCALE)
+    proc.wait_until(lambda: seconds("p", 200) > first / 4, lambda: "forgotten after 2 s")
 
 
 def test_unknown_names_take_as_long(wsluice, tmp_path):
@@ -296,7 +296,6 @@ def test_unknown_names_take_as_long(wsluice, tmp_path):
     assert 0.5 < unknown / known < 2, times
 
 
-@pytest.mark.limit(180)
 def test_loop_is_not_blocked(wsluice, tmp_path):
     write(tmp_path / "pw", f"u:{hashed('p', '$y$jFT$saltsaltsalt')}\n")  # cost 11: seconds
     daemon = start(wsluice, tmp_path, f"""
@@ -306,7 +305,7 @@ routes:
 """)
     echo = daemon.open("/echo")
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(ask(daemon, "/locked", [basic("u", "p")], timeout=60 * SCALE).status))
+    threads = [threading.Thread(target=lambda: answers.append(ask(daemon, "/locked", [basic("u", "p")]).status))
                for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -335,7 +334,7 @@ def test_client_that_leaves_while_its_password_is_checked(wsluice, tmp_path):
         client.send(client.head("/", [basic("u", "p")]))
         proc.wait_until(lambda: daemon.children(), lambda: "a password being checked")
         getattr(client, way)()
-        proc.wait_until(lambda: not daemon.children(), lambda: "its end", 3 * SCALE)
+        proc.wait_until(lambda: not daemon.children(), lambda: "its end")
 
 
 def test_stop_while_a_password_is_checked(wsluice, tmp_path):
@@ -351,7 +350,7 @@ def test_more_attempts_than_one_address_may_have(wsluice, tmp_path):
     write(tmp_path / "pw", f"u:{hashed('p')}\n")
     daemon = wsluice("--to", "echo:", "--auth", "basic", "--auth-file", tmp_path / "pw")
     source = next(SOURCES)
-    clients = [daemon.connect(source=source, timeout=20 * SCALE) for _ in range(60)]
+    clients = [daemon.connect(source=source) for _ in range(60)]
     for client in clients:
         client.send(client.head("/", [basic("u", "wrong")]))
     late = [c for c in clients if c.read_response().status == 429]
@@ -446,8 +445,8 @@ routes:
     assert ask(daemon, "/tokens", [bearer("the-old-token")]).status == 200
     write(tmp_path / "pw", f"new:{hashed('p')}\n")
     write(tmp_path / "tokens", "the-new-token\n")
-    proc.wait_until(lambda: ask(daemon, "/pw", [basic("new", "p")]).status == 200, lambda: "the new password", 10 * SCALE)
-    proc.wait_until(lambda: ask(daemon, "/tokens", [bearer("the-new-token")]).status == 200, lambda: "the new token", 10 * SCALE)
+    proc.wait_until(lambda: ask(daemon, "/pw", [basic("new", "p")]).status == 200, lambda: "the new password")
+    proc.wait_until(lambda: ask(daemon, "/tokens", [bearer("the-new-token")]).status == 200, lambda: "the new token")
     assert ask(daemon, "/pw", [basic("old", "p")]).status == 401  # though it was remembered
     assert ask(daemon, "/tokens", [bearer("the-old-token")]).status == 401
     write(tmp_path / "pw", "new:plain\n")
@@ -462,13 +461,12 @@ def test_changed_password_ends_what_was_remembered(wsluice, tmp_path):
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
     assert ask(daemon, "/", [basic("u", "p")]).status == 200
     write(tmp_path / "pw", f"u:{hashed('q')}\n")
-    proc.wait_until(lambda: ask(daemon, "/", [basic("u", "q")]).status == 200, lambda: "the new password", 20 * SCALE)
+    proc.wait_until(lambda: ask(daemon, "/", [basic("u", "q")]).status == 200, lambda: "the new password")
     assert ask(daemon, "/", [basic("u", "p")]).status == 401
 
 
 # After failures.
 
-@pytest.mark.limit(120)
 def test_answers_to_failures_are_delayed(daemon):
     source, echo, took = next(SOURCES), daemon.open("/open"), []
     for _ in range(3):
@@ -687,15 +685,14 @@ def test_hook_answer_is_remembered(wsluice, tmp_path):
         assert ask(daemon, "/files/hook", [bearer("good")], "127.9.9.9").status == 200
         return count() > before
 
-    proc.wait_until(forgotten, lambda: "the hook asked again after 2 s", 10 * SCALE)
+    proc.wait_until(forgotten, lambda: "the hook asked again after 2 s")
 
 
 @pytest.mark.parametrize("text, status", [("exec sleep 60", 503), ("kill -9 $$", 503), ("exec yes", 503), ("exit 77", 401)])
-@pytest.mark.limit(90)
 def test_hook_program_that_fails(wsluice, tmp_path, text, status):
     daemon = hooked(wsluice, tmp_path, script(tmp_path / "hook", text + "\n"))
     began = time.monotonic()
-    answer = ask(daemon, "/files/hook", timeout=20 * SCALE)
+    answer = ask(daemon, "/files/hook")
     assert answer.status == status and time.monotonic() - began < 5 + 2 * SCALE
     assert (answer.get("retry-after") is not None) == (status == 503)
 
@@ -713,7 +710,7 @@ def test_client_that_leaves_while_the_hook_thinks(wsluice, tmp_path):
     client.send(client.head("/env"))
     proc.wait_until(lambda: daemon.children(), lambda: "the hook running")
     client.rst()
-    proc.wait_until(lambda: not daemon.children(), lambda: "the hook ended", 3 * SCALE)
+    proc.wait_until(lambda: not daemon.children(), lambda: "the hook ended")
 
 
 @pytest.fixture
@@ -744,7 +741,6 @@ def http_hook():
     server.server_close()
 
 
-@pytest.mark.limit(90)
 def test_hook_by_http(wsluice, tmp_path, http_hook):
     daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{http_hook.server_address[1]}/may?i", "auth-cache: 1m")
     headers = [bearer("good"), ("Cookie", "a=b")]
@@ -759,7 +755,7 @@ def test_hook_by_http(wsluice, tmp_path, http_hook):
     assert upgrade(daemon, "/env", [bearer("bad")]).status == 403
     assert upgrade(daemon, "/env", [bearer("odd")]).status == 503
     began = time.monotonic()
-    assert ask(daemon, "/env", [bearer("silent")], timeout=20 * SCALE).status == 503
+    assert ask(daemon, "/env", [bearer("silent")]).status == 503
     assert 4.5 < time.monotonic() - began < 5 + 2 * SCALE
 
 

@@ -193,7 +193,6 @@ def test_drain_under_load(balanced, kind):
         assert swarm.away == 0, "sessions were still sent to an instance that had said it goes"
 
 
-@pytest.mark.limit(120)
 def test_rolling_restart_under_load(balanced, orphans_reaped):
     """Both, one after the other. Every long session ends with 1001 and finds a new place at once."""
     pair = balanced.pair

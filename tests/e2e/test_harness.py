@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The harness itself: a daemon that misbehaves must not pass. The ones here are small scripts, each bad in one way."""
 
+import os
 import re
+import subprocess
+import sys
 import textwrap
 
 import pytest
 
+from lib import proc
 from lib.daemon import Wsluice
+from lib.setting import REPO
+from lib.wire import BINARY, PING, frame
 
 SCRIPT = """\
 #!/usr/bin/python3
@@ -95,3 +101,63 @@ def test_log_lines_are_found(start):
         daemon.wait_for_log("one", timeout=0.05, since=daemon.mark())
     daemon.finish()
     assert daemon.log[-1] == "torn \udcff"
+
+
+# What a daemon tells from inside.
+
+def test_the_clock_stands_until_it_is_moved(wsluice):
+    daemon = wsluice("--to", "echo:", "--ping", "0", "--idle-timeout", "1h", frozen=True)
+    client = daemon.open()
+    daemon.inside.advance(3599, step=100)
+    assert client.silent(0.01)
+    daemon.inside.advance(1.01)
+    client.expect_close(1001)
+
+
+def test_a_step_is_over_when_all_is_done_that_is_due(wsluice):
+    """A ping is there when the step that it falls into is over; how much later one looks does not matter."""
+    daemon = wsluice("--to", "echo:", "--ping", "10s", frozen=True)
+    client = daemon.open()
+    assert 8.9 < daemon.inside.until(lambda: not client.silent(0.001), 12) < 11.2
+    assert client.read_frame().opcode == PING
+
+
+def test_bytes_and_turns_are_counted(wsluice):
+    daemon = wsluice("--framing", "nul", "--max-message", "4M", "--", "cat", inside=True)
+    small = daemon.inside.live
+    with pytest.raises(AssertionError, match="bytes more"), daemon.inside.grows_by_at_most(1 << 20):
+        client = daemon.open()
+        client.send(frame(BINARY, b"x" * (2 << 20), fin=False))
+        proc.wait_until(lambda: daemon.inside.live > small + (2 << 20), "it to be held")
+    client.close()
+    proc.wait_until(lambda: daemon.inside.live < small + (1 << 20), "it to be given back")
+    with pytest.raises(AssertionError, match="turned"), daemon.inside.turns_at_most(20):
+        for _ in range(50):
+            daemon.open().finish()
+
+
+# A test that waits for ever.
+
+def test_a_test_has_the_time_of_its_mark_and_no_more(tmp_path):
+    (tmp_path / "test_it.py").write_text(textwrap.dedent("""\
+        import time
+        import pytest
+
+        @pytest.mark.limit(1)
+        def test_short():
+            time.sleep(30)
+
+        @pytest.mark.limit(3600)
+        def test_long(request):
+            import conftest
+            assert conftest.limit_of(request.node) == 3600
+
+        def test_other(request):
+            import conftest
+            assert conftest.limit_of(request.node) == conftest.WATCHDOG
+        """))
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path,
+                           "-o", "markers=limit(seconds): how long", tmp_path],
+                          env={**os.environ, "PYTHONPATH": str(REPO / "tests" / "e2e")}, cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert "1 failed, 2 passed" in done.stdout and "the test did not end within 1 s" in done.stdout, done.stdout + done.stderr

@@ -49,7 +49,7 @@ def test_grandchildren_end_too(orphans_reaped, wsluice):
     grandchild = int(client.read_message().data)
     assert process(grandchild)
     client.rst()
-    wait_until(lambda: not process(grandchild), "the grandchild to end", 3 * SCALE)
+    wait_until(lambda: not process(grandchild), "the grandchild to end")
 
 
 @pytest.mark.parametrize("ping", ["0", "25s"])
@@ -60,7 +60,7 @@ def test_child_that_reads_nothing_is_reaped(wsluice, ping):
     hold_back(client)
     assert len(daemon.children()) == 1
     client.rst()
-    wait_until(lambda: not daemon.children(), "the program to be reaped", 3 * SCALE)
+    wait_until(lambda: not daemon.children(), "the program to be reaped")
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://localhost.evil.example"])

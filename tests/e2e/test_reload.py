@@ -109,7 +109,6 @@ def taken():
         yield {"taken": sock.getsockname()[1]}
 
 
-@pytest.mark.limit(240)
 def test_a_thousand_reloads_good_and_bad_under_load(configured, tmp_path, taken):
     """Nobody refused, nobody lost, the same sockets, and not a descriptor nor memory more than before."""
     reloads = 200 if SANITIZED else 1000

@@ -36,7 +36,6 @@ def test_page_is_complete_and_pinned(page):
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "*" not in policy
 
 
-@pytest.mark.limit(180)
 def test_terminal_in_chromium(wsluice, page, tmp_path):
     pictures = os.environ.get("TERMINAL_SHOTS") or tmp_path
     config = tmp_path / "terminal.yaml"

@@ -37,7 +37,6 @@ def secure(wsluice, cert):
 
 
 @pytest.mark.skipif(SANITIZED, reason="testssl starts thousands of processes; the offer is the plain build's too")
-@pytest.mark.limit(300)
 def test_testssl_finds_nothing(secure, tmp_path):
     daemon = secure("--to", "echo:")
     found = tmp_path / "findings.json"

@@ -10,6 +10,7 @@ import threading
 import time
 
 from . import proc
+from .inside import Inside
 from .setting import BINARY, SCALE, SOON
 from .wire import Raw
 
@@ -46,17 +47,19 @@ class Wsluice:
 
     Listens on 127.0.0.1 port 0 unless -l is among the arguments, or listen=False says that they tell it otherwise. All clients made by connect() and open() are closed
     before the end is judged. By finish(), the process must have given back every descriptor and child, exit 0 on
-    SIGTERM (or as `expect_exit` says) and have no sanitizer report in its log.
+    SIGTERM (or as `expect_exit` says) and have no sanitizer report in its log. inside=True: .inside tells what goes on in
+    it; frozen=True: and its clock stands still until .inside moves it.
     """
 
-    def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY, listen=True):
+    def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY, listen=True,
+                 inside=False, frozen=False):
         self.args = [str(a) for a in args]
         self.log = []  # lines, undecodable bytes as surrogates
         self.raw_log = bytearray()
         self.addresses = []  # in the order logged: (host, port) or a path
         self.expect_exit = 0
         self.check_leaks = True
-        self.patience = 10 * SCALE  # seconds it has to give everything back, and again to exit
+        self.patience = SOON  # seconds it has to give everything back, and again to exit
         self._changed = threading.Condition()
         self._reading = threading.Event()
         self._reading.set()
@@ -64,13 +67,17 @@ class Wsluice:
         listeners = _wants_listeners(self.args)
         listen = ["-l", "127.0.0.1:0"] if listen and not listeners else []
 
+        self.inside = Inside(frozen) if inside or frozen else None
+        env = _environment(env)
+        env = self.inside.environment(env) if self.inside else env
+
         def prepare():
             proc.die_with_parent()
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
         self.process = subprocess.Popen([binary, *listen, *self.args], stdin=stdin, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, env=_environment(env), cwd=cwd,
+                                        stderr=subprocess.PIPE, env=env, cwd=cwd,
                                         start_new_session=True, preexec_fn=prepare)
         self.pid = self.process.pid
         proc.started.add(self.pid)
@@ -219,7 +226,7 @@ class Wsluice:
         """Waits for the exit; returns the status, negative for a signal."""
         status = self.process.wait(SOON if timeout is None else timeout)
         self._reading.set()
-        self._reader.join(SCALE)  # it ends at once unless a child outlived the daemon and holds its stderr
+        self._reader.join(5 * SCALE)  # it ends at once unless a child outlived the daemon and holds its stderr
         return status
 
     def stop(self, number=signal.SIGTERM, timeout=None):
@@ -231,6 +238,8 @@ class Wsluice:
         self.process.kill()
         self.wait()
         self._close_log()
+        if self.inside:
+            self.inside.close()
 
     def _close_log(self):
         if not self._reader.is_alive():
@@ -261,6 +270,8 @@ class Wsluice:
         wrong = []
         self.close_clients()
         self._reading.set()
+        if self.inside:
+            self.inside.thaw()
         if self.alive():
             if self.check_leaks and self.expect_exit == 0:
                 try:
@@ -286,6 +297,8 @@ class Wsluice:
             proc.bury(orphan)
         proc.started.discard(self.pid)
         self._close_log()
+        if self.inside:
+            self.inside.close()
         if wrong:
             raise AssertionError("\n".join(["the daemon did not end well:", *wrong, "its log:", self.tail()]))
 
