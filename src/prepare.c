@@ -14,6 +14,9 @@
 
 #include "admin.h"
 #include "auth/secret_file.h"
+#include "base/words.h"
+#include "conf/habits.h"
+#include "conf/options.h"
 #include "core/auth.h"
 #include "core/backend.h"
 #include "core/bans.h"
@@ -119,11 +122,16 @@ static uint64_t derive_max_sessions(const struct config *c)
 
 static void open_static(struct route *r, struct teller *f)
 {
+    char why[OPTION_ERROR_MAX];
+
     if (r->static_dir == NULL)
         return;
     r->static_fd = open(r->static_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (r->static_fd < 0 || faccessat(AT_FDCWD, r->static_dir, R_OK | X_OK, AT_EACCESS) < 0)
-        fault_at(f, r->where, "static", r->static_dir, strerror(errno));
+    if (r->static_fd >= 0 && faccessat(AT_FDCWD, r->static_dir, R_OK | X_OK, AT_EACCESS) == 0)
+        return;
+    snprintf(why, sizeof why, "%s", strerror(errno));
+    option_advise("static", r->static_dir, why);
+    fault_at(f, r->where, "static", r->static_dir, why);
 }
 
 static bool client_cert_fits(const struct listen_spec *l, struct teller *f)
@@ -314,6 +322,35 @@ static void share_no_new_privs(struct config *c, struct teller *f)
     }
 }
 
+/* A program and its arguments in one pair of quotes, or in one item of a list. */
+static void tell_one_word(const char *words, bool command, char why[2 * HABIT_ADVICE_MAX])
+{
+    char list[HABIT_ADVICE_MAX];
+
+    words_as_list(words, list, sizeof list);
+    snprintf(why, 2 * HABIT_ADVICE_MAX,
+             "no such program; a program and its arguments are words of their own: write %s%.255s",
+             command ? "-- " : "", command ? words : list);
+}
+
+/* The COMMAND, or a program of a route: the first may be what other tools take instead of one. */
+static void tell_unusable(const struct route *r, const char *wrong, struct teller *f)
+{
+    char words[HABIT_ADVICE_MAX] = "", advice[HABIT_ADVICE_MAX], why[2 * HABIT_ADVICE_MAX];
+    char *const *argv = r->target.argv;
+    bool command = r->where == NULL && argv != NULL && strcmp(r->target.text, argv[0]) == 0;
+    size_t n = 0;
+
+    for (size_t i = 0; argv != NULL && argv[i] != NULL && n < sizeof words; i++)
+        n += (size_t)snprintf(words + n, sizeof words - n, "%s%s", i > 0 ? " " : "", argv[i]);
+    snprintf(why, sizeof why, "%.255s", wrong);
+    if (command && habits_find(HABIT_COMMAND, words, advice))
+        snprintf(why, sizeof why, "no such program; %s", advice);
+    else if (argv != NULL && argv[1] == NULL && strchr(argv[0], ' ') != NULL)
+        tell_one_word(words, command, why);
+    fault_at(f, r->where, "cannot use", r->target.text, why);
+}
+
 static void check_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
@@ -321,7 +358,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
     if (r->backend != NULL && r->backend->check != NULL)
         wrong = r->backend->check(&r->target, arena);
     if (wrong != NULL)
-        fault_at(f, r->where, "cannot use", r->target.text, wrong);
+        tell_unusable(r, wrong, f);
     /* what is closed to us may be open to the program's user */
     if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0 &&
         !(errno == EACCES && r->settings.run_as != NULL))
@@ -370,7 +407,8 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))
         fault(&f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,
-              "certificate and key go together: --tls-cert FILE --tls-key FILE");
+              "certificate and key go together: --tls-cert FILE --tls-key FILE (the same file, if "
+              "it has both)");
     /* who names authorities wants certificates to be asked for */
     if (c->client_ca != NULL && c->client_cert == TLSCTX_CLIENT_OFF)
         fault(&f, "tls-client-ca", c->client_ca,

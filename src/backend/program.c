@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/exec_args.h"
+#include "base/words.h"
 
 #define HELD_OPEN 1.0 /* seconds that a pipe may outlive the program */
 
@@ -243,7 +245,11 @@ const char *program_parse(struct target *t, const char *rest, struct arena *aren
 {
     size_t count = 0, max = strlen(rest) / 2 + 2;
     struct slice left = slice_from(rest), word;
+    enum words_kind kind = words_judge(rest);
 
+    if (kind != WORDS_PLAIN)
+        return kind == WORDS_QUOTED ? "no shell reads these words, so quotes would stay in them"
+                                    : "no shell reads these words, and one is an operator of it";
     t->argv = arena_alloc(arena, max * sizeof *t->argv);
     while (t->argv != NULL && left.p != NULL) {
         word = slice_cut(left, ' ', &left);
@@ -255,13 +261,35 @@ const char *program_parse(struct target *t, const char *rest, struct arena *aren
     return count == 0 ? "a program is needed" : NULL;
 }
 
+/* Why there is no such program; err is what child_find left in errno. */
+static const char *why_not_found(const char *name, int err, struct arena *arena)
+{
+    static const char folder[] = "a folder; to serve its files write --static %s";
+    static const char script[] = "it is not executable; run chmod +x %s, or write its interpreter "
+                                 "before it";
+    struct stat st;
+    bool there = stat(name, &st) == 0, is_folder = there && S_ISDIR(st.st_mode);
+    size_t size = sizeof script + strlen(name);
+    char *why = NULL;
+
+    if (is_folder || (there && err == EACCES))
+        why = arena_alloc(arena, size);
+    if (why != NULL) {
+        snprintf(why, size, is_folder ? folder : script, name);
+        return why;
+    }
+    if (strncmp(name, "~/", 2) == 0)
+        return "no shell reads this, so ~ means nothing; write the whole path";
+    return err == ENOENT ? "no such program; write its path, or check PATH" : strerror(err);
+}
+
 const char *program_check(struct target *t, struct arena *arena)
 {
     const char *path = getenv("PATH");
     char *found = child_find(t->argv[0], path != NULL ? path : EXEC_DEFAULT_PATH);
 
     if (found == NULL)
-        return errno == ENOENT ? "no such program; write its path, or check PATH" : strerror(errno);
+        return why_not_found(t->argv[0], errno, arena);
     t->program = arena_dup(arena, slice_from(found));
     free(found);
     return t->program == NULL ? "out of memory" : NULL;

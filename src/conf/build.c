@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/words.h"
 #include "conf/build_rules.h"
+#include "conf/habits.h"
 #include "core/route.h"
 #include "proto/handshake.h"
 
@@ -41,6 +43,7 @@ static const char *judge_unix_path(const char *path)
 bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
 {
     const char *wrong = NULL, *text = l->text;
+    char advice[HABIT_ADVICE_MAX];
 
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
@@ -53,9 +56,10 @@ bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
     }
     if (wrong == NULL)
         return true;
-    snprintf(why, BUILD_ERROR_MAX,
-             "%.200s: %s; write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]", text,
-             wrong);
+    snprintf(why, BUILD_ERROR_MAX, "%.200s: %s; %s", text, wrong,
+             habits_find(HABIT_LISTEN, text, advice)
+                 ? advice
+                 : "write PORT, HOST:PORT, [V6]:PORT, unix:PATH or systemd[:NAME]");
     return false;
 }
 
@@ -147,26 +151,53 @@ static const struct backend_ops *find_backend(const char *address, const struct 
     return NULL;
 }
 
+/* Words that were written for a shell: a list says the same, and so does a COMMAND, which a shell
+ * did read. */
+static void tell_words(struct building *b, const char *wrong)
+{
+    const struct backend_ops *kind = b->route->backend;
+    const char *address = b->route->target.text, *line = address + strlen(kind->prefix);
+    char list[160];
+
+    words_as_list(line, list, sizeof list);
+    snprintf(b->why, sizeof b->why,
+             "%.120s: %s; write %s: %s in a file, or for the path / alone %s-- %.100s", address,
+             wrong, kind->key, list, strcmp(kind->key, "pty") == 0 ? "--pty " : "",
+             words_judge(line) == WORDS_SHELL ? "sh -c '...'" : line);
+}
+
+static void tell_target(struct building *b, const char *wrong)
+{
+    const struct backend_ops *kind = b->route->backend;
+    const char *address = b->route->target.text;
+    char schemes[300], advice[HABIT_ADVICE_MAX];
+
+    if (habits_find(HABIT_TARGET, address, advice)) {
+        snprintf(b->why, sizeof b->why, "%.150s: %s; %s", address, wrong, advice);
+    } else if (kind == NULL) {
+        list_schemes(b->kinds, schemes, sizeof schemes);
+        snprintf(b->why, sizeof b->why, "%.150s: %s; write %s", address, wrong, schemes);
+    } else if (kind->runs_programs && words_judge(address + strlen(kind->prefix)) != WORDS_PLAIN) {
+        tell_words(b, wrong);
+    } else {
+        snprintf(b->why, sizeof b->why, "%.150s: %s; write %s", address, wrong, kind->scheme_help);
+    }
+}
+
 static bool step_target(struct building *b)
 {
     struct route *r = b->route;
     const char *address = r->target.text, *wrong;
-    char schemes[300];
 
     if (r->backend != NULL || address == NULL)
         return true;
     r->backend = find_backend(address, b->kinds);
-    if (r->backend == NULL) {
-        list_schemes(b->kinds, schemes, sizeof schemes);
-        snprintf(b->why, sizeof b->why, "%.150s: unknown kind of address; write %s", address,
-                 schemes);
-        return false;
-    }
-    wrong = r->backend->parse(&r->target, address + strlen(r->backend->prefix), &b->config->arena);
+    wrong = r->backend == NULL ? "unknown kind of address"
+                               : r->backend->parse(&r->target, address + strlen(r->backend->prefix),
+                                                   &b->config->arena);
     if (wrong == NULL)
         return true;
-    snprintf(b->why, sizeof b->why, "%.150s: %s; write %s", address, wrong,
-             r->backend->scheme_help);
+    tell_target(b, wrong);
     r->backend = NULL;
     return false;
 }

@@ -2,10 +2,12 @@
 #include "conf/cli.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/build.h"
 #include "conf/file.h"
+#include "conf/habits.h"
 #include "core/template.h"
 
 struct reading {
@@ -49,6 +51,7 @@ static bool set(struct reading *r, const struct option_row *row, const char *val
     r->cli->given[row - option_rows] = true;
     if (option_set(row, place_of(r, row->place), value, &r->config->arena, why))
         return true;
+    option_advise(row->name, value, why);
     return usage(r, "--%s: %s", row->name, why);
 }
 
@@ -64,16 +67,22 @@ static bool set_from_args(struct reading *r, const struct option_row *row, const
     return set(r, row, *r->args++);
 }
 
-static bool unknown(struct reading *r, struct slice name)
+/* dashes: as they were written. attached: the value in the argument itself, or NULL. */
+static bool unknown(struct reading *r, const char *dashes, struct slice name, const char *attached)
 {
     struct option_guess guess = {.name = name};
+    const char *next = *r->args != NULL && **r->args != '-' ? *r->args : NULL;
     int len = name.len < 60 ? (int)name.len : 60;
+    char advice[HABIT_ADVICE_MAX];
 
-    for (size_t i = 0; i < option_rows_count; i++)
+    if (habits_find_option(name, attached != NULL ? attached : next, advice))
+        return usage(r, "unknown option %s%.*s; %s", dashes, len, name.p, advice);
+    for (size_t i = 0; name.len > 1 && i < option_rows_count; i++)
         option_guess_add(&guess, option_rows[i].name);
     if (guess.best != NULL)
-        return usage(r, "unknown option --%.*s; did you mean --%s?", len, name.p, guess.best);
-    return usage(r, "unknown option --%.*s; see wsluice --help", len, name.p);
+        return usage(r, "unknown option %s%.*s; did you mean --%s?", dashes, len, name.p,
+                     guess.best);
+    return usage(r, "unknown option %s%.*s; see wsluice --help-all", dashes, len, name.p);
 }
 
 static bool read_long(struct reading *r, const char *arg)
@@ -81,17 +90,32 @@ static bool read_long(struct reading *r, const char *arg)
     struct slice value, name = slice_cut(slice_from(arg + 2), '=', &value);
     const struct option_row *row = option_find(name);
 
-    return row != NULL ? set_from_args(r, row, value.p) : unknown(r, name);
+    return row != NULL ? set_from_args(r, row, value.p) : unknown(r, "--", name, value.p);
+}
+
+/* "-listen", "-port=8080": a long option with one dash. Its letters would be read one by one. */
+static bool is_long(const char *arg, struct slice *name, struct slice *value)
+{
+    char advice[HABIT_ADVICE_MAX];
+
+    *name = slice_cut(slice_from(arg + 1), '=', value);
+    return name->len > 1 && (option_find(*name) != NULL || habits_find_option(*name, NULL, advice));
 }
 
 /* "-l 80", "-l80", "-hV" */
 static bool read_letters(struct reading *r, const char *arg)
 {
+    struct slice name, value;
+
+    if (is_long(arg, &name, &value))
+        return option_find(name) != NULL
+                   ? usage(r, "%.60s: a long option has two dashes; write -%.60s", arg, arg)
+                   : unknown(r, "-", name, value.p);
     for (const char *p = arg + 1; *p != '\0'; p++) {
         const struct option_row *row = option_find_letter(*p);
 
         if (row == NULL)
-            return usage(r, "unknown option -%c; see wsluice --help", *p);
+            return unknown(r, "-", slice_of(p, 1), p[1] != '\0' ? p + 1 : NULL);
         if (row->type != OPTION_FLAG)
             return set_from_args(r, row, p[1] != '\0' ? p + 1 : NULL);
         if (!set(r, row, "on"))
@@ -205,6 +229,7 @@ static bool set_command(struct reading *r, struct route *route)
 static bool build_root(struct reading *r)
 {
     const struct command_line *cli = r->cli;
+    char advice[HABIT_ADVICE_MAX];
     struct route *route;
 
     if (cli->pty && cli->command == NULL)
@@ -212,8 +237,11 @@ static bool build_root(struct reading *r)
     if (cli->command == NULL && cli->root.target.text == NULL)
         return true;
     if (cli->command != NULL && cli->root.target.text != NULL)
-        return usage(r, "two backends for the path /: --to and a COMMAND; give each its own path "
-                        "with --route PATH=ADDR");
+        return usage(r, "two backends for the path /: --to %.100s and a COMMAND; %s",
+                     cli->root.target.text,
+                     habits_find(HABIT_TARGET, cli->root.target.text, advice)
+                         ? advice
+                         : "give each its own path with --route PATH=ADDR");
     route = add_route(r, cli->command != NULL ? "COMMAND:" : "--to", "/");
     if (route == NULL)
         return false;
@@ -242,10 +270,15 @@ static bool build_given(struct reading *r, const char *text)
 {
     size_t n = path_length(text);
     const char *path = arena_dup(&r->config->arena, slice_of(text, n));
+    char advice[HABIT_ADVICE_MAX];
     struct route *route;
 
-    if (text[n] == '\0' || path == NULL)
-        return usage(r, "--route %.150s: write PATH=ADDR", text);
+    if (path == NULL)
+        return usage(r, "out of memory");
+    if (text[n] == '\0' || text[0] != '/')
+        return usage(r, "--route %.150s: %s; %s", text,
+                     text[n] == '\0' ? "no = in it" : "a path begins with /",
+                     habits_find(HABIT_ROUTE, text, advice) ? advice : "write PATH=ADDR");
     route = add_route(r, "--route", path);
     if (route == NULL)
         return false;
@@ -297,11 +330,14 @@ static bool build_routes(struct reading *r)
 static bool judge_file(struct reading *r)
 {
     const struct command_line *cli = r->cli;
+    char why[OPTION_ERROR_MAX];
 
     if (cli->file == NULL)
         return true;
+    snprintf(why, sizeof why, "a COMMAND and --config: routes stand in the file");
+    option_advise("config", cli->file, why);
     if (cli->command != NULL)
-        return usage(r, "a COMMAND and --config: routes stand in the file");
+        return usage(r, "%s", why);
     for (size_t i = 0; i < option_rows_count; i++) {
         const struct option_row *row = &option_rows[i];
 

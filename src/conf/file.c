@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conf/file_impl.h"
+#include "conf/habits.h"
 
 #define INCLUDE_DEPTH_MAX 4
 #define FILES_MAX 1000U
@@ -189,14 +190,25 @@ static void set_top(struct loader *l, const struct option_row *row, const struct
     (void)value_set(l, row, row->place == IN_SETTINGS ? (void *)&c->settings : (void *)c, value);
 }
 
+static void tell_no_map(struct loader *l, const struct yaml_node *root)
+{
+    char advice[HABIT_ADVICE_MAX];
+
+    if (root->kind == YAML_SCALAR && habits_find(HABIT_YAML, root->text, advice))
+        faults_add(l->faults, &root->at, "the file must be a map of keys; %s", advice);
+    else
+        faults_add(l->faults, &root->at, "the file must be a map of keys, this is %s%s",
+                   value_kind_name(root),
+                   root->kind == YAML_LIST ? "; write routes: above it" : "");
+}
+
 static void read_top(struct loader *l, const struct yaml_node *root, unsigned depth)
 {
     const struct backend_ops *kind;
 
     if (root->kind != YAML_MAP) {
         if (!yaml_is_null(root) && root->kind != YAML_BAD)
-            faults_add(l->faults, &root->at, "the file must be a map of keys, this is %s",
-                       value_kind_name(root));
+            tell_no_map(l, root);
         return;
     }
     for (const struct yaml_node *v = root->first; v != NULL; v = v->next) {

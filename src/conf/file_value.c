@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/words.h"
 #include "conf/file_impl.h"
+#include "conf/habits.h"
 
 void value_no_memory(struct loader *l)
 {
@@ -26,6 +28,7 @@ static bool set_text(struct loader *l, const struct option_row *row, void *base,
     }
     if (option_set(row, base, copy, &l->config->arena, why))
         return true;
+    option_advise(row->name, text, why);
     faults_add(l->faults, &value->at, "%s: %s", row->name, why);
     return false;
 }
@@ -131,6 +134,21 @@ static bool takes(const struct option_row *row, const struct yaml_node *value)
     return row->type != OPTION_ARGV;
 }
 
+static void tell_kind(struct loader *l, const struct option_row *row, const struct yaml_node *value)
+{
+    char list[200];
+
+    if (row->type == OPTION_ARGV && value->kind == YAML_SCALAR) {
+        words_as_list(value->text, list, sizeof list);
+        faults_add(l->faults, &value->at,
+                   "%s: a list of words is needed here, this is one value; write %s: %s", row->name,
+                   row->name, list);
+        return;
+    }
+    faults_add(l->faults, &value->at, "%s: %s is needed here, this is %s", row->name,
+               row->type == OPTION_ARGV ? "a list of words" : "one value", value_kind_name(value));
+}
+
 bool value_set(struct loader *l, const struct option_row *row, void *base,
                const struct yaml_node *value)
 {
@@ -142,9 +160,7 @@ bool value_set(struct loader *l, const struct option_row *row, void *base,
         return false;
     }
     if (!takes(row, value)) {
-        faults_add(l->faults, &value->at, "%s: %s is needed here, this is %s", row->name,
-                   row->type == OPTION_ARGV ? "a list of words" : "one value",
-                   value_kind_name(value));
+        tell_kind(l, row, value);
         return false;
     }
     option_clear(row, base);
@@ -163,6 +179,7 @@ void value_unknown(struct loader *l, enum schema_map map, const struct yaml_node
     const struct spot *at = &value->key->at;
     const char *key = value->key->text, *guess = schema_guess(l->kinds, map, key);
     const struct backend_ops *kind;
+    char advice[HABIT_ADVICE_MAX];
 
     for (enum schema_map other = SCHEMA_TOP; other <= SCHEMA_CERT; other++) {
         if (schema_find(l->kinds, other, key, &kind) == NULL)
@@ -173,7 +190,12 @@ void value_unknown(struct loader *l, enum schema_map map, const struct yaml_node
                        : "");
         return;
     }
-    if (guess != NULL)
+    if (habits_find_key(key, advice))
+        faults_add(l->faults, at, "unknown key %.60s; %s", key, advice);
+    else if (key[0] == '/' && map != SCHEMA_CERT)
+        faults_add(l->faults, at, "unknown key %.60s; write - path: %.60s at an item of routes",
+                   key, key);
+    else if (guess != NULL)
         faults_add(l->faults, at, "unknown key %.60s; did you mean %s?", key, guess);
     else
         faults_add(l->faults, at, "unknown key %.60s; see wsluice --help-config", key);

@@ -42,6 +42,9 @@ extern const size_t file_rows_count;
 bool option_set(const struct option_row *row, void *base, const char *text, struct arena *arena,
                 char error[OPTION_ERROR_MAX]);
 
+/* Adds to an error of option_set how the value is written here, where a habit is known. */
+void option_advise(const char *name, const char *value, char error[OPTION_ERROR_MAX]);
+
 /* Sets every field of that place to its default. */
 bool option_set_defaults(enum option_place place, void *base, struct arena *arena);
 

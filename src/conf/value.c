@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/habits.h"
 #include "conf/options.h"
 
 #define RATE_MAX 1e12 /* of anything in a period */
@@ -262,6 +263,16 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
     }
     snprintf(error, OPTION_ERROR_MAX, "out of memory");
     return false;
+}
+
+void option_advise(const char *name, const char *value, char error[OPTION_ERROR_MAX])
+{
+    char written[OPTION_ERROR_MAX], advice[HABIT_ADVICE_MAX];
+    size_t n = strlen(error);
+
+    snprintf(written, sizeof written, "%s %s", name, value);
+    if (habits_find(HABIT_VALUE, written, advice))
+        snprintf(error + n, OPTION_ERROR_MAX - n, "; %s", advice);
 }
 
 static const size_t sizes[] = {

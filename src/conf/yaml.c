@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/yaml.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <yaml.h>
+
+#include "conf/habits.h"
 
 struct reader {
     yaml_parser_t parser;
@@ -35,13 +38,33 @@ static struct spot spot_of_byte(const struct reader *r, size_t offset)
     return at;
 }
 
-/* Among the blanks that the line begins with is a tab. */
-static bool is_indented_by_tab(const struct reader *r, unsigned line)
+/* The first is 1. */
+static struct slice line_at(const struct reader *r, unsigned line)
 {
     struct slice rest = r->text, text = slice_cut(rest, '\n', &rest);
 
-    while (--line > 0 && rest.p != NULL)
+    while (line-- > 1 && rest.p != NULL)
         text = slice_cut(rest, '\n', &rest);
+    return text;
+}
+
+/* How it is written here; the fault may be in the line before the one where it was noticed. */
+static bool advise(const struct reader *r, unsigned line, char advice[HABIT_ADVICE_MAX])
+{
+    for (unsigned i = 0; i < 2 && i < line; i++) {
+        const char *text = arena_dup(r->arena, slice_trim(line_at(r, line - i)));
+
+        if (text != NULL && habits_find(HABIT_YAML, text, advice))
+            return true;
+    }
+    return false;
+}
+
+/* Among the blanks that the line begins with is a tab. */
+static bool is_indented_by_tab(const struct reader *r, unsigned line)
+{
+    struct slice text = line_at(r, line);
+
     for (size_t i = 0; i < text.len && (text.p[i] == ' ' || text.p[i] == '\t'); i++) {
         if (text.p[i] == '\t')
             return true;
@@ -54,11 +77,15 @@ static void tell_syntax(struct reader *r)
     const yaml_parser_t *p = &r->parser;
     bool bytes = p->error == YAML_READER_ERROR;
     struct spot at = bytes ? spot_of_byte(r, p->problem_offset) : spot_of(r, p->problem_mark);
+    char advice[HABIT_ADVICE_MAX] = "";
 
-    faults_add(
-        r->faults, &at, "not valid YAML: %s%s%s%s", p->problem ? p->problem : "out of memory",
-        p->context ? ", " : "", p->context ? p->context : "",
-        is_indented_by_tab(r, at.line) ? "; lines are indented with blanks, not with tabs" : "");
+    if (is_indented_by_tab(r, at.line))
+        snprintf(advice, sizeof advice, "lines are indented with blanks, not with tabs");
+    else if (!bytes)
+        (void)advise(r, at.line, advice);
+    faults_add(r->faults, &at, "not valid YAML: %s%s%s%s%s",
+               p->problem ? p->problem : "out of memory", p->context ? ", " : "",
+               p->context ? p->context : "", advice[0] != '\0' ? "; " : "", advice);
 }
 
 /* The next event, to be deleted by the caller; false at the end of what can be read. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +86,58 @@ static const char *validity_fault(SSL_CTX *ctx)
     return NULL;
 }
 
+/* What PEM blocks there are in a file. */
+enum content { HAS_CERT = 1, HAS_KEY = 2, HAS_REQUEST = 4 };
+
+#define BLOCKS_LOOKED_AT 32
+
+static unsigned content_of(const char *file)
+{
+    /* only of a file: a FIFO would wait for its writer */
+    BIO *in = tlsfile_fault(file) == NULL ? BIO_new_file(file, "r") : NULL;
+    unsigned content = 0;
+    char *name, *header;
+    unsigned char *data;
+    long len;
+
+    for (int i = 0; in != NULL && i < BLOCKS_LOOKED_AT; i++) {
+        if (PEM_read_bio(in, &name, &header, &data, &len) != 1)
+            break;
+        content |= strstr(name, "PRIVATE KEY") != NULL           ? HAS_KEY
+                   : strstr(name, "CERTIFICATE REQUEST") != NULL ? HAS_REQUEST
+                   : strstr(name, "CERTIFICATE") != NULL         ? HAS_CERT
+                                                                 : 0U;
+        OPENSSL_clear_free(data, (size_t)len);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+    }
+    BIO_free(in);
+    ERR_clear_error();
+    return content;
+}
+
+/* NULL, or which file was taken for which. */
+static const char *cert_mistake(const char *cert, const char *key)
+{
+    unsigned in_cert = content_of(cert);
+
+    if ((in_cert & HAS_CERT) != 0 || in_cert == 0)
+        return NULL;
+    if ((in_cert & HAS_KEY) == 0)
+        return "this is a request (CSR); what the authority made of it is needed here";
+    return (content_of(key) & HAS_CERT) != 0
+               ? "this is the key, and the certificate is in the key's place; they are swapped"
+               : "this is a key; its certificate is needed here";
+}
+
+static const char *key_mistake(const char *key)
+{
+    unsigned in_key = content_of(key);
+
+    return (in_key & HAS_KEY) == 0 && in_key != 0 ? "this is a certificate; its key is needed here"
+                                                  : NULL;
+}
+
 bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
                        char error[TLSFILE_ERROR_MAX])
 {
@@ -92,6 +145,8 @@ bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
 
     ERR_clear_error();
     wrong = tlsfile_fault(cert);
+    if (wrong == NULL)
+        wrong = cert_mistake(cert, key);
     if (wrong != NULL)
         return tlsfile_fail(error, cert, wrong);
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
@@ -99,7 +154,9 @@ bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
     wrong = validity_fault(ctx);
     if (wrong != NULL)
         return tlsfile_fail(error, cert, wrong);
-    wrong = key_fault(key);
+    wrong = key_mistake(key);
+    if (wrong == NULL)
+        wrong = key_fault(key);
     if (wrong != NULL)
         return tlsfile_fail(error, key, wrong);
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)

@@ -26,7 +26,7 @@ def complains(args, status, *words):
 
 USAGE = {
     "unknown": (["--liste", "80", "--", "cat"], "--liste", "did you mean --listen?"),
-    "unknown and like nothing": (["--qqqqqqqqqq", "--", "cat"], "--qqqqqqqqqq", "--help"),
+    "unknown and like nothing": (["--qqqqqqqqqq", "--", "cat"], "--qqqqqqqqqq", "--help-all"),
     "unknown with a value": (["--pingg=3s", "--", "cat"], "--pingg", "--ping"),
     "unknown letter": (["-x", "--", "cat"], "-x", "--help"),
     "unknown letter behind a known": (["-Vx"], "-x"),
@@ -69,7 +69,7 @@ USAGE = {
     "two backends by route": (["-r", "/a=echo:", "-r", "/a=exec:cat"], "two backends", "/a"),
     "two backends but for the slash": (["-r", "/a=echo:", "-r", "/a/=exec:cat"], "two backends", "/a"),
     "two backends for the root": (["-r", "/=echo:", "--", "cat"], "two backends"),
-    "route without address": (["-r", "/a"], "/a", "PATH=ADDR"),
+    "route without address": (["-r", "/a"], "/a", "/a=tcp://HOST:PORT"),
     "route without slash": (["-r", "a=echo:"], "a path begins with /"),
     "route with query": (["-r", "/a?b=echo:"], "/a?b"),
     "route without program": (["-r", "/a=exec:"], "exec:"),

@@ -88,14 +88,14 @@ def output(client):
 # A bad one.
 
 def test_all_faults_at_once_and_nothing_else(tmp_path):
-    path = write(tmp_path / "bad.yaml", "pign: 1\nroutes:\n  - path: x\n    to: what\n")
+    path = write(tmp_path / "bad.yaml", "pign: 1\nroutes:\n  - path: x\n    to: what?\n")
     for option in ("--config", "-c"):
         done = command_line(option, path)
         assert (done.returncode, done.stdout) == (1, "")
         *faults, last = done.stderr.splitlines()
         assert faults == [f"{path}:1:1: unknown key pign; did you mean ping?",
                           f"{path}:3:11: path: x: a path begins with /"]
-        assert last.startswith(f"{path}:4:9: to: what: unknown kind of address; write exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://")
+        assert last.startswith(f"{path}:4:9: to: what?: unknown kind of address; write exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://")
 
 
 def test_check_says_ok(good):
