@@ -91,10 +91,11 @@ static void answer_options(struct stream *s)
     stream_end(s);
 }
 
-static void hand_to(const struct handler_ops *h, struct stream *s, const struct config *c)
+static void hand_over(struct stream *s, const struct config *c)
 {
     struct request *r = stream_request(s);
     const struct route *route = r->match.route;
+    const struct handler_ops *h = choose(s, c);
 
     if (h == NULL) {
         handler_log(s, 404, "no route");
@@ -111,21 +112,20 @@ static void hand_to(const struct handler_ops *h, struct stream *s, const struct 
         h->handle(s, c, route);
 }
 
-static void hand_over(struct stream *s, const struct config *c)
-{
-    hand_to(choose(s, c), s, c);
-}
-
-/* The route lets it pass. What is shown may be the files of another route, which has a say, too. */
+/*
+ * The route lets it pass. What is shown may be the files of another route, which has a say, too,
+ * and before anybody looks whether there is such a file: else the answers would tell who may not
+ * know.
+ */
 static void passed(struct stream *s, const struct config *c)
 {
-    const struct route_match *m = &stream_request(s)->match;
-    const struct handler_ops *h = choose(s, c);
+    const struct request *r = stream_request(s);
+    const struct route_match *m = &r->match;
 
-    if (h != NULL && h->shows_files && m->files != NULL && !auth_same(m->route, m->files))
+    if (m->files != NULL && !handshake_wanted(r->head) && !auth_same(m->route, m->files))
         auth_request(s, m->files, c, hand_over);
     else
-        hand_to(h, s, c);
+        hand_over(s, c);
 }
 
 static bool token_is_secret(const struct route *r)

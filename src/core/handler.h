@@ -14,7 +14,6 @@
 
 struct handler_ops {
     const char *name;
-    bool shows_files; /* answers with what is in r->match.files, which may be another route's */
     /* route is NULL when no route has the path. */
     bool (*wants)(const struct config *c, const struct route *route, const struct request *r);
     /* Answers now, or takes the stream over by setting its events and owner. */

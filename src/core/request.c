@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/auth_cache.h"
+#include "proto/path.h"
 #include "proto/secret.h"
 
 /* Cuts scheme and authority off an absolute target (RFC 9112, section 3.2.2), which must name this
@@ -26,52 +27,6 @@ static bool cut_authority(struct slice *target, struct slice host)
             return false;
         *target = slice_of(slash, (size_t)(end - slash));
         return true;
-    }
-    return false;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* Undoes %XX into out (raw.len + 1 bytes). False for a broken escape or a NUL. */
-static bool decode_path(char *out, struct slice raw)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < raw.len; i++) {
-        int c = (unsigned char)raw.p[i];
-
-        if (c == '%') {
-            int high = i + 2 < raw.len ? hex_digit(raw.p[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_digit(raw.p[i + 2]) : -1;
-
-            if (high < 0 || low < 0 || (high | low) == 0)
-                return false;
-            c = high * 16 + low;
-            i += 2;
-        }
-        out[n++] = (char)c;
-    }
-    out[n] = '\0';
-    return true;
-}
-
-static bool has_dot_segment(const char *path)
-{
-    for (const char *seg = path; seg != NULL; seg = strchr(seg, '/')) {
-        seg++;
-        size_t n = strcspn(seg, "/");
-
-        if ((n == 1 && seg[0] == '.') || (n == 2 && seg[0] == '.' && seg[1] == '.'))
-            return true;
     }
     return false;
 }
@@ -98,15 +53,7 @@ int request_init(struct request *r, const struct http_head *head, const char **w
         *why = "out of memory";
         return 500;
     }
-    if (!decode_path(r->path, r->raw_path)) {
-        *why = "a broken %-escape in the path";
-        return 400;
-    }
-    if (has_dot_segment(r->path)) {
-        *why = "dot segments in the path";
-        return 400;
-    }
-    return 0;
+    return path_make(r->path, r->raw_path, why) ? 0 : 400;
 }
 
 void request_release(struct request *r)

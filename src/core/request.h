@@ -16,8 +16,8 @@
 
 struct request {
     const struct http_head *head;
-    char *path;            /* decoded, NUL-terminated, begins with '/', no dot segments; owned */
-    struct slice raw_path; /* as sent */
+    char *path;            /* the one form of it (proto/path.h), which alone decides; owned */
+    struct slice raw_path; /* as sent: for telling, not for judging, as is target */
     struct slice query;    /* behind '?', as sent, without a secret token */
     struct slice target;   /* as sent, without that */
     char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
@@ -39,8 +39,8 @@ struct request {
 
 /*
  * Fills r from a head (client, server and secure are the front's to set). Returns 0, or 400 with a
- * constant text: a target that is not a path, or not of this Host; escapes that are broken or hide
- * NUL; dot segments. 500 without memory.
+ * constant text: a target that is not a path, or not of this Host; a path that could be read in two
+ * ways. 500 without memory.
  */
 int request_init(struct request *r, const struct http_head *head, const char **why);
 void request_release(struct request *r);

@@ -337,4 +337,4 @@ static void admin_handle(struct stream *s, const struct config *c, const struct 
     admin_json_error(s, 404, NULL, "the admin address has no such page; GET / lists them");
 }
 
-const struct handler_ops handler_admin = {"admin", false, admin_wants, admin_handle};
+const struct handler_ops handler_admin = {"admin", admin_wants, admin_handle};

@@ -105,4 +105,4 @@ static void console_handle(struct stream *s, const struct config *c, const struc
     free(page);
 }
 
-const struct handler_ops handler_console = {"console", false, console_wants, console_handle};
+const struct handler_ops handler_console = {"console", console_wants, console_handle};

@@ -160,15 +160,15 @@ static char *add_escaped(char *out, const char *end, struct slice text, const ch
 }
 
 /*
- * To the same path with a slash behind it, so that the page's own links work. One leading slash
- * only: "//name/" would be another host.
+ * To the same path with a slash behind it, so that the page's own links work. It has one leading
+ * slash only: "//name/" would be another host.
  */
 static void redirect(struct stream *s)
 {
     const struct request *r = stream_request(s);
     char fields[FIELDS_SIZE];
     const char *end = fields + sizeof fields;
-    struct slice path = slice_from(r->path + strspn(r->path, "/") - 1);
+    struct slice path = slice_from(r->path);
     char *out = add_escaped(fields + sprintf(fields, "Location: "), end, path, "/!$&'()*+,;=:@");
     const struct response answer = {.status = 301,
                                     .fields = fields,
@@ -494,4 +494,4 @@ static void static_handle(struct stream *s, const struct config *c, const struct
     }
 }
 
-const struct handler_ops handler_static = {"static", true, static_wants, static_handle};
+const struct handler_ops handler_static = {"static", static_wants, static_handle};

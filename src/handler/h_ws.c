@@ -102,7 +102,7 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
     session_start(&open);
 }
 
-const struct handler_ops handler_ws = {"websocket", false, ws_wants, ws_handle};
+const struct handler_ops handler_ws = {"websocket", ws_wants, ws_handle};
 
 /* The last resort on a WebSocket route: says what is wanted. */
 static bool hint_wants(const struct config *c, const struct route *route, const struct request *r)
@@ -126,4 +126,4 @@ static void hint_handle(struct stream *s, const struct config *c, const struct r
                : "this address speaks WebSocket; open it with a WebSocket client");
 }
 
-const struct handler_ops handler_hint = {"hint", false, hint_wants, hint_handle};
+const struct handler_ops handler_hint = {"hint", hint_wants, hint_handle};

@@ -84,8 +84,10 @@ def test_the_admin_door_opens_no_session_and_serves_no_file(admin, tmp_path):
     door = admin("--static", tmp_path, "--console", "--route", "/echo=echo:")
     with Raw.connect((door.address[0], int(door.address[1]))) as client:
         assert client.upgrade("/echo").status == 404
-    for path in ("/page.txt", "/echo", "/nowhere", "/sessions/", "/sessions/x", "/sessions/99", "//metrics"):
+    for path in ("/page.txt", "/echo", "/nowhere", "/sessions/", "/sessions/x", "/sessions/99", "/metrics/"):
         assert door.ask("GET", path)[0] == 404, path
+    for path in ("//metrics", "/%2Fmetrics", "/./metrics", "/sessions//1", "/sessions%2f1"):
+        assert door.ask("GET", path)[0] == 400, path
 
 
 def test_pages_of_a_browser_are_refused(admin):

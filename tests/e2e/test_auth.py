@@ -159,7 +159,7 @@ routes:
   - {{path: /sub, static: {place}/www}}
   - {{path: /sub/locked, to: "echo:", auth: bearer, auth-file: {place}/tokens}}
 """)
-    (place / "www" / "ws").mkdir()
+    (place / "www" / "ws").mkdir(exist_ok=True)
     (place / "www" / "ws" / "page.html").write_text("page")
     (place / "www" / "locked").mkdir()
     (place / "www" / "locked" / "page.html").write_text("page")
@@ -168,6 +168,54 @@ routes:
     daemon.open("/ws").finish()
     assert ask(daemon, "/sub/locked/page.html").status == 401
     assert ask(daemon, "/sub/locked/page.html", [bearer()]).body == b"page"
+
+
+def test_no_other_form_of_a_path_walks_round(wsluice, place, tmp_path):
+    """Files open at / and the same folder's private part behind a password: router, door and file see one path."""
+    (place / "www" / "private").mkdir(exist_ok=True)
+    (place / "www" / "private" / "page.html").write_text("private page")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {place}/www}}
+  - {{path: /private, static: {place}/www/private, auth: basic, auth-file: {place}/passwords}}
+  - {{path: /ws, to: "echo:", auth: basic, auth-file: {place}/passwords}}
+""")
+    for path in ("/private/page.html", "/p%72ivate/page.html", "/%70%52ivate/../private/page.html", "/private/%70age.html"):
+        for form in ("", f"http://127.0.0.1:{daemon.port}"):
+            answer = ask(daemon, form + path)
+            assert answer.status == (400 if ".." in path else 401), form + path
+    for path in ("//private/page.html", "///private///page.html", "/%2Fprivate/page.html", "/%2fprivate/page.html", "/private//page.html",
+                 "/private%2Fpage.html", "/private%2fpage.html", "/./private/page.html", "/x/../private/page.html", "/%2E/private/page.html",
+                 "/x/%2e%2E/private/page.html", "/.%2fprivate/page.html", "//ws", "/%2Fws", "/ws//x"):
+        for form in ("", f"http://127.0.0.1:{daemon.port}"):
+            for headers in ([], [basic("alice")]):
+                answer = ask(daemon, form + path, headers)
+                assert answer.status == 400 and b"page" not in answer.body, form + path
+        assert upgrade(daemon, path).status == 400, path
+    assert ask(daemon, "/private/page.html", [basic("alice")]).body == b"private page"
+
+
+@pytest.mark.parametrize("console", [False, True])
+def test_a_route_without_lock_does_not_tell_what_is_behind_one(wsluice, place, tmp_path, console):
+    """An open route above files with a password: who has none learns nothing of them, by no method."""
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {place}/www, auth: basic, auth-file: {place}/passwords}}
+  - {{path: /ws, to: "echo:", console: {"on" if console else "off"}}}
+""")
+    (place / "www" / "ws").mkdir(exist_ok=True)
+    (place / "www" / "ws" / "page.html").write_text("page")
+    for method in ("GET", "HEAD", "POST"):
+        answers = set()
+        for path in ("/ws/page.html", "/ws/nowhere", "/ws/", "/ws", "/ws/.hidden"):
+            client = daemon.connect()
+            client.send(client.head(path, method=method, drop=("Upgrade", "Connection")))
+            answer = client.read_response(bodiless=method == "HEAD")
+            answers.add((answer.status, answer.body))
+        assert len(answers) == 1 and answers.pop()[0] == 401, method
+    assert ask(daemon, "/ws/page.html", [basic("alice")]).body == b"page"
+    assert ask(daemon, "/ws/nowhere", [basic("alice")]).status == (200 if console else 426)
+    daemon.open("/ws").finish()
 
 
 # Wrong credentials.

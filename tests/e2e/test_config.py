@@ -175,7 +175,7 @@ def test_captures_become_arguments_and_variables(wsluice, tmp_path):
     assert "SCRIPT_NAME=/env/€ ;x".encode() in environment and b"PATH_INFO=/info" in environment
 
 
-@pytest.mark.parametrize("path", ["/say/-rf/1", "/say/Hello/1", "/say/hello/x", "/say//1", "/say/hello%2Fx/1",
+@pytest.mark.parametrize("path", ["/say/-rf/1", "/say/Hello/1", "/say/hello/x",
                                   "/say/" + "a" * 129 + "/1", "/say/a%0Ab/1", "/say/hello", "/nothing"])
 def test_what_a_capture_does_not_match_is_not_found(daemon, path):
     client = daemon.connect()

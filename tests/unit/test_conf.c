@@ -701,7 +701,6 @@ static const struct route_case {
     {"x", "/a", NULL, "a", "root", 2, ""},
     {"x", "/a/", NULL, "a", "root", 2, ""},
     {"x", "/ab", NULL, "root", "root", 0, ""},
-    {"x", "//a", NULL, "root", "root", 0, ""},
     {"x", "/a/b/c", NULL, "ab", "root", 4, ""},
     {"x", "/a/bc", NULL, "a", "root", 2, ""},
     {"x", "/a", "mqtt", "amqtt", "root", 2, ""},
