@@ -96,6 +96,7 @@ void admin_adopt(struct worker *w, const struct config *c, struct listener **hav
     if (fresh == NULL)
         return;
     *have = fresh;
+    fresh->uses_reserve = true;
     listener_start(fresh);
     stats_watch_loop(w);
     if (fresh->unix_path != NULL)

@@ -262,9 +262,9 @@ void ctl_show_bans(FILE *f, const json_t *answer)
 
 void ctl_show_stats(FILE *f, const json_t *answer)
 {
-    static const char *const plain[] = {"version",      "draining",    "sessions",
-                                        "max_sessions", "connections", "programs",
-                                        "log_level",    "log_dropped", "accept_pauses"};
+    static const char *const plain[] = {"version",       "draining", "sessions",  "max_sessions",
+                                        "connections",   "programs", "log_level", "log_dropped",
+                                        "accept_pauses", "shed"};
     const json_t *process = json_object_get(answer, "process");
     char text[CTL_NUMBER_MAX];
 

@@ -14,6 +14,7 @@
 
 #include "admin.h"
 #include "auth/secret_file.h"
+#include "base/descriptors.h"
 #include "base/words.h"
 #include "conf/habits.h"
 #include "conf/options.h"
@@ -49,8 +50,7 @@ static void raise_descriptor_limit(struct worker *w)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     w->nofile_at_start = limit;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    descriptors_keep_reserve();
 }
 
 void prepare_process(struct worker *w)
@@ -385,6 +385,29 @@ static void check_addresses(const struct config *c, struct teller *f)
         fault(f, "admin", c->admin, wrong);
 }
 
+/* With less than that, libev and vfork would meet the limit where nothing can be told. */
+static void check_descriptors(struct teller *f)
+{
+    struct rlimit limit;
+    char line[LINE_MAX_LEN];
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= DESCRIPTORS_LEAST)
+        return;
+    snprintf(line, sizeof line,
+             "only %llu open files are allowed, at least %d are needed; raise the limit: ulimit "
+             "-n, or LimitNOFILE= of a systemd unit",
+             (unsigned long long)limit.rlim_max, DESCRIPTORS_LEAST);
+    fault_line(f, NULL, line);
+}
+
+size_t prepare_limits(void (*tell)(void *arg, const char *line), void *arg)
+{
+    struct teller f = {.tell = tell, .arg = arg};
+
+    check_descriptors(&f);
+    return f.count;
+}
+
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
                         void *arg)
 {
@@ -400,6 +423,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     struct teller f = {.tell = tell, .arg = arg, .stays_root = priv_stays_root(c)};
     char error[PRIV_ERROR_MAX];
 
+    check_descriptors(&f);
     if (priv_check(c, error) < 0)
         fault_line(&f, NULL, error);
     share_no_new_privs(c, &f);

@@ -16,6 +16,10 @@
  */
 void prepare_process(struct worker *w);
 
+/* What the system allows us is enough to start with; told and counted as by prepare_config, of
+ * which this is a part that is worth a look before anything is opened. */
+size_t prepare_limits(void (*tell)(void *arg, const char *line), void *arg);
+
 /*
  * Looks at the world for a configuration that was read without fault: programs are looked up,
  * directories opened, certificates and keys loaded, networks parsed, limits derived. Each fault is

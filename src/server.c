@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "base/descriptors.h"
 #include "core/auth.h"
 #include "core/control.h"
 #include "core/deflate_pool.h"
@@ -18,6 +19,7 @@
 #include "core/rules.h"
 #include "core/session.h"
 #include "core/stats.h"
+#include "core/waiting.h"
 #include "io/child.h"
 #include "io/resolve.h"
 #include "listeners.h"
@@ -254,6 +256,7 @@ static bool swap(struct server *s, struct config *c)
 /* True when the new configuration is in force. */
 static bool reload(struct server *s)
 {
+    rlim_t reserve = descriptors_open_reserve();
     struct config *c;
     bool ok;
 
@@ -266,6 +269,7 @@ static bool reload(struct server *s)
         log_printf(&s->worker.log, LOG_ERROR, "not reloaded: the old configuration stays in force");
     if (!ok && c != NULL)
         config_release(c);
+    descriptors_close_reserve(reserve);
     stats_reloaded(&s->worker, ok);
     announce_ready(s);
     return ok;
@@ -304,20 +308,24 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal_, int revents)
 static void on_reopen(struct ev_loop *loop, ev_signal *signal_, int revents)
 {
     struct server *s = signal_->data;
+    rlim_t reserve = descriptors_open_reserve();
     (void)loop;
     (void)revents;
 
     log_reopen(&s->worker.log);
+    descriptors_close_reserve(reserve);
 }
 
 static void on_succeed(struct ev_loop *loop, ev_signal *signal_, int revents)
 {
     struct server *s = signal_->data;
+    rlim_t reserve = descriptors_open_reserve();
     (void)loop;
     (void)revents;
 
     if (!s->worker.draining)
         upgrade_start(&s->upgrade, &s->listeners);
+    descriptors_close_reserve(reserve);
 }
 
 static void on_successor_serves(void *owner, pid_t successor)
@@ -417,11 +425,14 @@ static bool make_parts(struct server *s, struct config *c)
     w->limits = limits_new();
     w->stats = stats_new();
     w->gate = gate_new(w);
+    w->waiting = waiting_new();
+    w->make_room = waiting_make_room;
     w->auth = auth_new(w);
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
-    return w->limits != NULL && w->stats != NULL && w->gate != NULL && w->auth != NULL;
+    return w->limits != NULL && w->stats != NULL && w->gate != NULL && w->auth != NULL &&
+           w->waiting != NULL;
 }
 
 /* 0, or the exit status. */
@@ -433,7 +444,7 @@ static int server_open(struct server *s, struct config *c)
     bool made = make_parts(s, c);
     int status;
 
-    if (made && open_log(s, c) < 0)
+    if (prepare_limits(complain, NULL) > 0 || (made && open_log(s, c) < 0))
         return 1;
     if (!made || passed_read(&s->passed) < 0 || worker_init(w) < 0) {
         complain(NULL, strerror(errno));
@@ -488,6 +499,7 @@ static void server_close(struct server *s)
     stats_free(w);
     limits_free(w->limits);
     auth_free(w->auth);
+    waiting_free(w->waiting);
     deflate_pool_free(w);
     config_release(w->config);
     log_release(&w->log);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 static const char *judge(const struct stat *st, bool hidden)
 {
     if (!S_ISREG(st->st_mode))
@@ -24,6 +26,7 @@ static const char *judge(const struct stat *st, bool hidden)
 
 char *secret_file_read(struct secret_file *f, bool hidden, size_t *len, char why[AUTH_ERROR_MAX])
 {
+    rlim_t reserve = descriptors_open_reserve(); /* clients must not keep it from being read */
     int fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     const char *wrong = NULL;
     struct stat st = {0};
@@ -33,6 +36,7 @@ char *secret_file_read(struct secret_file *f, bool hidden, size_t *len, char why
         wrong = strerror(errno);
     else
         wrong = judge(&st, hidden);
+    descriptors_close_reserve(reserve);
     if (wrong == NULL) {
         text = file_read_all(fd, (size_t)st.st_size, len);
         wrong = text == NULL ? strerror(errno) : NULL;

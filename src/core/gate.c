@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/descriptors.h"
 #include "core/bans.h"
 #include "core/session_info.h"
+#include "core/waiting.h"
 #include "proto/secret.h"
 
 #define SETS 2048 /* addresses that are remembered: SETS * WAYS, chosen by a keyed digest */
@@ -15,6 +17,7 @@
 #define LOOK_EVERY 1.0 /* seconds: at the file of bans; and between lines in the log */
 #define WALK_PIECE 500 /* sessions that are looked at in a turn */
 #define WALK_KICKS 50
+#define WALK_CLOSES 500   /* connections that have asked for nothing */
 #define RETRY_MAX 86400.0 /* seconds */
 
 const char *const gate_names[GATE_VERDICTS] = {
@@ -106,10 +109,18 @@ static void start_walk(struct gate *g)
     set_timer(g);
 }
 
+static bool is_gone(void *gate, const union addr *client)
+{
+    return is_banned(gate, client);
+}
+
+/* What has asked for nothing goes first: it may hold the descriptors that others need. */
 static void walk(struct gate *g)
 {
     int kicks = 0;
 
+    if (!waiting_close(g->worker, is_gone, g, WALK_CLOSES))
+        return;
     for (int i = 0; i < WALK_PIECE && kicks < WALK_KICKS; i++) {
         struct session *s = session_cursor_next(&g->cursor);
         union addr client;
@@ -139,10 +150,13 @@ static void look_at_file(struct gate *g)
     const char *path = g->worker->config->ban_file;
     char why[BANS_ERROR_MAX];
     struct bans *b;
+    rlim_t reserve;
 
     if (path == NULL || !file_changed(path, &g->stamp))
         return;
+    reserve = descriptors_open_reserve();
     b = bans_read(path, &g->stamp, why);
+    descriptors_close_reserve(reserve);
     if (b == NULL) {
         g->file_is_good = false;
         log_line(&g->worker->log, LOG_ERROR, "bans not read again, the old ones hold",

@@ -46,6 +46,7 @@ void h1_drop_asker(struct h1 *h)
     if (h->asker == NULL)
         return;
     h1_drop_request(h);
+    waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
     buf_release(&h->asker->proxied);
     free(h->asker);
     h->asker = NULL;
@@ -120,6 +121,7 @@ static void h1_handle(struct h1 *h)
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
     h1_set_deadline(h, 0, NULL);
+    waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
     if (status != 0) {
         h1_refuse(h, status, why);
         return;
@@ -159,6 +161,7 @@ static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
         break;
     case HTTP1_REFUSED:
         h->state = H1_HANDLING;
+        waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
         h1_refuse(h, req->parser.status, req->parser.why);
         break;
     }
@@ -218,6 +221,17 @@ static void h1_on_head_deadline(struct ev_loop *loop, ev_timer *timer, int reven
     h1_refuse(h, 408, "the request did not arrive in time");
 }
 
+/* Nothing is asked: it goes when others have no room. A proxy's speak for others, and those of a
+ * Unix socket cannot be told apart. */
+void h1_wait(struct h1 *h)
+{
+    struct worker *w = h->stream.worker;
+    const union addr *client = &h->asker->client;
+
+    if (!h->asker->admin && client->sa.sa_family != AF_UNIX && !gate_is_proxy(w->gate, client))
+        waiting_enter(w->waiting, &h->asker->waiting, &h->conn, client);
+}
+
 void h1_await_head(struct h1 *h)
 {
     h1_drop_request(h);
@@ -225,6 +239,7 @@ void h1_await_head(struct h1 *h)
     h->io.events = &io_events_head;
     h->stream.events = NULL;
     h1_set_deadline(h, h->stream.worker->config->handshake_timeout, h1_on_head_deadline);
+    h1_wait(h);
     io_read_start(&h->io);
 }
 

@@ -11,6 +11,7 @@
 #include "core/gate.h"
 #include "core/request.h"
 #include "core/stream.h"
+#include "core/waiting.h"
 #include "io/io.h"
 #include "proto/http1.h"
 #include "proto/proxyhdr.h"
@@ -47,6 +48,7 @@ struct h1_asker {
                            more than addresses */
     const struct io_link *behind; /* a PROXY header: what the connection goes on with */
     struct h1_request *req;       /* NULL: nothing is asked */
+    struct waiting_place waiting; /* HEAD: has to go when there is no room */
 };
 
 struct h1 {
@@ -73,6 +75,7 @@ _Static_assert(sizeof(struct h1) <= 200, "a connection grows every idle session"
 /* front_h1.c: the connection, and the heads that are read from it. */
 void h1_close(struct h1 *h);
 void h1_await_head(struct h1 *h);
+void h1_wait(struct h1 *h);                   /* or again, now that its client is known */
 void h1_request_free(struct h1_request *req); /* NULL is fine */
 /* Nothing is asked for now; or ever again. */
 void h1_drop_request(struct h1 *h);

@@ -64,6 +64,7 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
         errno = EPROTO;
         return -1;
     }
+    h1_wait(h);
     (void)h1_take_proxied(h, NULL, hdr.length - had);
     buf_release(&a->proxied);
     if (proxyhdr_is_rich(&hdr) && buf_append(&a->proxied, p, hdr.length) < 0) {

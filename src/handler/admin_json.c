@@ -11,6 +11,7 @@
 #include "core/front.h"
 #include "core/gate.h"
 #include "core/stats.h"
+#include "core/waiting.h"
 #include "handler/admin_body.h"
 #include "io/child.h"
 
@@ -294,13 +295,14 @@ void admin_json_stats(struct stream *s)
     const struct stats *st = w->stats;
 
     answer(s, 200, NULL,
-           json_pack("{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+           json_pack("{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", WSLUICE_VERSION, "uptime", worker_clock() - st->start_clock,
                      "draining", w->draining, "sessions", count_of(w->sessions->count),
                      "max_sessions", count_of(w->config->max_sessions), "connections",
                      count_of(w->connections->count), "programs", count_of(child_count(w)),
                      "log_level", levels[w->log.level], "log_dropped",
                      count_of(w->log.dropped_total), "accept_pauses", count_of(w->accept_pauses),
-                     "refused", refused_json(st), "reloads", reloads_json(st), "process",
-                     process_json(w), "routes", routes_json(st)));
+                     "shed", count_of(waiting_shed(w->waiting)), "refused", refused_json(st),
+                     "reloads", reloads_json(st), "process", process_json(w), "routes",
+                     routes_json(st)));
 }

@@ -11,6 +11,7 @@
 #include "core/request.h"
 #include "core/session.h"
 #include "core/stats.h"
+#include "core/waiting.h"
 #include "handler/admin_body.h"
 #include "io/child.h"
 
@@ -242,6 +243,7 @@ WORKER_SAMPLE(connections, put_plain, w->connections->count)
 WORKER_SAMPLE(programs, put_plain, child_count(w))
 WORKER_SAMPLE(draining, put_plain, w->draining)
 WORKER_SAMPLE(accept_pauses, put_plain, w->accept_pauses)
+WORKER_SAMPLE(shed, put_plain, waiting_shed(w->waiting))
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
 WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
 WORKER_SAMPLE(ban_file_good, put_plain, gate_file_is_good(w->gate))
@@ -306,6 +308,8 @@ static const struct family families[] = {
     {"wsluice_programs", GAUGE, .sample = programs, .help = "Programs now, those included that are being ended."},
     {"wsluice_accept_pauses", COUNTER, .sample = accept_pauses,
      .help = "How often accepting was paused because descriptors or memory ran out."},
+    {"wsluice_connections_shed", COUNTER, .sample = shed,
+     .help = "Connections that had asked for nothing and were closed to make room for others."},
     {"wsluice_recordings_failed", COUNTER, .sample = recordings_failed,
      .help = "Recordings that ended before their session, for want of space or by an error."},
     {"wsluice_log_lines_dropped", COUNTER, .sample = log_dropped,

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 #define ACCEPT_BUDGET 64    /* connections a turn: established sessions get theirs */
 #define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
 #define COMPLAINT_EVERY 1.0 /* seconds between log lines about it */
@@ -36,12 +38,45 @@ static void listener_pause(struct listener *l, int err)
     ev_timer_start(w->loop, &l->resume);
 }
 
+/*
+ * A connection that got one of the last descriptors. Those are for what is opened for clients, so
+ * others that have asked for nothing go, and it moves down to the place of one of them. Where there
+ * are none it keeps what it has, and the next waits.
+ */
+static int settle(struct listener *l, int fd)
+{
+    int lower;
+
+    if (l->uses_reserve || fd < l->worker->client_fds)
+        return fd;
+    l->crowded = !worker_make_room(l->worker, EMFILE);
+    lower = l->crowded ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (lower < 0)
+        return fd;
+    close(fd);
+    return lower;
+}
+
+/* There is a descriptor for a connection, or may be. */
+static bool has_place(struct listener *l)
+{
+    int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return (fd >= 0 && fd < l->worker->client_fds) || worker_make_room(l->worker, EMFILE);
+}
+
 static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct listener *l = timer->data;
     (void)revents;
 
-    ev_io_start(loop, &l->readable);
+    l->crowded = l->crowded && !has_place(l);
+    if (l->crowded)
+        listener_pause(l, EMFILE);
+    else
+        ev_io_start(loop, &l->readable);
 }
 
 /* Whether accept4's error means that we ran out of something, rather than that one connection
@@ -51,30 +86,43 @@ static bool ran_out(int err)
     return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
 }
 
+/* False: nothing more is accepted in this turn. */
+static bool accept_one(struct listener *l)
+{
+    union addr client = {0};
+    socklen_t len = sizeof client;
+    int fd = accept4(l->fd, &client.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0 && ran_out(errno)) {
+        int err = errno;
+
+        if (worker_make_room(l->worker, err))
+            return true; /* there was one to accept, so now it is tried again */
+        listener_pause(l, err);
+        return false;
+    }
+    if (fd < 0) /* anything else concerns the one connection only (accept(2), "Error handling") */
+        return errno != EAGAIN && errno != EWOULDBLOCK;
+    if (l->unix_path != NULL)
+        client.sa.sa_family = AF_UNIX;
+    addr_unmap(&client);
+    l->accepted(l, settle(l, fd), &client);
+    if (l->crowded)
+        listener_pause(l, EMFILE);
+    return !l->crowded;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct listener *l = watcher->data;
+    rlim_t before = l->uses_reserve ? descriptors_open_reserve() : 0;
     (void)loop;
     (void)revents;
 
-    for (int i = 0; i < ACCEPT_BUDGET; i++) {
-        union addr client = {0};
-        socklen_t len = sizeof client;
-        int fd = accept4(l->fd, &client.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd >= 0) {
-            if (l->unix_path != NULL)
-                client.sa.sa_family = AF_UNIX;
-            addr_unmap(&client);
-            l->accepted(l, fd, &client);
-        } else if (ran_out(errno)) {
-            listener_pause(l, errno);
-            return;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
-        }
-        /* anything else concerns the one connection only (accept(2), "Error handling") */
+    for (int i = 0; i < ACCEPT_BUDGET && accept_one(l); i++) {
     }
+    if (l->uses_reserve)
+        descriptors_close_reserve(before);
 }
 
 static struct listener *fail(struct listener *l, char error[LISTENER_ERROR_MAX], const char *text,

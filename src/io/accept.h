@@ -3,7 +3,8 @@
 #define WSLUICE_IO_ACCEPT_H
 
 /*
- * Listening sockets. Out of descriptors or memory, a listener pauses for a quarter of a second
+ * Listening sockets. Out of descriptors or memory, connections that have asked for nothing make
+ * room (see core/waiting.h). Where there are none, a listener pauses for a quarter of a second
  * instead of spinning; clients wait in the kernel's queue meanwhile. One log line a second tells of
  * it.
  */
@@ -37,6 +38,9 @@ struct listener {
     char *text;         /* of the spec; owned */
     const void *spec;   /* the owner's: what of the configuration in force it stands for */
     const void *wanted; /* the owner's, while it compares configurations: as spec, of the next */
+    bool uses_reserve;  /* the owner's: of the operator, so its connections get the last descriptors
+                         */
+    bool crowded;       /* paused with nothing but these left */
     bool handed_over;   /* another process serves it, now or still: its file stays */
     int fd;
     union addr addr; /* bound, with the real port */

@@ -87,7 +87,7 @@ static int make_output(struct pipes *p, const struct child_spec *spec)
     return make_pipe(&p->ours[1], &p->theirs[1], false);
 }
 
-static int make_pipes(struct pipes *p, const struct child_spec *spec)
+static int try_pipes(struct pipes *p, const struct child_spec *spec)
 {
     *p = (struct pipes){{-1, -1, -1}, {-1, -1, -1}};
     if (spec->standard == CHILD_ON_TERMINAL) {
@@ -107,6 +107,19 @@ static int make_pipes(struct pipes *p, const struct child_spec *spec)
         return make_pipe(&p->ours[2], &p->theirs[2], false);
     p->theirs[2] = open("/dev/null", O_WRONLY | O_CLOEXEC);
     return p->theirs[2] < 0 ? -1 : above_standard(&p->theirs[2]);
+}
+
+/* Once more, when others could make room. */
+static int make_pipes(struct worker *w, struct pipes *p, const struct child_spec *spec)
+{
+    int err;
+
+    if (try_pipes(p, spec) == 0)
+        return 0;
+    err = errno;
+    close_pipes(p);
+    errno = err;
+    return worker_make_room(w, err) ? try_pipes(p, spec) : -1;
 }
 
 /*
@@ -165,6 +178,15 @@ static pid_t spawn(struct worker *w, const struct child_spec *spec, const int st
     return pid;
 }
 
+/* Once more, when others could make room: for the pidfd, say. */
+static pid_t spawn_soon(struct worker *w, const struct child_spec *spec, const int std[3],
+                        int *pidfd)
+{
+    pid_t pid = spawn(w, spec, std, pidfd);
+
+    return pid < 0 && worker_make_room(w, errno) ? spawn(w, spec, std, pidfd) : pid;
+}
+
 /* Errors that are ours and pass, not the program's. */
 static bool is_shortage(int err)
 {
@@ -186,8 +208,9 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->stop_grace = (float)spec->stop_grace;
     c->kill_grace = (float)spec->kill_grace;
     c->other_user = child_rules_change_user(spec->rules);
-    if (make_pipes(&pipes, spec) != 0 || (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
-        (c->pid = spawn(w, spec, pipes.theirs, &pidfd)) < 0) {
+    if (make_pipes(w, &pipes, spec) != 0 ||
+        (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
+        (c->pid = spawn_soon(w, spec, pipes.theirs, &pidfd)) < 0) {
         int saved = errno;
 
         *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;

@@ -156,7 +156,7 @@ static int connect_inet(int fd, const union addr *addr)
 static int open_attempt(struct connect *c, size_t i)
 {
     const union addr *addr = &c->addrs[i];
-    int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = worker_socket(c->worker, addr->sa.sa_family, SOCK_STREAM);
     int r, saved;
 
     if (fd < 0)

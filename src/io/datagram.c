@@ -30,7 +30,7 @@ int datagram_open(struct worker *w, const union addr *to, const union addr *from
 
     if (w->datagrams == NULL && (w->datagrams = malloc((size_t)DATAGRAM_BATCH * SLOT)) == NULL)
         return -1;
-    fd = socket(to->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = worker_socket(w, to->sa.sa_family, SOCK_DGRAM);
     if (fd < 0)
         return -1;
     memset(own, 0, sizeof *own);

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "io/paused.h"
 
 static void worker_log_ready(struct ev_loop *loop, ev_io *io, int revents)
@@ -43,6 +45,22 @@ static void worker_log_due(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     (void)log_flush(&w->log); /* the end of the turn sees to what is left */
+}
+
+bool worker_make_room(struct worker *w, int err)
+{
+    if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
+        return false;
+    return w->make_room != NULL && w->make_room(w);
+}
+
+int worker_socket(struct worker *w, int family, int type)
+{
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 && worker_make_room(w, errno))
+        fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd;
 }
 
 double worker_clock(void)
@@ -104,6 +122,19 @@ static void worker_open_low_fds(struct worker *w)
         w->low_fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
+/* libev makes a pipe when the first signal is watched; without descriptors it would end the
+ * process there. */
+static int worker_try_pipe(void)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
 static void worker_close_low_fds(struct worker *w)
 {
     for (int i = 0; i < 3; i++)
@@ -113,13 +144,20 @@ static void worker_close_low_fds(struct worker *w)
 
 int worker_init(struct worker *w)
 {
-    w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    int err;
+
+    w->client_fds = descriptors_of_clients();
     w->rx = malloc(WORKER_HEADROOM + WORKER_RX_SIZE + WORKER_TAILROOM);
     w->tx = malloc(WORKER_TX_SIZE);
-    if (w->loop == NULL || w->rx == NULL || w->tx == NULL)
+    if (w->rx == NULL || w->tx == NULL)
         goto no_memory;
-    if (paused_init(w) < 0)
+    errno = ENOMEM; /* where libev leaves none */
+    w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (w->loop == NULL)
         goto failed;
+    worker_open_low_fds(w);
+    if (worker_try_pipe() < 0 || paused_init(w) < 0)
+        goto failed_with_loop;
 
     ev_prepare_init(&w->prepare, worker_end_turn);
     w->prepare.data = w;
@@ -135,17 +173,20 @@ int worker_init(struct worker *w)
     w->log_ready.data = w;
     ev_init(&w->log_again, worker_log_due);
     w->log_again.data = w;
-    worker_open_low_fds(w);
     return 0;
 
+failed_with_loop:
+    err = errno;
+    worker_close_low_fds(w);
+    ev_loop_destroy(w->loop);
+    w->loop = NULL;
+    errno = err;
+    goto failed;
 no_memory:
     errno = ENOMEM;
 failed:
     free(w->tx);
     free(w->rx);
-    if (w->loop != NULL)
-        ev_loop_destroy(w->loop);
-    w->loop = NULL;
     return -1;
 }
 

@@ -19,6 +19,7 @@ struct io;
 struct resolver;
 struct limits;
 struct gate;
+struct waiting;
 struct sessions;
 struct connections;
 struct config;
@@ -87,8 +88,11 @@ struct worker {
                           where they could not be had */
     ev_timer ladder;   /* child.c's; active until the first of them is due */
     double ladder_due; /* worker time of that */
-    struct limits *limits;           /* core's; io never looks inside */
-    struct gate *gate;               /* core's: who may come in, see core/gate.h */
+    struct limits *limits;               /* core's; io never looks inside */
+    struct gate *gate;                   /* core's: who may come in, see core/gate.h */
+    struct waiting *waiting;             /* core's: connections that asked for nothing */
+    bool (*make_room)(struct worker *w); /* core's, see worker_make_room; NULL: there is nobody */
+    int client_fds;                      /* see descriptors_of_clients */
     struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
@@ -115,6 +119,13 @@ void worker_release(struct worker *w);
 
 /* Runs until ev_break. */
 void worker_run(struct worker *w);
+
+/* Descriptors or memory ran out: connections that have asked for nothing are closed. True when
+ * there were any, and what failed is worth a second try. */
+bool worker_make_room(struct worker *w, int err);
+
+/* socket(2), nonblocking and close-on-exec, tried again when there was room to be made. */
+int worker_socket(struct worker *w, int family, int type);
 
 /* The monotonic clock now, not at the turn's start. */
 double worker_clock(void);
