@@ -69,7 +69,7 @@ void h1_respond(struct stream *s, const struct response *r)
 
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();
-    if (!r->head_only && (size_t)n + r->body.len <= sizeof head) {
+    if (!r->head_only && r->body.len > 0 && (size_t)n + r->body.len <= sizeof head) {
         memcpy(head + n, r->body.p, r->body.len);
         (void)io_write(&h->io, head, (size_t)n + r->body.len);
         return;

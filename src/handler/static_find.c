@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "handler/static_find.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OPEN_TRIES 16 /* openat2 gives up with EAGAIN while somebody renames in the tree */
+
+/* A segment with a leading dot is nobody's page (.git, .htpasswd), but for RFC 8615's. */
+static bool is_hidden(const char *path)
+{
+    for (const char *dot = strstr(path, "/."); dot != NULL; dot = strstr(dot + 1, "/.")) {
+        if (strncmp(dot, "/.well-known", 12) != 0 || (dot[12] != '/' && dot[12] != '\0'))
+            return true;
+    }
+    return false;
+}
+
+int static_open(int root, const char *path, const char *suffix)
+{
+    struct open_how how = {
+        .flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    char name[PATH_MAX];
+    long fd = -1;
+    int n = snprintf(name, sizeof name, ".%s%s", path, suffix);
+
+    errno = ENAMETOOLONG;
+    if (n < 0 || (size_t)n >= sizeof name)
+        return -1;
+    for (int tries = 0; fd < 0 && tries < OPEN_TRIES; tries++) {
+        fd = syscall(SYS_openat2, root, name, &how, sizeof how);
+        if (fd < 0 && errno != EAGAIN && errno != EINTR)
+            break;
+    }
+    return (int)fd;
+}
+
+int static_find(int root, const char *path, struct stat *st)
+{
+    bool is_folder = path[0] != '\0' && path[strlen(path) - 1] == '/';
+    int fd = -1;
+
+    errno = ENOENT;
+    if (!is_hidden(path))
+        fd = static_open(root, path, is_folder ? "index.html" : "");
+    if (fd < 0 || (fstat(fd, st) == 0 && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))))
+        return fd;
+    close(fd);
+    errno = ENOENT;
+    return -1;
+}
+
+bool static_has_page(int root, const char *path)
+{
+    struct stat st = {0};
+    int fd = static_find(root, path, &st);
+
+    if (fd >= 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        fd = static_open(root, path, "/index.html");
+    }
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
