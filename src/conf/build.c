@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/words.h"
+#include "conf/build_headers.h"
 #include "conf/build_rules.h"
 #include "conf/habits.h"
 #include "core/route.h"
@@ -281,6 +282,11 @@ static bool step_program(struct building *b)
     return b->key == NULL;
 }
 
+static bool step_headers(struct building *b)
+{
+    return build_headers(b->route, b->why);
+}
+
 /* ---- lists of words, of which a wrong one would only never be met ---- */
 
 /* As browsers write it (RFC 6454, section 6.2); "file://" has no host. */
@@ -364,8 +370,9 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         const char *key;
         bool (*run)(struct building *b);
     } steps[] = {
-        {"path", step_path},       {"host", step_host},  {"to", step_target}, {NULL, step_prepare},
-        {"framing", step_framing}, {NULL, step_program}, {NULL, step_words},  {"path", step_twins},
+        {"path", step_path},  {"host", step_host},       {"to", step_target},
+        {NULL, step_prepare}, {"framing", step_framing}, {NULL, step_program},
+        {NULL, step_words},   {"path", step_twins},      {"headers", step_headers},
     };
     struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
     bool ok = true;

@@ -62,6 +62,8 @@ const struct option_row option_rows[] = {
      "pages that may connect: any, or exact origins (https://example.org), commas between (same-origin)"},
     {"static", 's', OPTION_TEXT, ROUTE(static_dir), "DIR", NULL, NULL, 0, 0,
      "serve the files below DIR on plain GET; the page lives beside the WebSocket"},
+    {"headers", 0, OPTION_PAIRS, SETTING(headers), "NAME=VALUE", NULL, NULL, 0, 0,
+     "a header field of answers with files, such as Cross-Origin-Opener-Policy=same-origin; repeat for several"},
     {"console", 0, OPTION_FLAG, SETTING(console), NULL, "off", NULL, 0, 0,
      "a page to try a route by hand, on plain GET of its path"},
     {"errors", 0, OPTION_CHOICE, SETTING(errors), "HOW", "http", errors_choices, 0, 0,

@@ -59,6 +59,7 @@ struct settings {
     bool unbuffer;               /* programs write to a terminal, on pipes they would hold back */
     const char *tty_preferences; /* JSON for clients of the terminal protocol; NULL: none */
     bool console;                /* a page to try a route by hand */
+    struct text_list headers;    /* NAME=VALUE, of answers with files */
     struct text_list origins;    /* empty: same origin; "any" */
     struct text_list subprotocols;
     uint64_t max_message;
@@ -113,6 +114,8 @@ struct config;
 
 struct route_segment; /* core/route.h */
 
+#define ROUTE_HEADERS_MAX 8192 /* bytes of a route's `headers` as lines */
+
 /* Made by config_add_route, filled, then judged and completed by conf/build.c. */
 struct route {
     struct config *config;          /* the one it stands in */
@@ -124,7 +127,9 @@ struct route {
     unsigned segment_count, capture_count;
     uint32_t literals; /* bit 31 - i: segment i is fixed text */
     const char *static_dir;
-    int static_fd;                     /* O_PATH, -1: none */
+    int static_fd;       /* O_PATH, -1: none */
+    const char *headers; /* settings.headers as lines, for answers with files; NULL: none */
+    bool sets_cache;     /* there is a Cache-Control among them */
     const struct backend_ops *backend; /* NULL: no WebSocket here */
     struct target target;
     uint64_t max_sessions;         /* 0: no limit of its own */

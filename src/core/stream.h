@@ -36,6 +36,8 @@ struct response {
     int status;
     const char *content_type; /* NULL: text/plain */
     const char *fields;       /* further header lines, each with CR LF; NULL: none */
+    const char
+        *more_fields; /* likewise, the operator's; at most ROUTE_HEADERS_MAX bytes; or NULL */
     struct slice body;
     uint64_t length;     /* of the whole body; 0: body.len */
     bool unknown_length; /* the body follows by stream_write, to stream_end; none of it is here */

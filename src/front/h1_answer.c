@@ -6,11 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/config.h"
 #include "front/h1.h"
 #include "io/worker.h"
 
-#define HEAD_MAX 2048       /* bytes of an answer's */
-#define BODY_FIELDS_MAX 192 /* bytes of those about its body */
+#define HEAD_MAX (2048 + ROUTE_HEADERS_MAX) /* bytes of an answer's */
+#define BODY_FIELDS_MAX 192                 /* bytes of those about its body */
 
 /* RFC 9110, section 6.6.1: a server with a clock tells the time. */
 static const char *date_field(char out[64])
@@ -62,10 +63,11 @@ void h1_respond(struct stream *s, const struct response *r)
                     !(is_1_0 && r->unknown_length) && buf_len(&req->bytes) == req->parser.length;
     h->chunked = r->unknown_length && !r->head_only && !is_1_0;
     h->in_chunks = false;
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n", r->status,
-                     http_reason(r->status), date_field(date), body_fields(r, is_1_0, body),
-                     r->fields != NULL ? r->fields : "", connection_field(h->keep_alive, is_1_0));
+    int n = snprintf(
+        head, sizeof head, "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
+        r->status, http_reason(r->status), date_field(date), body_fields(r, is_1_0, body),
+        r->fields != NULL ? r->fields : "", r->more_fields != NULL ? r->more_fields : "",
+        connection_field(h->keep_alive, is_1_0));
 
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();

@@ -14,6 +14,7 @@
 #include "handler/static_find.h"
 #include "handler/static_send.h"
 #include "handler/validators.h"
+#include "proto/byte_range.h"
 #include "proto/handshake.h"
 
 #define FIELDS_SIZE \
@@ -37,22 +38,28 @@ static char *add_escaped(char *out, const char *end, struct slice text, const ch
 }
 
 /*
- * To the same path with a slash behind it, so that the page's own links work. It has one leading
- * slash only: "//name/" would be another host.
+ * To the same path with a slash behind it, so that the page's own links work. The place is told
+ * relative to where the client stands, as "sub/", since a proxy in front may have cut the begin of
+ * the path off. What could be taken for a scheme is "./a:b/" (RFC 3986, section 4.2).
  */
 static void redirect(struct stream *s)
 {
     const struct request *r = stream_request(s);
+    const struct route *files = r->match.files;
     char fields[FIELDS_SIZE];
     const char *end = fields + sizeof fields;
-    struct slice path = slice_from(r->path);
-    char *out = add_escaped(fields + sprintf(fields, "Location: "), end, path, "/!$&'()*+,;=:@");
+    const char *slash = memrchr(r->raw_path.p, '/', r->raw_path.len);
+    const char *name = slash != NULL ? slash + 1 : r->raw_path.p;
+    struct slice last = slice_of(name, (size_t)(r->raw_path.p + r->raw_path.len - name));
+    bool as_scheme = memchr(last.p, ':', last.len) != NULL;
+    char *out = fields + sprintf(fields, "Location: %s", as_scheme ? "./" : "");
     const struct response answer = {.status = 301,
                                     .fields = fields,
+                                    .more_fields = files->headers,
                                     .body = slice_from("see Location\n"),
                                     .head_only = slice_is(r->head->method, "HEAD")};
 
-    out = add_escaped(out, end, slice_from("/"), "/");
+    out = add_escaped(add_escaped(out, end, last, "!$&'()*+,;=:@%"), end, slice_from("/"), "/");
     if (r->query.p != NULL)
         out = add_escaped(add_escaped(out, end, slice_from("?"), "?"), end, r->query,
                           "/!$&'()*+,;=:@?%");
@@ -117,37 +124,98 @@ static void add_frames(char *out, const char *end, const struct text_list *origi
     memcpy(out, "\r\n", 3);
 }
 
-static void answer_file(struct stream *s, int fd, const struct stat *st)
-{
-    const struct http_head *head = stream_request(s)->head;
-    struct validators v;
-    char fields[FIELDS_SIZE];
-    struct response answer = {
-        .status = 200,
-        .content_type = mime_of(stream_request(s)->path[strlen(stream_request(s)->path) - 1] == '/'
-                                    ? ".html"
-                                    : stream_request(s)->path),
-        .fields = fields,
-        .length = (uint64_t)st->st_size,
-        .head_only = slice_is(head->method, "HEAD"),
-    };
-    int n;
+/* What is sent of a file, and how it is told. */
+struct part {
+    int status; /* 200, 206, 304 or 416 */
+    uint64_t first, length;
+};
 
-    validators_make(&v, st);
-    n = snprintf(fields, sizeof fields, "ETag: %s\r\nCache-Control: no-cache\r\n%s%s%s", v.etag,
-                 v.modified[0] != '\0' ? "Last-Modified: " : "", v.modified,
-                 v.modified[0] != '\0' ? "\r\n" : "");
-    add_frames(fields + n, fields + sizeof fields,
-               &stream_request(s)->match.files->settings.origins);
-    if (validators_known(head, &v)) {
-        answer.status = 304;
-        answer.head_only = true;
-    }
-    if (!answer.head_only) {
-        static_send(s, &answer, fd, stream_request(s)->match.files->settings.stall_timeout);
+static void choose_part(const struct http_head *head, const struct validators *v,
+                        const struct stat *st, struct part *part)
+{
+    size_t count;
+    struct slice range = http_head_get(head, "Range", &count);
+
+    *part = (struct part){200, 0, (uint64_t)st->st_size};
+    if (validators_known(head, v)) {
+        part->status = 304;
         return;
     }
-    close(fd);
+    if (count != 1 || !slice_is(head->method, "GET") || !validators_allow_part(head, v))
+        return;
+    switch (byte_range_parse(range, part->length, &part->first, &part->length)) {
+    case BYTE_RANGE_ALL:
+        break;
+    case BYTE_RANGE_PART:
+        part->status = 206;
+        break;
+    case BYTE_RANGE_NONE:
+        part->status = 416;
+        break;
+    }
+}
+
+/* The header lines of a file's answer. */
+static void write_fields(char fields[FIELDS_SIZE], const struct static_page *page,
+                         const struct validators *v, const struct part *part,
+                         const struct route *files)
+{
+    char extent[96] = "";
+    int n;
+
+    if (part->status == 206)
+        snprintf(extent, sizeof extent, "Content-Range: bytes %ju-%ju/%ju\r\n",
+                 (uintmax_t)part->first, (uintmax_t)(part->first + part->length - 1),
+                 (uintmax_t)page->st.st_size);
+    n = snprintf(fields, FIELDS_SIZE, "ETag: %s\r\n%s%s%s%s%s%s%s%s%s%s", v->etag,
+                 v->modified[0] != '\0' ? "Last-Modified: " : "", v->modified,
+                 v->modified[0] != '\0' ? "\r\n" : "",
+                 files->sets_cache ? "" : "Cache-Control: no-cache\r\n", "Accept-Ranges: bytes\r\n",
+                 extent, page->varies ? "Vary: Accept-Encoding\r\n" : "",
+                 page->coding != NULL ? "Content-Encoding: " : "",
+                 page->coding != NULL ? page->coding : "", page->coding != NULL ? "\r\n" : "");
+    add_frames(fields + n, fields + FIELDS_SIZE, &files->settings.origins);
+}
+
+static void refuse_range(struct stream *s, const struct static_page *page)
+{
+    char fields[64];
+
+    snprintf(fields, sizeof fields, "Content-Range: bytes */%ju\r\n", (uintmax_t)page->st.st_size);
+    close(page->fd);
+    static_refuse(s, 416, fields, "the range lies behind the end of the file");
+}
+
+static void answer_file(struct stream *s, struct static_page *page)
+{
+    const struct request *r = stream_request(s);
+    const struct route *files = r->match.files;
+    struct validators v;
+    struct part part;
+    char fields[FIELDS_SIZE];
+
+    static_choose_form(files->static_fd, path_below(r), r->head, page);
+    validators_make(&v, &page->st, page->coding);
+    choose_part(r->head, &v, &page->st, &part);
+    if (part.status == 416) {
+        refuse_range(s, page);
+        return;
+    }
+    write_fields(fields, page, &v, &part, files);
+    struct response answer = {
+        .status = part.status,
+        .content_type = mime_of(r->path[strlen(r->path) - 1] == '/' ? ".html" : r->path),
+        .fields = fields,
+        .more_fields = files->headers,
+        .length = part.length,
+        .head_only = part.status == 304 || slice_is(r->head->method, "HEAD"),
+    };
+    if (!answer.head_only) {
+        (void)lseek(page->fd, (off_t)part.first, SEEK_SET);
+        static_send(s, &answer, page->fd, files->settings.stall_timeout);
+        return;
+    }
+    close(page->fd);
     handler_log(s, answer.status, NULL);
     stream_respond(s, &answer);
     stream_end(s);
@@ -156,8 +224,7 @@ static void answer_file(struct stream *s, int fd, const struct stat *st)
 static void static_handle(struct stream *s, const struct config *c, const struct route *route)
 {
     const struct request *r = stream_request(s);
-    struct stat st = {0};
-    int fd;
+    struct static_page page = {0};
     (void)c;
     (void)route;
 
@@ -165,13 +232,13 @@ static void static_handle(struct stream *s, const struct config *c, const struct
         static_refuse(s, 405, handshake_refusal_fields(405), "files are only read here");
         return;
     }
-    fd = static_find(r->match.files->static_fd, path_below(r), &st);
-    if (fd < 0) {
+    page.fd = static_find(r->match.files->static_fd, path_below(r), &page.st);
+    if (page.fd < 0) {
         static_refuse_errno(s, errno);
-    } else if (S_ISREG(st.st_mode)) {
-        answer_file(s, fd, &st);
+    } else if (S_ISREG(page.st.st_mode)) {
+        answer_file(s, &page);
     } else {
-        close(fd);
+        close(page.fd);
         if (r->path[strlen(r->path) - 1] == '/') /* a directory named index.html */
             static_refuse_errno(s, ENOENT);
         else

@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proto/coding.h"
+
 #define OPEN_TRIES 16 /* openat2 gives up with EAGAIN while somebody renames in the tree */
 
 /* A segment with a leading dot is nobody's page (.git, .htpasswd), but for RFC 8615's. */
@@ -56,6 +58,55 @@ int static_find(int root, const char *path, struct stat *st)
     close(fd);
     errno = ENOENT;
     return -1;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+/* Opens the form of a file that is beside it; -1: there is none, or one that is out of date. */
+static int open_form(int root, const char *path, const char *suffix, time_t made, struct stat *st)
+{
+    int fd = static_open(root, path, suffix);
+
+    if (fd < 0 || (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_mtim.tv_sec >= made))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+void static_choose_form(int root, const char *path, const struct http_head *head,
+                        struct static_page *page)
+{
+    static const struct {
+        const char *coding, *suffix, *of_index;
+    } forms[] = {{"br", ".br", "index.html.br"}, {"gzip", ".gz", "index.html.gz"}};
+    const size_t n = sizeof forms / sizeof forms[0];
+    unsigned weight, best = coding_weight(head, "identity");
+    time_t made = page->st.st_mtim.tv_sec; /* whole seconds: not every packer keeps more */
+
+    for (size_t i = 0; i < n; i++) {
+        const char *suffix = ends_with(path, "/") ? forms[i].of_index : forms[i].suffix;
+        struct stat st;
+        int fd = ends_with(path, forms[i].suffix) ? -1 : open_form(root, path, suffix, made, &st);
+
+        if (fd < 0)
+            continue;
+        page->varies = true;
+        weight = coding_weight(head, forms[i].coding);
+        if (weight <= best) {
+            close(fd);
+            continue;
+        }
+        close(page->fd);
+        page->fd = fd;
+        page->st = st;
+        page->coding = forms[i].coding;
+        best = weight;
+    }
 }
 
 bool static_has_page(int root, const char *path)

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <time.h>
 
-void validators_make(struct validators *v, const struct stat *st)
+void validators_make(struct validators *v, const struct stat *st, const char *coding)
 {
     struct tm tm;
 
-    snprintf(v->etag, sizeof v->etag, "\"%llx.%lx-%llx\"", (unsigned long long)st->st_mtim.tv_sec,
-             (unsigned long)st->st_mtim.tv_nsec, (unsigned long long)st->st_size);
+    snprintf(v->etag, sizeof v->etag, "\"%llx.%lx-%llx%s%s\"",
+             (unsigned long long)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec,
+             (unsigned long long)st->st_size, coding != NULL ? "-" : "",
+             coding != NULL ? coding : "");
     if (gmtime_r(&st->st_mtim.tv_sec, &tm) == NULL ||
         strftime(v->modified, sizeof v->modified, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
         v->modified[0] = '\0';
@@ -42,4 +44,16 @@ bool validators_known(const struct http_head *head, const struct validators *v)
             return true;
     }
     return !asked && dates == 1 && date.len > 0 && slice_is(date, v->modified);
+}
+
+/* A weak tag is never equal here (RFC 9110, section 13.1.5), and none of ours is one. */
+bool validators_allow_part(const struct http_head *head, const struct validators *v)
+{
+    size_t count;
+    struct slice value = http_head_get(head, "If-Range", &count);
+
+    if (count == 0)
+        return true;
+    return count == 1 && value.len > 0 &&
+           (slice_is(value, v->etag) || slice_is(value, v->modified));
 }

@@ -2,6 +2,7 @@
 """--static and --console: files below one directory and never beside it, whatever is asked for and whoever renames."""
 
 import contextlib
+import gzip
 import hashlib
 import itertools
 import json
@@ -12,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -181,23 +183,31 @@ def test_directories(daemon, tree):
     assert get(daemon, "/sub/").body == b"<p>sub"
     assert get(daemon, "/sub/deep/").status == 404
     answer = get(daemon, "/sub?a=1&b=%22/x?")
-    assert (answer.status, answer.get("location")) == (301, "/sub/?a=1&b=%22/x?")
-    assert get(daemon, "/sub").get("location") == "/sub/"
-    assert get(daemon, "/sub?").get("location") == "/sub/?"
+    assert (answer.status, answer.get("location")) == (301, "sub/?a=1&b=%22/x?")
+    assert get(daemon, "/sub").get("location") == "sub/"
+    assert get(daemon, "/sub?").get("location") == "sub/?"
     assert get(daemon, "/sub", method="HEAD").body == b""
 
 
 @pytest.mark.parametrize("name, path, location", [
-    ("example.org", "/%65xample.org", "/example.org/"),
-    ("\\example.org", "/%5cexample.org", "/%5Cexample.org/"),
-    ("a\r\nSet-Cookie: x=1", "/a%0d%0aSet-Cookie:%20x=1", "/a%0D%0ASet-Cookie:%20x=1/"),
-    ("a b\"<>#?%\x7f", "/a%20b%22%3c%3e%23%3f%25%7f", "/a%20b%22%3C%3E%23%3F%25%7F/"),
-    ("\u00e9\u4e2d", "/%c3%a9%e4%b8%ad", "/%C3%A9%E4%B8%AD/")])
-def test_redirect_stays_here(daemon, tree, name, path, location):
+    ("example.org", "/%65xample.org", "%65xample.org/"),
+    ("\\example.org", "/%5cexample.org", "%5cexample.org/"),
+    ("a:b", "/a:b", "./a:b/"),
+    ("http:", "/http:", "./http:/"),
+    ("a:b", "/a%3ab", "a%3ab/"),
+    ("a\r\nSet-Cookie: x=1", "/a%0d%0aSet-Cookie:%20x=1", "./a%0d%0aSet-Cookie:%20x=1/"),
+    ("a b\"<>#?%\x7f", "/a%20b%22%3c%3e%23%3f%25%7f", "a%20b%22%3c%3e%23%3f%25%7f/"),
+    ("\u00e9\u4e2d", "/%c3%a9%e4%b8%ad", "%c3%a9%e4%b8%ad/"),
+    ("sub/x", "/sub/x", "x/")])
+@pytest.mark.parametrize("prefix", ["", "/cut/off/in/front"])
+def test_redirect_stays_here(daemon, tree, name, path, location, prefix):
+    """Where a browser goes then, also behind a proxy that cuts a prefix off, is the same path with a slash."""
     (tree / name).mkdir()
     answer = get(daemon, path)
     assert (answer.status, answer.get("location")) == (301, location)
     assert answer.get("set-cookie") is None
+    seen = "http://here.example" + prefix + path
+    assert urllib.parse.urljoin(seen, location) == seen + "/"
 
 
 def test_no_path_is_read_as_another_host(daemon, tree):
@@ -210,7 +220,7 @@ def test_no_path_is_read_as_another_host(daemon, tree):
 def test_redirect_too_long(daemon, tree):
     deep = "/".join(["d" * 250] * 12)
     (tree / deep).mkdir(parents=True)
-    assert get(daemon, f"/{deep}").status == 414
+    assert get(daemon, f"/{deep}").get("location") == "d" * 250 + "/"
     assert get(daemon, f"/{deep}/").status == 404
     assert get(daemon, "/sub?" + "q" * 9000).status == 414
     assert get(daemon, "/" + "/".join(["d" * 250] * 30)).status == 404  # longer than any path of the system
@@ -272,6 +282,191 @@ def test_not_modified(daemon, tree):
     os.utime(tree / "public.txt", ns=(0, 10**18 + 1))
     answer = get(daemon, "/public.txt", [("If-None-Match", tag)])
     assert (answer.status, answer.body) == (200, b"PUBLIC") and answer.get("etag") != tag
+
+
+# Parts of a file (RFC 9110, section 14).
+
+@pytest.mark.parametrize("asked, got, place", [
+    ("bytes=0-0", b"p", "0-0/6"), ("bytes=0-5", b"public", "0-5/6"), ("bytes=2-3", b"bl", "2-3/6"), ("bytes=3-", b"lic", "3-5/6"),
+    ("bytes=3-99", b"lic", "3-5/6"), ("bytes=5-18446744073709551616", b"c", "5-5/6"), ("Bytes= 1-2 ", b"ub", "1-2/6"),
+    ("bytes=-2", b"ic", "4-5/6"), ("bytes=-6", b"public", "0-5/6"), ("bytes=-999999999999999999999", b"public", "0-5/6")])
+def test_part_of_a_file(daemon, asked, got, place):
+    answer = get(daemon, "/public.txt", [("Range", asked)])
+    assert (answer.status, answer.body, answer.get("content-range")) == (206, got, f"bytes {place}")
+    assert answer.get("content-length") == str(len(got)) and answer.get("accept-ranges") == "bytes"
+    assert answer.get("etag") == get(daemon, "/public.txt").get("etag")
+
+
+@pytest.mark.parametrize("asked", ["bytes=6-", "bytes=6-7", "bytes=18446744073709551616-", "bytes=-0"])
+def test_part_behind_the_end(daemon, asked):
+    answer = get(daemon, "/public.txt", [("Range", asked)])
+    assert (answer.status, answer.get("content-range")) == (416, "bytes */6")
+
+
+@pytest.mark.parametrize("asked", [
+    "bytes=0-1,3-4", "bytes=0-0, -1", "bytes=", "bytes=-", "bytes=2-1", "bytes=x-3", "bytes=1-x", "bytes=--1", "bytes=1--2", "bytes=+1-2",
+    "bytes 0-1", "lines=0-1", "0-1", "bytes=1", "bytes=1-2-3", "bytes=0x1-2"])
+def test_all_where_no_single_part_is_asked_for(daemon, asked):
+    answer = get(daemon, "/public.txt", [("Range", asked)])
+    assert (answer.status, answer.body, answer.get("content-range")) == (200, b"public", None)
+
+
+def test_all_for_head_two_fields_and_an_empty_file(daemon, tree):
+    one = ("Range", "bytes=0-1")
+    assert get(daemon, "/public.txt", [one], "HEAD").status == 200
+    assert get(daemon, "/public.txt", [one, one]).body == b"public"
+    (tree / "empty").write_bytes(b"")
+    assert get(daemon, "/empty", [("Range", "bytes=0-")]).status == 200
+
+
+def test_part_only_of_what_the_client_has(daemon, tree):
+    whole = get(daemon, "/public.txt")
+    tag, date = whole.get("etag"), whole.get("last-modified")
+    part = ("Range", "bytes=1-2")
+    for value in (tag, date):
+        assert get(daemon, "/public.txt", [part, ("If-Range", value)]).status == 206, value
+    for value in ("W/" + tag, '"a"', "*", "", "Mon, 01 Jan 1990 00:00:00 GMT", tag.strip('"')):
+        assert get(daemon, "/public.txt", [part, ("If-Range", value)]).body == b"public", value
+    assert get(daemon, "/public.txt", [part, ("If-None-Match", tag)], bodiless=True).status == 304
+    (tree / "public.txt").write_bytes(b"PUBLIC, and more")
+    assert get(daemon, "/public.txt", [part, ("If-Range", tag)]).body == b"PUBLIC, and more"
+
+
+def test_part_of_a_large_file(daemon, tree):
+    """As a film is asked for: many parts on one connection, each where it belongs; and the end of what is larger than 4 GiB."""
+    data = random.Random(3).randbytes(3 * MIB + 17)
+    (tree / "film.mp4").write_bytes(data)
+    with daemon.connect() as client:
+        got = b""
+        while len(got) < len(data):
+            answer = ask(client, "/film.mp4", [("Range", f"bytes={len(got)}-{len(got) + 700_000}")])
+            assert answer.status == 206 and answer.get("content-type") == "video/mp4"
+            got += answer.body
+        assert got == data
+        sparse(tree / "huge.bin", 6 << 30, [(6 << 30) - 4])
+        answer = ask(client, "/huge.bin", [("Range", "bytes=-8")])
+        assert (answer.status, answer.body) == (206, b"\0\0\0\0mark")
+        assert answer.get("content-range") == f"bytes {(6 << 30) - 8}-{(6 << 30) - 1}/{6 << 30}"
+
+
+# Files that lie there compressed.
+
+@pytest.fixture
+def packed(tree):
+    """app.js with both forms beside it, one.css with one, and an index."""
+    for name in ("app.js", "one.css", "index.html"):
+        (tree / name).write_bytes(b"plain " + name.encode())
+        (tree / (name + ".gz")).write_bytes(gzip.compress(b"plain " + name.encode()))
+    (tree / "app.js.br").write_bytes(b"brotli")
+    return tree
+
+
+@pytest.mark.parametrize("accepts, app, css", [
+    (None, None, None), ("", None, None), ("identity", None, None), ("gzip", "gzip", "gzip"), ("br", "br", None), ("gzip, br", "br", "gzip"),
+    ("GZIP", "gzip", "gzip"), ("gzip, deflate, br, zstd", "br", "gzip"), ("br;q=0.5, gzip;q=0.8", "gzip", "gzip"),
+    ("br;q=0, gzip", "gzip", "gzip"), ("*", "br", "gzip"), ("br;q=0,*", "gzip", "gzip"), ("gzip;q=0, *;q=0.3", "br", None),
+    ("*;q=0", None, None), ("gzip;q=0.000", None, None), ("gzip ; q=0.001 , identity;q=1", None, None), ("gzip;q=2", None, None),
+    ("gzip;q=", None, None), ("gzip;q=x", None, None), ("identity;q=0.5, gzip;q=0.6", "gzip", "gzip"), ("x-gzipx, brx", None, None),
+    ("gzip;level=9", "gzip", "gzip")])
+def test_form_that_the_client_accepts(daemon, packed, accepts, app, css):
+    for name, coding in (("app.js", app), ("one.css", css)):
+        answer = get(daemon, "/" + name, [("Accept-Encoding", accepts)] if accepts is not None else [])
+        assert (answer.status, answer.get("content-encoding"), answer.get("vary")) == (200, coding, "Accept-Encoding"), name
+        assert answer.get("content-type") == get(daemon, "/" + name).get("content-type")
+        plain = b"plain " + name.encode()
+        assert {None: lambda b: b, "gzip": gzip.decompress, "br": lambda b: plain * (b == b"brotli")}[coding](answer.body) == plain
+
+
+def test_forms_are_told_apart(daemon, packed):
+    """Each has a tag of its own, for caches and for parts."""
+    answers = {c: get(daemon, "/app.js", [("Accept-Encoding", c)]) for c in ("identity", "gzip", "br")}
+    tags = {c: a.get("etag") for c, a in answers.items()}
+    assert len(set(tags.values())) == 3
+    for coding, tag in tags.items():
+        accept = ("Accept-Encoding", coding)
+        assert get(daemon, "/app.js", [accept, ("If-None-Match", tag)], bodiless=True).status == 304
+        other = tags["gzip" if coding == "br" else "br"]
+        assert get(daemon, "/app.js", [accept, ("If-None-Match", other)]).status == 200
+        part = get(daemon, "/app.js", [accept, ("Range", "bytes=1-3"), ("If-Range", tag)])
+        assert (part.status, part.body) == (206, answers[coding].body[1:4])
+        assert part.get("content-encoding") == (coding if coding != "identity" else None)
+        assert get(daemon, "/app.js", [accept, ("Range", "bytes=1-3"), ("If-Range", other)]).status == 200
+    assert get(daemon, "/", [("Accept-Encoding", "gzip")]).get("content-encoding") == "gzip"
+
+
+def test_forms_that_do_not_count(daemon, packed, tmp_path):
+    """Older than the file, no regular file, outside, hidden, without the file itself, or what was asked for by its own name."""
+    accept = [("Accept-Encoding", "gzip, br")]
+    os.utime(packed / "app.js.br", (1, 1))
+    (packed / "one.css.br").symlink_to("../../secret.txt")
+    assert get(daemon, "/app.js", accept).get("content-encoding") == "gzip"
+    os.remove(packed / "app.js.gz")
+    os.mkfifo(packed / "app.js.gz")
+    answer = get(daemon, "/app.js", accept)
+    assert (answer.get("content-encoding"), answer.get("vary"), answer.body) == (None, None, b"plain app.js")
+    assert get(daemon, "/one.css", accept).get("content-encoding") == "gzip"
+    (packed / "gone.js.gz").write_bytes(b"x")
+    assert get(daemon, "/gone.js", accept).status == 404
+    (packed / "one.css.gz.gz").write_bytes(b"x")
+    answer = get(daemon, "/one.css.gz", accept)
+    assert answer.get("content-encoding") is None and gzip.decompress(answer.body) == b"plain one.css"
+    now = os.stat(packed / "app.js").st_mtime_ns
+    (packed / "app.js.br").write_bytes(b"of the same second")
+    os.utime(packed / "app.js.br", ns=(now, now // 10**9 * 10**9))
+    assert get(daemon, "/app.js", accept).body == b"of the same second"
+
+
+# Fields that the operator adds.
+
+def test_fields_of_the_operator(wsluice, tree, tmp_path):
+    """Emscripten's threads want these two; each route has its own."""
+    config = tmp_path / "wsluice.yaml"
+    config.write_text(f"""
+headers: {{Referrer-Policy: no-referrer}}
+routes:
+  - path: /
+    static: {tree}
+  - path: /threads
+    static: {tree}
+    headers:
+      Cross-Origin-Opener-Policy: same-origin
+      Cross-Origin-Embedder-Policy: require-corp
+      Cache-Control: "public, max-age=31536000, immutable"
+""")
+    daemon = wsluice("--config", config)
+    answer = get(daemon, "/public.txt")
+    assert (answer.get("referrer-policy"), answer.get("cache-control")) == ("no-referrer", "no-cache")
+    tag = answer.get("etag")
+    cases = [("/threads/public.txt", [], 200), ("/threads/public.txt", [("Range", "bytes=0-1")], 206), ("/threads/sub", [], 301),
+             ("/threads/public.txt", [("If-None-Match", tag)], 304)]
+    for path, fields, status in cases:
+        answer = get(daemon, path, fields, bodiless=status == 304)
+        assert answer.status == status and answer.get("referrer-policy") is None
+        assert answer.all("cross-origin-opener-policy") == ["same-origin"]
+        assert answer.all("cross-origin-embedder-policy") == ["require-corp"]
+        assert answer.all("cache-control") == ["public, max-age=31536000, immutable"]
+    assert get(daemon, "/threads/nothing").get("cross-origin-opener-policy") is None
+
+
+@pytest.mark.parametrize("pair, why", [
+    ("Content-Length=5", "wsluice says this field itself"), ("etag=x", "wsluice says this field itself"),
+    ("sec-websocket-accept=x", "wsluice says this field itself"), ("TRANSFER-ENCODING=chunked", "wsluice says this field itself"),
+    ("A B=x", "no name of a header field"), ("A:=x", "no name of a header field"), ("X=a\r\nSet-Cookie: b", "printable ASCII"),
+    ("X=caf\u00e9", "printable ASCII"), ("X= a", "no blank"), ("X=", "no blank"), ("X", "NAME=VALUE"),
+    ("X=" + "y" * 8192, "8 KiB"), ("Content-Type=a/b", "wsluice says this field itself")])
+def test_fields_that_may_not_be(pair, why):
+    done = command_line("--static", ".", "--headers", pair)
+    assert done.returncode == 2 and why in done.stderr and "headers" in done.stderr
+
+
+def test_fields_as_large_as_they_may_be(wsluice, tree):
+    """Beside all that we say ourselves, and as many origins as fit."""
+    value = "y" * (8192 - len("X: \r\n"))
+    origins = ",".join(f"https://{'x' * 200}{i}.example" for i in range(9))
+    daemon = wsluice("--static", tree, "--headers", f"X={value}", "--origin", origins)
+    (tree / "public.txt.gz").write_bytes(gzip.compress(b"public"))
+    answer = get(daemon, "/public.txt", [("Range", "bytes=1-2"), ("Accept-Encoding", "gzip")])
+    assert answer.status == 206 and answer.get("x") == value and answer.get("content-encoding") == "gzip"
 
 
 def test_many_requests_on_one_connection(daemon, tree):
