@@ -2,6 +2,7 @@
 #include "backend/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,10 @@
 #include "base/words.h"
 
 #define HELD_OPEN 1.0 /* seconds that a pipe may outlive the program */
+/* How often in a stop-grace we look whether the program still takes its input, and how seldom at
+ * most, in seconds. */
+#define INPUT_LOOKS 8
+#define INPUT_LOOK 0.25
 
 static void check_ended(struct program *p)
 {
@@ -111,6 +116,7 @@ static int make_edge(struct program *p)
     p->edge = calloc(1, sizeof *p->edge);
     if (p->edge == NULL)
         return -1;
+    p->edge->input = -1;
     ev_timer_init(&p->edge->later, on_later, 0, 0);
     p->edge->later.data = p;
     return 0;
@@ -122,17 +128,62 @@ static void drop_edge(struct program *p)
         return;
     ev_clear_pending(p->worker->loop, &p->edge->later);
     ev_timer_stop(p->worker->loop, &p->edge->later);
+    if (p->edge->input >= 0)
+        close(p->edge->input);
     free(p->edge);
     p->edge = NULL;
 }
 
-static void wait_for_output(struct program *p)
+static void look_in(struct program *p, double seconds)
 {
     ev_timer *later = &p->edge->later;
 
     ev_timer_stop(p->worker->loop, later);
-    ev_timer_set(later, HELD_OPEN, 0);
+    ev_timer_set(later, seconds, 0);
     ev_timer_start(p->worker->loop, later);
+}
+
+static void wait_for_output(struct program *p)
+{
+    look_in(p, HELD_OPEN);
+}
+
+/* ---- its input: how much of it the program has not read ---- */
+
+static size_t in_pipe(int fd)
+{
+    int n = 0;
+
+    return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+/* Before our end of the pipe goes, if there is anything to see. Without memory, a descriptor or
+ * /proc the grace counts from the end of the input. */
+static void keep_sight_of_input(struct program *p)
+{
+    int fd = p->io.is_open && !p->io.link->transport->two_way ? io_write_fd(&p->io) : -1;
+    char path[32];
+
+    if (fd < 0 || (in_pipe(fd) == 0 && io_queued(&p->io) == 0))
+        return;
+    if (p->edge == NULL && make_edge(p) < 0)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (p->edge->input < 0)
+        p->edge->input = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+static void look_at_input(struct program *p)
+{
+    size_t left = in_pipe(p->edge->input);
+    uint64_t taken = p->io.sent - left;
+    double grace = child_stop_grace(p->child);
+
+    if (taken != p->edge->taken)
+        child_stop_later(p->child);
+    p->edge->taken = taken;
+    if (grace > 0 && (left > 0 || io_queued(&p->io) > 0))
+        look_in(p, grace < INPUT_LOOKS * INPUT_LOOK ? grace / INPUT_LOOKS : INPUT_LOOK);
 }
 
 static void on_exited(void *owner, int status)
@@ -232,6 +283,8 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
         if (p->child != NULL && !ev_is_active(timer))
             drop_edge(p); /* it runs: what is told now was the beginning's last */
         tell_start(p);
+    } else if (!p->exited) {
+        look_at_input(p);
     } else if (is_owed(p)) {
         wait_for_output(p);
     } else {
@@ -405,6 +458,7 @@ uint64_t program_lost(const struct backend *b)
 
 void program_finish(struct backend *b)
 {
+    keep_sight_of_input(program_of(b));
     io_finish(&program_of(b)->io);
 }
 
@@ -413,10 +467,13 @@ void program_stop(struct backend *b)
     struct program *p = program_of(b);
 
     p->stopped = true;
-    if (p->child != NULL)
-        child_stop(p->child);
-    else
+    if (p->child == NULL) {
         program_soon(p);
+        return;
+    }
+    child_stop(p->child);
+    if (p->edge != NULL && p->edge->input >= 0 && !p->exited)
+        look_at_input(p);
 }
 
 static void release(struct reap *r)

@@ -10,6 +10,9 @@
  * `ended` is told when output and process are both over. A grandchild that holds the output open
  * gets a second after the process's end, and as long as it takes to deliver what was on its way at
  * that moment: every byte the program itself wrote.
+ *
+ * stop-grace counts from the last byte that it took of its input: what lies in the pipe behind our
+ * end of it, which is closed by then, is seen through a second descriptor of that pipe.
  */
 #include "backend/exec_env.h"
 #include "backend/exec_stderr.h"
@@ -19,8 +22,8 @@
 
 /*
  * What only the beginning and the end of a program need; while it runs there is none. At the
- * beginning `later` is fed an event, to tell opened or failed from the loop; after the exit it is
- * the timer of the wait for the output's end.
+ * beginning `later` is fed an event, to tell opened or failed from the loop; once it is stopped it
+ * is the timer of the looks at its input, and after the exit that of the wait for the output's end.
  */
 struct program_edge {
     ev_timer later;
@@ -32,6 +35,8 @@ struct program_edge {
                                     that failed. See child.h */
         uint64_t owed;           /* exited: bytes still to be read of what the program wrote */
     };
+    int input; /* to see what lies in the pipe of its input, never to read it; -1: not needed */
+    uint64_t taken; /* bytes of its input that it had read at the last look */
 };
 
 struct program {

@@ -25,6 +25,17 @@ struct service_opening {
     struct buf first; /* what the service gets first: a PROXY header, a preamble */
 };
 
+/* From service_stop on, where there was memory. */
+struct service_ending {
+    double since;      /* worker time; it has taken nothing since */
+    uint64_t progress; /* io_progress then */
+};
+
+/* How often in a stop-grace we look whether the service still takes bytes, and how seldom at most,
+ * in seconds. */
+#define ENDING_LOOKS 8
+#define ENDING_LOOK 0.25
+
 static struct worker *worker_of(const struct service *s)
 {
     return s->last.data;
@@ -37,7 +48,7 @@ static struct service *of_last(ev_timer *last)
 
 static void forget_opening(struct service *s)
 {
-    struct service_opening *o = s->opening;
+    struct service_opening *o = s->stopped ? NULL : s->opening;
 
     if (o == NULL)
         return;
@@ -235,12 +246,36 @@ static void on_connect_failed(void *owner, enum connect_failure why, const char 
 
 static const struct connect_events connect_events = {on_connected, on_connect_failed};
 
+static void look_in(struct service *s, double seconds)
+{
+    ev_timer_stop(worker_of(s)->loop, &s->last);
+    ev_timer_set(&s->last, seconds, 0);
+    ev_timer_start(worker_of(s)->loop, &s->last);
+}
+
+static double ending_look(double grace)
+{
+    return grace < ENDING_LOOKS * ENDING_LOOK ? grace / ENDING_LOOKS : ENDING_LOOK;
+}
+
+/* It was stopped. As long as it takes bytes its answers are read, and nobody gets them: with one
+ * left unread the end of ours would be a reset, which takes away what it has not read yet. */
 static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+    struct service *s = of_last(timer);
+    struct service_ending *e = s->ending;
+    double grace = s->route->settings.stop_grace, now = worker_of(s)->now;
     (void)loop;
     (void)revents;
 
-    tell_ended(of_last(timer), 0);
+    if (e != NULL && io_progress(&s->io) != e->progress) {
+        e->progress = io_progress(&s->io);
+        e->since = now;
+    }
+    if (e == NULL || is_spent(s) || now - e->since >= grace)
+        tell_ended(s, 0);
+    else
+        look_in(s, ending_look(grace));
 }
 
 struct service *service_new(const struct backend_open *o, const struct backend_ops *ops)
@@ -371,11 +406,21 @@ void service_finish(struct backend *b)
 void service_stop(struct backend *b)
 {
     struct service *s = service_of(b);
+    double grace = s->route->settings.stop_grace;
 
-    s->stopped = true;
-    ev_timer_stop(worker_of(s)->loop, &s->last);
-    ev_timer_set(&s->last, is_spent(s) ? 0 : s->route->settings.stop_grace, 0);
-    ev_timer_start(worker_of(s)->loop, &s->last);
+    s->stopped = true; /* from here on `ending` stands where `opening` did, which is NULL */
+    if (is_spent(s) || grace <= 0) {
+        look_in(s, 0);
+        return;
+    }
+    s->ending = calloc(1, sizeof *s->ending);
+    if (s->ending == NULL) {
+        look_in(s, grace);
+        return;
+    }
+    s->ending->since = worker_of(s)->now;
+    s->ending->progress = io_progress(&s->io);
+    look_in(s, ending_look(grace));
 }
 
 static void release(struct reap *r)
@@ -389,6 +434,8 @@ void service_close(struct backend *b)
 
     s->ended = true;
     forget_opening(s);
+    if (s->stopped)
+        free(s->ending);
     free(s->target);
     ev_timer_stop(worker_of(s)->loop, &s->last);
     io_close(&s->io);

@@ -5,7 +5,8 @@
 /*
  * What tcp, tls, unix and token share: a connection to a service on a stream socket for each
  * session. The two directions end apart: the service's FIN ends what it sends (Close 1000), the
- * client's end becomes a FIN to the service, which may still answer until stop-grace is over.
+ * client's end becomes a FIN to the service, which may still answer until stop-grace is over,
+ * counted from the last byte it took.
  */
 #include "core/backend.h"
 #include "io/connect.h"
@@ -19,21 +20,25 @@ struct service_refusal {
     const char *why;
 };
 
-struct service_opening; /* service.c: what is needed until it is connected */
+struct service_opening; /* service.c: what is needed until it is connected, */
+struct service_ending;  /* and once it was stopped */
 
 struct service {
     struct backend base;
     const struct route *route;
     union {
         struct {
-            struct service_opening *opening; /* NULL once connected */
-            struct token_target *target;     /* token only; owned, from malloc */
+            union {
+                struct service_opening *opening; /* NULL once connected */
+                struct service_ending *ending;   /* once stopped */
+            };
+            struct token_target *target; /* token only; owned, from malloc */
         };
         struct reap reap; /* closed */
     };
     struct io io;
-    ev_timer last; /* refused: tells it; after stop: ends it, at once or after stop-grace. Its data
-                      is the worker */
+    ev_timer last; /* refused: tells it; after stop: looks at it, and ends it. Its data is the
+                      worker */
     uint64_t lost; /* bytes from the client that it did not take */
     union addr addr;
     int16_t broken; /* errno of a write that failed; 0: none */

@@ -111,7 +111,8 @@ const struct option_row option_rows[] = {
     {"udp-queue-age", 0, OPTION_TIME, SETTING(udp_queue_age), "TIME", "500ms", NULL, 0.001, 3600,
      "older ones among them are dropped"},
     {"stop-grace", 0, OPTION_TIME, SETTING(stop_grace), "TIME", "2s", NULL, 0, 3600,
-     "from the end of a program's input to SIGTERM; how long a service may still talk after its client left"},
+     "when the client has left: how long the backend may take none of the input that is left, before a program gets "
+     "SIGTERM, the connection to a service is closed"},
     {"kill-grace", 0, OPTION_TIME, SETTING(kill_grace), "TIME", "5s", NULL, 0, 3600, "from SIGTERM to SIGKILL"},
     {"drain-delay", 0, OPTION_TIME, CONFIG(drain_delay), "TIME", "0", NULL, 0, 3600,
      "after our SIGTERM: so long we still accept, while /readyz already says no"},

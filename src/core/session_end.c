@@ -271,13 +271,19 @@ void session_backend_ended(struct session *s, const struct backend_end *end)
 
 void session_kick(struct session *s, const char *reason)
 {
+    bool lingers = s->phase == SESSION_OVER && s->backend_stopped;
+
     if (s->phase == SESSION_CLOSING)
         session_lost(s, reason); /* it was told already */
     else if (s->phase == SESSION_OPEN && stream_queued(s->stream) > 0)
         session_stalled(s, WS_CODE_POLICY, reason); /* it would not hear it for long */
     else
         session_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
-    session_stop_backend(s); /* also of a session whose client has left already */
+    session_stop_backend(s);
+    if (lingers) { /* there is nobody to tell, and what the backend still takes is not waited for */
+        session_drop_backend(s);
+        session_check_over(s);
+    }
 }
 
 size_t sessions_shut(struct worker *w, const char *reason, size_t batch)

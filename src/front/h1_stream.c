@@ -115,9 +115,7 @@ static void h1_stay_live(struct stream *s)
 
 static uint64_t h1_delivered(const struct stream *s)
 {
-    const struct io *io = &h1_of(s)->io;
-
-    return io->sent - io_unacked(io);
+    return io_delivered(&h1_of(s)->io);
 }
 
 static size_t h1_pending(const struct stream *s)

@@ -251,6 +251,17 @@ void child_stop(struct child *c)
     go_on_at(c, worker_clock() + c->stop_grace);
 }
 
+double child_stop_grace(const struct child *c)
+{
+    return c->rung == CHILD_STOPPING && !c->is_reaped ? (double)c->stop_grace : 0;
+}
+
+void child_stop_later(struct child *c)
+{
+    if (child_stop_grace(c) > 0)
+        go_on_at(c, worker_clock() + c->stop_grace);
+}
+
 void child_release(struct child *c)
 {
     c->events = NULL;

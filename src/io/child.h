@@ -105,6 +105,11 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
  */
 void child_stop(struct child *c);
 
+/* Seconds, while it is in the grace that child_stop begins; else 0. */
+double child_stop_grace(const struct child *c);
+/* Then: that begins anew, because it still takes what it was sent. */
+void child_stop_later(struct child *c);
+
 /* Of a child on a terminal, before child_stop: SIGHUP to the program in the foreground. A shell has
  * given that one a group of its own, which from now on gets what the child's own group gets. The
  * caller closes the master. */

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -379,6 +382,31 @@ size_t io_unacked(const struct io *io)
         n < 0)
         return 0;
     return (size_t)n;
+}
+
+uint64_t io_delivered(const struct io *io)
+{
+    return io->sent - io_unacked(io);
+}
+
+/* Room of the peer's, as it last said; 0: no TCP, or a kernel that does not know (before 5.4). */
+static uint32_t io_peer_room(const struct io *io)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    if (!io->is_open || !io->link->transport->two_way ||
+        getsockopt(io_fd(io), IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+        len < offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd)
+        return 0;
+    return info.tcpi_snd_wnd;
+}
+
+/* Both in one, since each alone may stand while the other moves. What is acknowledged and not read
+ * makes the room smaller by as much, so the sum needs more weight on the one. */
+uint64_t io_progress(const struct io *io)
+{
+    return io_delivered(io) * 3 + io_peer_room(io);
 }
 
 bool io_peer_finished(const struct io *io)

@@ -157,6 +157,14 @@ double io_last_tx(const struct io *io);
  * unknown). */
 size_t io_unacked(const struct io *io);
 
+/* Bytes the far side's system has acknowledged; of pipes and terminals those the kernel took. To be
+ * compared with an earlier value only: TLS sends more than it is given. */
+uint64_t io_delivered(const struct io *io);
+
+/* A number that is another one when the far side took bytes since: its system acknowledged some,
+ * or, where that is to be seen (TCP), its program read some and so made room. */
+uint64_t io_progress(const struct io *io);
+
 /* The peer's FIN stands behind unread data: true when the socket is half or fully closed by the
  * peer. Never blocks. */
 bool io_peer_finished(const struct io *io);
