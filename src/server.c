@@ -24,6 +24,7 @@
 #include "io/resolve.h"
 #include "listeners.h"
 #include "notify.h"
+#include "pages.h"
 #include "prepare.h"
 #include "priv.h"
 #include "tables.h"
@@ -475,6 +476,7 @@ static int server_open(struct server *s, struct config *c)
     notify_open(&s->notify, w->loop);
     upgrade_tell_ready();
     listeners_own(&s->listeners);
+    pages_tell(&s->listeners, c);
     announce_ready(s);
     return 0;
 }
