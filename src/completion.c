@@ -3,41 +3,137 @@
 
 #include <string.h>
 
-#include "conf/options.h"
+#include "completion_impl.h"
+#include "core/backend.h"
+#include "example.h"
+#include "proto/framing.h"
+#include "tables.h"
 
-/* What can be offered for the value of an option. */
-enum offer { OFFER_NOTHING, OFFER_FILES, OFFER_FOLDERS, OFFER_CHOICES };
+/* Options whose values are known, but by no choices or word of the table. NULL: the kinds of
+ * addresses, or the framings, that there are. */
+static const struct known {
+    const char *name;
+    enum offer offer;
+    const char *words;
+} known[] = {
+    {"listen", OFFER_ADDRESSES, "127.0.0.1: 0.0.0.0: [::1]: [::]: unix: systemd"},
+    {"admin", OFFER_ADDRESSES, "unix: 127.0.0.1:"},
+    {"to", OFFER_ADDRESSES, NULL},
+    {"route", OFFER_ADDRESSES, NULL},
+    {"framing", OFFER_WORDS, NULL},
+    {"origin", OFFER_ADDRESSES, "any https:// http://"},
+    {"log-to", OFFER_WORDS, "stderr syslog"},
+    {"record", OFFER_FOLDERS, NULL},
+    {"user", OFFER_USERS, NULL},
+    {"run-as", OFFER_USERS, NULL},
+    {"pass-env", OFFER_VARIABLES, NULL},
+    {"auth-hook", OFFER_COMMANDS, NULL},
+    {"read-paths", OFFER_FILES, NULL},
+    {"write-paths", OFFER_FILES, NULL},
+    {"trusted-proxies", OFFER_WORDS, "127.0.0.1 ::1 unix"},
+    {"rlimits", OFFER_ADDRESSES,
+     "as= core= cpu= data= fsize= memlock= msgqueue= nofile= nproc= sigpending= stack="},
+    {"umask", OFFER_WORDS, "022 027 077"},
+    {"unix-mode", OFFER_WORDS, "0600 0660 0666"},
+};
 
-static enum offer offer_of(const struct option_row *row)
+static const struct known *find_known(const struct option_row *row)
 {
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].name, row->name) == 0)
+            return &known[i];
+    }
+    return NULL;
+}
+
+enum offer completion_offer(const struct option_row *row)
+{
+    static const struct {
+        const char *value;
+        enum offer offer;
+    } by_value[] = {{"FILE", OFFER_FILES}, {"PATH", OFFER_FILES}, {"DIR", OFFER_FOLDERS}};
+    const struct known *k = find_known(row);
+
     if (row->choices != NULL)
-        return OFFER_CHOICES;
-    if (row->value != NULL && strcmp(row->value, "FILE") == 0)
-        return OFFER_FILES;
-    if (row->value != NULL && strcmp(row->value, "DIR") == 0)
-        return OFFER_FOLDERS;
+        return OFFER_WORDS;
+    if (k != NULL)
+        return k->offer;
+    for (size_t i = 0; row->value != NULL && i < sizeof by_value / sizeof by_value[0]; i++) {
+        if (strcmp(row->value, by_value[i].value) == 0)
+            return by_value[i].offer;
+    }
     return OFFER_NOTHING;
 }
 
-static bool takes_value(const struct option_row *row)
+static void print_framings(FILE *out)
+{
+    for (size_t i = 0; framings[i] != NULL; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", framings[i]->name);
+}
+
+/* "tcp" is "tcp://"; programs stand in --route only. */
+static void print_prefixes(bool programs, FILE *out)
+{
+    const char *between = "";
+
+    for (size_t i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->runs_programs && !programs)
+            continue;
+        fprintf(out, "%s%s", between, backends[i]->prefix);
+        between = " ";
+    }
+}
+
+void completion_print_words(const struct option_row *row, FILE *out)
+{
+    const struct known *k = find_known(row);
+
+    for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", row->choices[i]);
+    if (row->choices != NULL || k == NULL)
+        return;
+    if (k->words != NULL)
+        fputs(k->words, out);
+    else if (strcmp(k->name, "framing") == 0)
+        print_framings(out);
+    else
+        print_prefixes(strcmp(k->name, "route") == 0, out);
+}
+
+bool completion_takes_value(const struct option_row *row)
 {
     return row->type != OPTION_FLAG;
 }
 
-static bool repeats(const struct option_row *row)
+enum offer completion_order(const struct ctl_order *order, const char **words)
 {
-    return row->type == OPTION_REPEAT || row->type == OPTION_LIST || row->type == OPTION_PAIRS;
+    static const struct {
+        const char *usage; /* what its usage says behind the name */
+        enum offer offer;
+        const char *words;
+    } by_usage[] = {
+        {"show ID", OFFER_SESSIONS, NULL},
+        {"kick WHOM", OFFER_SESSIONS, NULL},
+        {"unban ADDRESS", OFFER_BANS, NULL},
+        {"log-level [LEVEL]", OFFER_WORDS, "error warn info debug"},
+    };
+
+    for (size_t i = 0; i < sizeof by_usage / sizeof by_usage[0]; i++) {
+        if (strncmp(order->usage, by_usage[i].usage, strlen(by_usage[i].usage)) != 0)
+            continue;
+        *words = by_usage[i].words;
+        return by_usage[i].offer;
+    }
+    return OFFER_NOTHING;
 }
 
-static void print_choices(const struct option_row *row, FILE *out)
+void completion_print_examples(FILE *out)
 {
-    for (size_t i = 0; row->choices[i] != NULL; i++)
-        fprintf(out, "%s%s", i > 0 ? " " : "", row->choices[i]);
+    for (unsigned i = 0; example_name(i) != NULL; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", example_name(i));
 }
 
-/* Text inside '...' of a shell. quote: how that shell writes a quote there; special: bytes that it
- * wants a backslash before. */
-static void print_quoted(const char *text, const char *quote, const char *special, FILE *out)
+void completion_print_quoted(const char *text, const char *quote, const char *special, FILE *out)
 {
     for (; *text != '\0'; text++) {
         if (*text == '\'') {
@@ -50,199 +146,16 @@ static void print_quoted(const char *text, const char *quote, const char *specia
     }
 }
 
-/* ---- bash ---- */
-
-/* "-l|--listen" */
-static void bash_pattern(const struct option_row *row, FILE *out)
-{
-    if (row->letter != 0)
-        fprintf(out, "-%c|", row->letter);
-    fprintf(out, "--%s", row->name);
-}
-
-static void bash_values(FILE *out)
-{
-    static const char *const how[] = {
-        [OFFER_NOTHING] = "",
-        [OFFER_FILES] = "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ",
-        [OFFER_FOLDERS] = "mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ",
-    };
-
-    for (size_t i = 0; i < option_rows_count; i++) {
-        const struct option_row *row = &option_rows[i];
-
-        if (!takes_value(row))
-            continue;
-        fputs("        ", out);
-        bash_pattern(row, out);
-        fputs(") ", out);
-        if (offer_of(row) == OFFER_CHOICES) {
-            fputs("mapfile -t COMPREPLY < <(compgen -W '", out);
-            print_choices(row, out);
-            fputs("' -- \"$cur\") ", out);
-        } else {
-            fputs(how[offer_of(row)], out);
-        }
-        fputs(";;\n", out);
-    }
-}
-
-/* All options that take a value. */
-static void bash_patterns(FILE *out)
-{
-    const char *between = "";
-
-    for (size_t i = 0; i < option_rows_count; i++) {
-        if (!takes_value(&option_rows[i]))
-            continue;
-        fputs(between, out);
-        bash_pattern(&option_rows[i], out);
-        between = "|";
-    }
-}
-
-static void print_bash(FILE *out)
-{
-    fputs("_wsluice_value()\n"
-          "{\n"
-          "    case $1 in\n",
-          out);
-    bash_values(out);
-    fputs("        *) return 1 ;;\n"
-          "    esac\n"
-          "}\n"
-          "\n"
-          "_wsluice()\n"
-          "{\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i\n"
-          "    COMPREPLY=()\n"
-          "    # behind COMMAND or -- it is that command's turn\n"
-          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-          "        case ${COMP_WORDS[i]} in\n"
-          "            --) ((i++)); break ;;\n"
-          "            ",
-          out);
-    bash_patterns(out);
-    fputs(")\n"
-          "                [[ ${COMP_WORDS[i+1]} == = ]] && ((i++))\n"
-          "                ((i++)) ;;\n"
-          "            -*) ;;\n"
-          "            *) break ;;\n"
-          "        esac\n"
-          "    done\n"
-          "    if ((i < COMP_CWORD)) || [[ $prev == -- ]]; then\n"
-          "        if declare -F _command_offset >/dev/null; then\n"
-          "            _command_offset \"$i\"\n"
-          "        elif ((i < COMP_CWORD)); then\n"
-          "            mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
-          "        else\n"
-          "            mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
-          "        fi\n"
-          "        return\n"
-          "    fi\n"
-          "    # bash takes --name=value apart\n"
-          "    if [[ $cur == = ]]; then\n"
-          "        cur=\n"
-          "    elif [[ $prev == = ]]; then\n"
-          "        prev=${COMP_WORDS[COMP_CWORD-2]}\n"
-          "    fi\n"
-          "    _wsluice_value \"$prev\" && return\n"
-          "    if [[ $cur == -* ]]; then\n"
-          "        mapfile -t COMPREPLY < <(compgen -W '",
-          out);
-    for (size_t i = 0; i < option_rows_count; i++)
-        fprintf(out, "%s--%s", i > 0 ? " " : "", option_rows[i].name);
-    fputs("' -- \"$cur\")\n"
-          "    else\n"
-          "        mapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
-          "    fi\n"
-          "}\n"
-          "\n"
-          "complete -o filenames -F _wsluice wsluice\n",
-          out);
-}
-
-/* ---- zsh ---- */
-
-static void zsh_row(const struct option_row *row, FILE *out)
-{
-    bool value = takes_value(row);
-
-    fputs("  ", out);
-    if (repeats(row))
-        fputs("'*'", out);
-    else if (row->letter != 0)
-        fprintf(out, "'(-%c --%s)'", row->letter, row->name);
-    if (row->letter != 0)
-        fprintf(out, "{-%c%s,--%s%s}", row->letter, value ? "+" : "", row->name, value ? "=" : "");
-    else
-        fprintf(out, "--%s%s", row->name, value ? "=" : "");
-    fputs("'[", out);
-    print_quoted(row->help, "'\\''", "[]", out);
-    fputs("]", out);
-    if (value) {
-        fputs(":", out);
-        print_quoted(row->value, "'\\''", ":[]", out);
-        fputs(":", out);
-        if (offer_of(row) == OFFER_CHOICES) {
-            fputs("(", out);
-            print_choices(row, out);
-            fputs(")", out);
-        } else if (offer_of(row) == OFFER_FILES) {
-            fputs("_files", out);
-        } else if (offer_of(row) == OFFER_FOLDERS) {
-            fputs("_files -/", out);
-        }
-    }
-    fputs("' \\\n", out);
-}
-
-static void print_zsh(FILE *out)
-{
-    fputs("#compdef wsluice\n\n_arguments -s -S \\\n", out);
-    for (size_t i = 0; i < option_rows_count; i++)
-        zsh_row(&option_rows[i], out);
-    fputs("  '(-):command: _command_names -e' '*::arguments: _normal'\n", out);
-}
-
-/* ---- fish ---- */
-
-static void print_fish(FILE *out)
-{
-    for (size_t i = 0; i < option_rows_count; i++) {
-        const struct option_row *row = &option_rows[i];
-
-        fputs("complete -c wsluice", out);
-        if (row->letter != 0)
-            fprintf(out, " -s %c", row->letter);
-        fprintf(out, " -l %s", row->name);
-        if (offer_of(row) == OFFER_CHOICES) {
-            fputs(" -x -a '", out);
-            print_choices(row, out);
-            fputs("'", out);
-        } else if (offer_of(row) == OFFER_FILES) {
-            fputs(" -r -F", out);
-        } else if (offer_of(row) == OFFER_FOLDERS) {
-            fputs(" -x -a '(__fish_complete_directories)'", out);
-        } else {
-            fputs(takes_value(row) ? " -x" : "", out);
-        }
-        fputs(" -d '", out);
-        print_quoted(row->help, "\\'", "\\", out);
-        fputs("'\n", out);
-    }
-}
-
 void completion_print(enum completion_shell shell, FILE *out)
 {
     if (shell == COMPLETION_NONE)
         return;
     if (shell == COMPLETION_ZSH) /* its first line must be #compdef */
-        print_zsh(out);
+        completion_print_zsh(out);
     else
         fprintf(out, "# completion of wsluice: %s\n", shell == COMPLETION_BASH ? "bash" : "fish");
     if (shell == COMPLETION_BASH)
-        print_bash(out);
+        completion_print_bash(out);
     else if (shell == COMPLETION_FISH)
-        print_fish(out);
+        completion_print_fish(out);
 }

@@ -316,6 +316,14 @@ static const struct command commands[] = {
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
+bool ctl_order_at(size_t n, struct ctl_order *out)
+{
+    if (n >= COMMANDS)
+        return false;
+    *out = (struct ctl_order){commands[n].name, commands[n].usage, commands[n].help};
+    return true;
+}
+
 /* ---- the command line ---- */
 
 static void print_usage(FILE *f)

@@ -9,6 +9,7 @@
 #include "conf/dump.h"
 #include "conf/reload.h"
 #include "ctl.h"
+#include "example.h"
 #include "prepare.h"
 #include "server.h"
 #include "tables.h"
@@ -78,6 +79,8 @@ static bool print_only(const struct config *c, const struct command_line *cli)
 {
     if (cli->help)
         cli_print_help();
+    else if (cli->help_all)
+        cli_print_help_all();
     else if (cli->version)
         version_print();
     else if (cli->help_config)
@@ -144,5 +147,7 @@ int main(int argc, char **argv)
         return verify_main();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_run(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "example") == 0)
+        return example_run(argc - 1, argv + 1);
     return serve(argc, argv);
 }

@@ -366,7 +366,8 @@ enum cli_result cli_parse(int argc, char **argv, struct config *c, struct comman
     }
     if (!read_args(&r))
         return CLI_USAGE;
-    if (cli->help || cli->version || cli->help_config || cli->dump_schema || cli->completion != 0)
+    if (cli->help || cli->help_all || cli->version || cli->help_config || cli->dump_schema ||
+        cli->completion != 0)
         return CLI_OK;
     if (!judge_file(&r))
         return CLI_USAGE;

@@ -20,7 +20,10 @@ enum cli_result {
 enum cli_result cli_parse(int argc, char **argv, struct config *c, struct command_line *cli,
                           const struct conf_kinds *kinds, struct faults *faults);
 
-/* The text of --help. */
+/* The text of --help: one screen. */
 void cli_print_help(void);
+
+/* The text of --help-all: every option. */
+void cli_print_help_all(void);
 
 #endif

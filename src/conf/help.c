@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The texts of --help and --help-config. */
+/* The texts of --help, --help-all and --help-config. */
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,35 @@ static void print_wrapped(FILE *out, const char *left, const char *text)
     fprintf(out, "\n");
 }
 
+/* One screen of 24 lines and 80 columns: what newcomers need. Its options are rows of the table,
+ * told more shortly. */
 void cli_print_help(void)
+{
+    fputs("wsluice: WebSocket connections to programs and services\n\n"
+          "  wsluice [OPTION]... [--] COMMAND [ARG]...   a program for each connection\n"
+          "  wsluice [OPTION]... --to ADDRESS            a service, tcp://HOST:PORT\n"
+          "  wsluice [OPTION]... --route PATH=ADDRESS... several\n"
+          "  wsluice --config FILE                       all in a file; --check checks it\n"
+          "  wsluice example [NAME]                      prints such a file to begin with\n"
+          "  wsluice ctl COMMAND                         looks into one that runs\n\n"
+          "  -l, --listen ADDR     PORT, HOST:PORT, unix:PATH (127.0.0.1:8080)\n"
+          "  -s, --static DIR      files beside the WebSocket\n"
+          "      --console         a page to try it by hand\n"
+          "      --pty             COMMAND on a terminal: shells, editors, games\n"
+          "      --unbuffer        nothing arrives? COMMAND holds its output back\n"
+          "  -f, --framing NAME    what a message is: lines, text, stream, lsp and others\n"
+          "      --origin LIST     pages that may connect (same-origin)\n"
+          "      --auth HOW        basic, bearer and others, with --auth-file FILE\n"
+          "      --tls-cert FILE   with --tls-key FILE: wss:// and https://\n"
+          "      --user NAME[:GROUP]  whom to become once all is open\n"
+          "      --help-all        all options; --help-config all keys of a file\n\n"
+          "  wsluice -l 8080 --static www -- bc -l\n"
+          "  wsluice -l 6080 --static /usr/share/novnc --to tcp://127.0.0.1:5900\n"
+          "  wsluice -r /chess=exec:stockfish -r /mqtt=tcp://127.0.0.1:1883 --console\n",
+          stdout);
+}
+
+void cli_print_help_all(void)
 {
     char left[64], help[400];
 
@@ -42,7 +70,9 @@ void cli_print_help(void)
            "  wsluice [OPTION]... [--] COMMAND [ARG]...   a program per connection\n"
            "  wsluice [OPTION]... --to ADDRESS            a service\n"
            "  wsluice [OPTION]... --route PATH=ADDRESS... several\n"
-           "  wsluice [OPTION]... --config FILE           many, see --help-config\n\n");
+           "  wsluice [OPTION]... --config FILE           many, see --help-config\n"
+           "  wsluice ctl COMMAND                         a running one, see ctl --help\n"
+           "  wsluice example [NAME]                      prints a file to begin with\n\n");
     for (size_t i = 0; i < option_rows_count; i++) {
         const struct option_row *row = &option_rows[i];
         char letter[5] = "    ";

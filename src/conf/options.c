@@ -237,7 +237,8 @@ const struct option_row option_rows[] = {
      "print a JSON Schema of the file and exit"},
     {"completion", 0, OPTION_CHOICE, CLI(completion), "SHELL", "none", shell_choices, 0, 0,
      "print a script that completes our options and exit: none, bash, zsh or fish"},
-    {"help", 'h', OPTION_FLAG, CLI(help), NULL, "off", NULL, 0, 0, "print this and exit"},
+    {"help", 'h', OPTION_FLAG, CLI(help), NULL, "off", NULL, 0, 0, "print what is used most and exit"},
+    {"help-all", 0, OPTION_FLAG, CLI(help_all), NULL, "off", NULL, 0, 0, "print this and exit"},
     {"version", 'V', OPTION_FLAG, CLI(version), NULL, "off", NULL, 0, 0, "print versions and exit"},
 };
 

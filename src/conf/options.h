@@ -21,7 +21,7 @@ struct command_line {
     struct route root; /* what is said about "/": --to, --static; no more than a place for it */
     const char *file;  /* NULL: no --config */
     bool check, dump_config, help_config, dump_schema;
-    bool help, version;
+    bool help, help_all, version;
     bool pty;                    /* COMMAND runs on a terminal */
     int completion;              /* enum completion_shell */
     char **command;              /* COMMAND ARG...; NULL: none */

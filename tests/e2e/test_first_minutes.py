@@ -2,6 +2,7 @@
 """What a newcomer meets first: the page to open, examples, help."""
 
 import http.client
+import pathlib
 import re
 import ssl
 import urllib.request
@@ -9,6 +10,7 @@ import urllib.request
 import pytest
 
 from lib.daemon import command_line
+from lib.setting import REPO
 from lib.tls import Certificate
 
 
@@ -90,3 +92,66 @@ def test_tls_and_the_host_of_a_route(wsluice, www, tmp_path):
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"the index"
     connection.close()
+
+
+# wsluice example: whole configurations, each of them accepted.
+
+def example(*args):
+    return command_line("example", *args)
+
+
+NAMES = re.findall(r"^  ([a-z]+) ", example().stdout, re.M)
+
+
+def test_examples_are_listed():
+    done = example()
+    assert done.returncode == 0 and {"program", "shell", "vnc", "mqtt", "tls"} <= set(NAMES)
+    assert example("--help").stdout == done.stdout
+    assert set(NAMES) == {path.stem for path in (REPO / "contrib/examples").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_is_whole_and_valid(name, tmp_path):
+    text = example(name).stdout
+    assert text.startswith("# ") and "SPDX" not in text and "@" not in text.replace("@NAME", "")
+    assert max(map(len, text.splitlines())) <= 100
+    # what its comments say to make first
+    (tmp_path / "users").write_text("me:$2y$05$IqFnbNQxLqUD7n2gZEoRqOKrH0oOtRIw1/XTFnbAnzlMbzBTtNI5y\n")
+    (tmp_path / "tokens").write_text("0123456789abcdef0123456789abcdef\n")
+    for secret in ("users", "tokens"):
+        (tmp_path / secret).chmod(0o600)
+    own = Certificate(tmp_path, "example.org")
+    text = text.replace("/etc/letsencrypt/live/example.org/fullchain.pem", own.cert)
+    text = text.replace("/etc/letsencrypt/live/example.org/privkey.pem", own.key)
+    (tmp_path / "c.yaml").write_text(text)
+    done = command_line("--check", "-c", "c.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in re.findall(r"^ *# (?=[a-z-]+: )(.*?)(?:  .*)?$", text, re.M):  # what may be switched on is an option, too
+        key = line.partition(":")[0]
+        assert re.search(rf"^  {key} ", command_line("--help-config").stdout, re.M), f"no key {key}"
+
+
+def test_examples_that_are_not():
+    for args, word in ((["vmc"], "did you mean vnc?"), (["zzzzzzz"], "lists them"), (["vnc", "mqtt"], "one name")):
+        done = example(*args)
+        assert done.returncode == 2 and word in done.stderr and done.stdout == ""
+
+
+def test_the_example_of_a_shell_names_its_page():
+    folder = re.search(r"static: (\S+)", example("shell").stdout).group(1)
+    assert (pathlib.Path(folder) / "index.html").is_file()
+
+
+# --help: one screen, and true.
+
+def test_help_is_one_screen():
+    lines = command_line("--help").stdout.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
+def test_help_tells_options_as_help_all_does():
+    row = re.compile(r"^  (-\w, |    )(--[a-z-]+)(?: ([A-Z]\S*))?", re.M)
+    short, whole = (row.findall(command_line(o).stdout) for o in ("--help", "--help-all"))
+    assert len(short) > 8 and set(short) <= set(whole)
+    for name in re.findall(r"--[a-z-]+", command_line("--help").stdout):
+        assert name in {n for _, n, _ in whole}

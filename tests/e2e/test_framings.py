@@ -216,7 +216,7 @@ def test_what_cannot_go_together(args, why):
     assert done.returncode == 2 and why in done.stderr, done
 
 
-@pytest.mark.parametrize("where", ["--help", "--help-config", "docs/wsluice.8.scd", "docs/wsluice.yaml.5.scd"])
+@pytest.mark.parametrize("where", ["--help-all", "--help-config", "docs/wsluice.8.scd", "docs/wsluice.yaml.5.scd"])
 def test_every_framing_is_named_where_one_chooses(where):
     names = command_line("-f", "?", "--", "cat").stderr.partition("there are: ")[2].split()
     assert len(names) > 8

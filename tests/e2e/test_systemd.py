@@ -425,7 +425,7 @@ def seconds(text):
 
 def test_units_wait_longer_than_the_drain():
     stop = re.search(r"^TimeoutStopSec=(.*)$", (UNITS / "wsluice.service").read_text(), re.M).group(1)
-    said = subprocess.run([BINARY, "--help"], capture_output=True, text=True, timeout=SOON).stdout
+    said = subprocess.run([BINARY, "--help-all"], capture_output=True, text=True, timeout=SOON).stdout
     said = re.sub(r"\s+", " ", said)
     drain = re.search(r"--drain-timeout TIME .*?\((\d+m?s)\)", said).group(1)
     assert seconds(stop) >= seconds(drain) + 5

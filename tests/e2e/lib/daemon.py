@@ -18,10 +18,10 @@ _SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitize
 _LISTENING = re.compile(r"listening on ([^\s\"]+)")
 
 
-def command_line(*args, timeout=SOON, env=None):
+def command_line(*args, timeout=SOON, env=None, cwd=None):
     """Runs the binary to its end, for what it says and how it exits."""
     return subprocess.run([BINARY, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=timeout, env=_environment(env))
+                          timeout=timeout, env=_environment(env), cwd=cwd)
 
 
 def _environment(extra):
