@@ -92,7 +92,7 @@ void admin_adopt(struct worker *w, const struct config *c, struct listener **hav
                  struct listener *fresh)
 {
     if (c->admin == NULL || fresh != NULL)
-        admin_close(have, false);
+        admin_close(have);
     if (fresh == NULL)
         return;
     *have = fresh;
@@ -105,13 +105,12 @@ void admin_adopt(struct worker *w, const struct config *c, struct listener **hav
         log_printf(&w->log, LOG_INFO, "admin on http%s", fresh->url + strcspn(fresh->url, ":"));
 }
 
-void admin_close(struct listener **have, bool keep_file)
+void admin_close(struct listener **have)
 {
     struct listener *l = *have;
 
     *have = NULL;
     if (l == NULL)
         return;
-    l->handed_over |= keep_file;
     listener_close(l);
 }

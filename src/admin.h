@@ -27,7 +27,7 @@ int admin_open(struct worker *w, const struct config *c, struct passed *passed,
 void admin_adopt(struct worker *w, const struct config *c, struct listener **have,
                  struct listener *fresh);
 
-/* keep_file: another process serves the socket now. */
-void admin_close(struct listener **have, bool keep_file);
+/* Stops listening; the file stays where another process serves it now. */
+void admin_close(struct listener **have);
 
 #endif

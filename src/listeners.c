@@ -166,13 +166,12 @@ static int follow_one(struct fresh *f, const struct listen_spec *l)
     return -1;
 }
 
-static void close_all(struct listener *first, bool keep_files)
+static void close_all(struct listener *first)
 {
     struct listener *next;
 
     for (struct listener *l = first; l != NULL; l = next) {
         next = l->next;
-        l->handed_over |= keep_files;
         listener_close(l);
     }
 }
@@ -268,7 +267,7 @@ void listeners_adopt(struct listeners *set, struct listener *fresh)
 
 void listeners_abandon(struct listener *fresh)
 {
-    close_all(fresh, false);
+    close_all(fresh);
 }
 
 void listeners_own(struct listeners *set)
@@ -315,8 +314,8 @@ const struct listener *listeners_exposed(const struct listeners *set, const stru
     return fresh;
 }
 
-void listeners_close(struct listeners *set, bool keep_files)
+void listeners_close(struct listeners *set)
 {
-    close_all(set->first, keep_files);
+    close_all(set->first);
     set->first = NULL;
 }

@@ -37,7 +37,7 @@ uint16_t listeners_tls_port(const struct listeners *set);
  * loopback nor a Unix socket; NULL: none. */
 const struct listener *listeners_exposed(const struct listeners *set, const struct listener *fresh);
 
-/* Stops listening. keep_files: another process serves the sockets now. */
-void listeners_close(struct listeners *set, bool keep_files);
+/* Stops listening. The files of sockets that another process serves now (handed_over) stay. */
+void listeners_close(struct listeners *set);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "auth/verify.h"
 #include "completion.h"
@@ -141,8 +142,24 @@ static int serve(int argc, char **argv)
     return status;
 }
 
+/*
+ * Memory will hold keys and passwords: no process of our user traces us, or reads our memory by
+ * /proc, and no core is written. The C library calls this before it starts the libraries, where it
+ * knows such lists. Earlier can only be who executes us, see successor.c, or a file with mode 0711.
+ */
+static void keep_to_ourselves(void)
+{
+#ifndef WSLUICE_POISON /* the leak sanitizer looks at its own process by ptrace */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+__attribute__((section(".preinit_array"),
+               used)) static void (*const before_all)(void) = keep_to_ourselves;
+
 int main(int argc, char **argv)
 {
+    keep_to_ourselves();
     if (argc > 1 && strcmp(argv[1], VERIFY_WORD) == 0)
         return verify_main();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)

@@ -268,7 +268,7 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
     if (c->no_new_privs && !p->set_no_new_privs)
         return fault(error, "no-new-privs", strerror(errno));
 #ifndef WSLUICE_POISON /* the leak sanitizer looks at its own process by ptrace */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* memory may hold keys */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a change of the user may have set it anew */
 #endif
     tell(w, c);
     return 0;

@@ -27,6 +27,8 @@
 #include "pages.h"
 #include "prepare.h"
 #include "priv.h"
+#include "signals.h"
+#include "successor.h"
 #include "tables.h"
 #include "upgrade.h"
 
@@ -48,7 +50,7 @@ struct server {
     struct control control;
     char *told; /* what a reload by the admin door has to say is also written here */
     size_t told_size;
-    ev_signal terminate, interrupt, hangup, reopen, succeed;
+    struct signals signals;
     ev_timer drain_step; /* first the delay before it begins, then the paced closing */
     ev_timer drain_deadline;
     ev_prepare drained;
@@ -102,7 +104,7 @@ static void on_drain_step(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     if (s->drain_batch == 0) {
-        listeners_close(&s->listeners, s->handed_over);
+        listeners_close(&s->listeners);
         s->drain_batch = drain_batch(s);
         ev_prepare_start(loop, &s->drained);
     }
@@ -131,11 +133,9 @@ static void drain(struct server *s)
     ev_timer_start(s->worker.loop, &s->drain_step);
 }
 
-static void on_terminate(struct ev_loop *loop, ev_signal *signal_, int revents)
+static void on_terminate(void *server)
 {
-    struct server *s = signal_->data;
-    (void)loop;
-    (void)revents;
+    struct server *s = server;
 
     if (s->worker.draining) {
         log_line(&s->worker.log, LOG_WARN, "told to stop again, ending now",
@@ -296,33 +296,27 @@ static void drain_by_order(void *server)
     drain(server);
 }
 
-static void on_hangup(struct ev_loop *loop, ev_signal *signal_, int revents)
+static void on_hangup(void *server)
 {
-    struct server *s = signal_->data;
-    (void)loop;
-    (void)revents;
+    struct server *s = server;
 
     if (!s->worker.draining)
         (void)reload(s);
 }
 
-static void on_reopen(struct ev_loop *loop, ev_signal *signal_, int revents)
+static void on_reopen(void *server)
 {
-    struct server *s = signal_->data;
+    struct server *s = server;
     rlim_t reserve = descriptors_open_reserve();
-    (void)loop;
-    (void)revents;
 
     log_reopen(&s->worker.log);
     descriptors_close_reserve(reserve);
 }
 
-static void on_succeed(struct ev_loop *loop, ev_signal *signal_, int revents)
+static void on_succeed(void *server)
 {
-    struct server *s = signal_->data;
+    struct server *s = server;
     rlim_t reserve = descriptors_open_reserve();
-    (void)loop;
-    (void)revents;
 
     if (!s->worker.draining)
         upgrade_start(&s->upgrade, &s->listeners);
@@ -336,7 +330,7 @@ static void on_successor_serves(void *owner, pid_t successor)
     notify_send(&s->notify, "MAINPID=%d", (int)successor);
     notify_close(&s->notify);
     s->handed_over = true;
-    admin_close(&s->listeners.admin, true); /* orders are for the one that stays */
+    admin_close(&s->listeners.admin); /* orders are for the one that stays */
     drain(s);
 }
 
@@ -357,40 +351,27 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
     fronts[0]->open(&s->worker, &a);
 }
 
-static void watch_signal(struct server *s, ev_signal *watcher,
-                         void (*callback)(struct ev_loop *, ev_signal *, int), int number)
-{
-    ev_signal_init(watcher, callback, number);
-    watcher->data = s;
-    ev_signal_start(s->worker.loop, watcher);
-    ev_unref(s->worker.loop);
-}
+static const struct signals_row orders[] = {
+    {SIGTERM, on_terminate, false}, {SIGINT, on_terminate, false}, {SIGHUP, on_hangup, true},
+    {SIGUSR1, on_reopen, false},    {SIGUSR2, on_succeed, true},   {0},
+};
 
-static void watch_signals(struct server *s)
+/* -1 with errno. */
+static int watch_signals(struct server *s)
 {
-    watch_signal(s, &s->terminate, on_terminate, SIGTERM);
-    watch_signal(s, &s->interrupt, on_terminate, SIGINT);
-    watch_signal(s, &s->hangup, on_hangup, SIGHUP);
-    watch_signal(s, &s->reopen, on_reopen, SIGUSR1);
-    watch_signal(s, &s->succeed, on_succeed, SIGUSR2);
     ev_timer_init(&s->drain_deadline, on_drain_deadline, 0, 0);
     ev_timer_init(&s->drain_step, on_drain_step, 0, 0);
     ev_prepare_init(&s->drained, on_drain_turn);
     ev_set_priority(&s->drained, EV_MINPRI); /* after the worker's own end of the turn */
     s->drain_step.data = s->drain_deadline.data = s->drained.data = s;
+    return signals_open(&s->signals, &s->worker, orders, s);
 }
 
 static void unwatch_signals(struct server *s)
 {
     struct ev_loop *loop = s->worker.loop;
-    ev_signal *const all[] = {&s->terminate, &s->interrupt, &s->hangup, &s->reopen, &s->succeed};
 
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if (ev_is_active(all[i])) {
-            ev_ref(loop);
-            ev_signal_stop(loop, all[i]);
-        }
-    }
+    signals_close(&s->signals);
     ev_timer_stop(loop, &s->drain_step);
     ev_timer_stop(loop, &s->drain_deadline);
     ev_prepare_stop(loop, &s->drained);
@@ -405,8 +386,9 @@ static void complain(void *arg, const char *line)
 static int open_log(struct server *s, const struct config *c)
 {
     char line[512];
+    int have = successor_log(c->log_to);
 
-    if (log_open(&s->worker.log, c->log_to, c->syslog_socket) == 0)
+    if (log_open(&s->worker.log, c->log_to, c->syslog_socket, have) == 0)
         return 0;
     snprintf(line, sizeof line, "log-to %.300s: %s", c->log_to, strerror(errno));
     complain(NULL, line);
@@ -447,12 +429,11 @@ static int server_open(struct server *s, struct config *c)
 
     if (prepare_limits(complain, NULL) > 0 || (made && open_log(s, c) < 0))
         return 1;
-    if (!made || passed_read(&s->passed) < 0 || worker_init(w) < 0) {
+    if (!made || passed_read(&s->passed) < 0 || worker_init(w) < 0 || watch_signals(s) < 0) {
         complain(NULL, strerror(errno));
         return 1;
     }
     w->dns_servers = c->dns_servers;
-    watch_signals(s);
     upgrade_init(&s->upgrade, w, s->loader->argv, on_successor_serves, s);
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
     if (prepare_config(c, complain, NULL) > 0)
@@ -472,9 +453,9 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_writable(c, complain, NULL) > 0)
         return 1;
     gate_follow(w->gate, c);
-    passed_release(&s->passed);
     notify_open(&s->notify, w->loop);
-    upgrade_tell_ready();
+    successor_ready(&s->passed);
+    passed_release(&s->passed);
     listeners_own(&s->listeners);
     pages_tell(&s->listeners, c);
     announce_ready(s);
@@ -485,8 +466,8 @@ static void server_close(struct server *s)
 {
     struct worker *w = &s->worker;
 
-    listeners_close(&s->listeners, s->handed_over);
-    admin_close(&s->listeners.admin, s->handed_over);
+    listeners_close(&s->listeners);
+    admin_close(&s->listeners.admin);
     passed_release(&s->passed);
     notify_close(&s->notify);
     gate_free(w->gate);

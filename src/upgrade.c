@@ -7,22 +7,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin.h"
-#include "io/child_rules.h"
+#include "successor.h"
 
-static char *own_program(const char *argv0)
+/* Its pipe is closed, so it has ended, is about to, or is no successor; seconds. */
+#define END_WAIT 1.0
+
+/* ---- what it says ---- */
+
+static void watch(struct upgrade *u, int fd, double patience)
 {
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    struct ev_loop *loop = u->worker->loop;
 
-    if (n <= 0)
-        return strdup(argv0);
-    path[n] = '\0';
-    return strdup(path);
+    ev_io_set(&u->ready, fd, EV_READ);
+    ev_io_start(loop, &u->ready);
+    ev_unref(loop);
+    ev_timer_set(&u->late, patience, 0);
+    ev_timer_start(loop, &u->late);
 }
 
 static void stop_waiting(struct upgrade *u)
@@ -35,33 +40,105 @@ static void stop_waiting(struct upgrade *u)
     close(fd);
 }
 
+/* With all that it has started: a child of a script, say, would keep our sockets and serve nobody.
+ * While it is not reaped, its number is its group's. */
 static void kill_successor(struct upgrade *u)
 {
-    (void)kill(u->successor, SIGKILL);
+    if (kill(-u->successor, SIGKILL) != 0)
+        (void)kill(u->successor, SIGKILL);
     (void)waitpid(u->successor, NULL, 0);
     u->successor = 0;
+}
+
+static void give_up(struct upgrade *u, const char *reason)
+{
+    log_line(&u->worker->log, LOG_ERROR, "the successor did not start; this process goes on",
+             LOG_I("pid", u->successor), LOG_C("reason", reason));
+    kill_successor(u);
+}
+
+/* It has ended: how. */
+static void give_up_ended(struct upgrade *u)
+{
+    siginfo_t info = {0};
+    char reason[96] = "it has ended";
+
+    if (waitid(P_PID, (id_t)u->successor, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid != 0) {
+        const char *name = info.si_code != CLD_EXITED ? sigabbrev_np(info.si_status) : NULL;
+
+        if (info.si_code == CLD_EXITED)
+            snprintf(reason, sizeof reason, "exit status %d", info.si_status);
+        else
+            snprintf(reason, sizeof reason, "signal %s%s", name != NULL ? "SIG" : "",
+                     name != NULL ? name : "");
+    }
+    give_up(u, reason);
+}
+
+static void on_ended(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct upgrade *u = watcher->data;
+    (void)loop;
+    (void)revents;
+
+    stop_waiting(u);
+    give_up_ended(u);
+}
+
+/* The pipe is closed before the process can be waited for. */
+static void await_end(struct upgrade *u)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, u->successor, 0);
+
+    if (pidfd < 0) {
+        give_up_ended(u);
+        return;
+    }
+    ev_set_cb(&u->ready, on_ended);
+    watch(u, pidfd, END_WAIT);
+}
+
+/* Which of our listeners it serves: the files of the others are ours to remove. */
+static void hand_over(const struct listeners *set, const char *word)
+{
+    const char *taken = word[1] == ':' ? word + 2 : NULL;
+    char number[16];
+
+    for (struct listener *l = set->first; l != NULL; l = l->next) {
+        snprintf(number, sizeof number, " %d ", l->fd);
+        l->handed_over = l->offered && (taken == NULL || strstr(taken, number) != NULL);
+    }
+    if (set->admin == NULL)
+        return;
+    snprintf(number, sizeof number, " %d ", set->admin->fd);
+    set->admin->handed_over =
+        set->admin->offered && (taken == NULL || strstr(taken, number) != NULL);
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct upgrade *u = watcher->data;
-    char byte;
-    ssize_t n = read(watcher->fd, &byte, 1);
+    char word[SUCCESSOR_WORD_MAX + 2], reason[128];
+    ssize_t n = read(watcher->fd, word, SUCCESSOR_WORD_MAX);
     (void)loop;
     (void)revents;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     stop_waiting(u);
-    if (n == 1) {
+    memcpy(word + (n > 0 ? n : 0), " ", 2); /* a blank behind the last number, too */
+    if (n > 0 && word[0] == '1') {
         log_line(&u->worker->log, LOG_INFO, "the successor serves", LOG_I("pid", u->successor));
+        hand_over(u->set, word);
         u->done(u->owner, u->successor);
-        return;
+    } else if (n > 0 && word[0] == 'E') {
+        snprintf(reason, sizeof reason, "cannot execute it: %s",
+                 strerror((int)strtol(word + 1, NULL, 10)));
+        give_up(u, reason);
+    } else {
+        await_end(u);
     }
-    log_line(&u->worker->log, LOG_ERROR, "the successor did not start; this process goes on",
-             LOG_I("pid", u->successor));
-    /* Its pipe is closed, so it has ended or is no successor: it must not hold us in waitpid. */
-    kill_successor(u);
 }
 
 /* It hangs. The sockets it has from us are closed by its death; here they were never given up. */
@@ -72,6 +149,10 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     stop_waiting(u);
+    if (u->ready.cb == on_ended) {
+        give_up(u, "it lives and has let go of its predecessor");
+        return;
+    }
     log_line(&u->worker->log, LOG_ERROR,
              "the successor does not serve within upgrade-timeout and was killed; this process "
              "goes on",
@@ -79,12 +160,14 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
     kill_successor(u);
 }
 
+/* ---- its start ---- */
+
 void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)(void *, pid_t),
                   void *owner)
 {
     u->worker = w;
     u->argv = argv;
-    u->program = own_program(argv[0]);
+    u->program = successor_program(argv[0]);
     u->done = done;
     u->owner = owner;
     ev_init(&u->ready, on_ready);
@@ -108,45 +191,10 @@ static char *describe_sockets(const struct listeners *set)
     return fclose(f) == 0 ? text : NULL;
 }
 
-/* What we kept for a need, the successor needs, too: execve leaves nothing else to who is not root.
- */
-static void pass_capabilities_on(uint64_t caps)
+static void offer(struct listener *l)
 {
-    if (caps == 0 || child_caps_set(caps, caps, caps) != 0)
-        return; /* it will say what it lacks */
-    for (unsigned long cap = 0; cap < 64; cap++) {
-        if (caps >> cap & 1)
-            (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
-    }
-}
-
-/* In the child of fork: never returns. */
-static void become_successor(const struct upgrade *u, const struct listeners *set,
-                             const char *sockets, int pipe_fd)
-{
-    const struct rlimit *limit = &u->worker->nofile_at_start;
-    char number[16];
-    sigset_t none;
-
-    for (const struct listener *l = set->first; l != NULL; l = l->next)
-        (void)fcntl(l->fd, F_SETFD, 0);
-    if (set->admin != NULL)
-        (void)fcntl(set->admin->fd, F_SETFD, 0);
-    (void)fcntl(pipe_fd, F_SETFD, 0);
-    snprintf(number, sizeof number, "%d", pipe_fd);
-    (void)setenv("WSLUICE_PASSED", sockets, 1);
-    (void)setenv("WSLUICE_READY", number, 1);
-    if (getenv("WATCHDOG_PID") != NULL) { /* the service manager's watchdog is its to feed now */
-        snprintf(number, sizeof number, "%d", (int)getpid());
-        (void)setenv("WATCHDOG_PID", number, 1);
-    }
-    if (limit->rlim_max != 0)
-        (void)setrlimit(RLIMIT_NOFILE, limit);
-    pass_capabilities_on(u->worker->caps);
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    execv(u->program, u->argv);
-    _exit(127);
+    if (l != NULL)
+        l->offered = true;
 }
 
 void upgrade_start(struct upgrade *u, const struct listeners *set)
@@ -164,15 +212,17 @@ void upgrade_start(struct upgrade *u, const struct listeners *set)
         if (ends[0] >= 0)
             close(ends[0]);
     } else if (u->successor == 0) {
-        become_successor(u, set, sockets, ends[1]);
+        successor_become(u->worker, u->program, u->argv, set, sockets, ends[1]);
     } else {
+        (void)setpgid(u->successor, 0); /* it does so, too: whoever comes first */
         log_line(&u->worker->log, LOG_INFO, "starting a successor", LOG_I("pid", u->successor),
                  LOG_C("program", u->program));
-        ev_io_set(&u->ready, ends[0], EV_READ);
-        ev_io_start(u->worker->loop, &u->ready);
-        ev_unref(u->worker->loop);
-        ev_timer_set(&u->late, u->worker->config->upgrade_timeout, 0);
-        ev_timer_start(u->worker->loop, &u->late);
+        for (struct listener *l = set->first; l != NULL; l = l->next)
+            offer(l);
+        offer(set->admin);
+        u->set = set;
+        ev_set_cb(&u->ready, on_ready);
+        watch(u, ends[0], u->worker->config->upgrade_timeout);
     }
     if (ends[1] >= 0)
         close(ends[1]);
@@ -187,18 +237,6 @@ void upgrade_cancel(struct upgrade *u)
              LOG_I("pid", u->successor));
     stop_waiting(u);
     kill_successor(u);
-}
-
-void upgrade_tell_ready(void)
-{
-    const char *number = getenv("WSLUICE_READY");
-    int fd = number != NULL ? (int)strtol(number, NULL, 10) : -1;
-
-    (void)unsetenv("WSLUICE_READY");
-    if (fd <= STDERR_FILENO)
-        return;
-    (void)!write(fd, "1", 1); /* a predecessor that is gone needs no word */
-    close(fd);
 }
 
 void upgrade_release(struct upgrade *u)

@@ -7,7 +7,8 @@
  * arguments and hands it the listening sockets (WSLUICE_PASSED). When the new one serves, it says
  * so on a pipe (WSLUICE_READY); the old one then drains. When the new one ends before that, the old
  * one goes on as if nothing had been; so it does when the new one takes longer than
- * upgrade-timeout, and is killed.
+ * upgrade-timeout, and is killed. Until it serves the new one has a process group of its own, so
+ * that what it has started goes with it. See successor.h for what passes between the two.
  */
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,9 +19,11 @@ struct upgrade {
     struct worker *worker;
     char **argv;
     char *program; /* path of our program file, as of the start */
-    ev_io ready;   /* the successor's pipe; active while one starts */
+    ev_io ready; /* the successor's pipe, or its pidfd when that was closed; active while one starts
+                  */
     ev_timer late; /* active with it */
     pid_t successor;
+    const struct listeners *set;                /* the server's, while one starts */
     void (*done)(void *owner, pid_t successor); /* it serves */
     void *owner;
 };
@@ -34,9 +37,6 @@ void upgrade_start(struct upgrade *u, const struct listeners *set);
 
 /* Ends a successor that is still starting: we were told to stop, and it would serve on. */
 void upgrade_cancel(struct upgrade *u);
-
-/* For the successor: tells the predecessor, if there is one, that we serve. */
-void upgrade_tell_ready(void);
 
 void upgrade_release(struct upgrade *u);
 

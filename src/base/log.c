@@ -226,7 +226,7 @@ static void use_fd(struct log *l, int fd)
     l->is_socket = false;
 }
 
-int log_open(struct log *l, const char *to, const char *syslog_socket)
+int log_open(struct log *l, const char *to, const char *syslog_socket, int have)
 {
     bool is_syslog = strcmp(to, "syslog") == 0;
 
@@ -236,6 +236,10 @@ int log_open(struct log *l, const char *to, const char *syslog_socket)
         return 0;
     }
     int fd = is_syslog ? -1 : open_file(to);
+    if (fd < 0)
+        fd = have;
+    else if (have >= 0)
+        (void)close(have);
     if (fd < 0 && !is_syslog)
         return -1;
     l->path = strdup(is_syslog ? syslog_socket : to);

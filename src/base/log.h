@@ -96,9 +96,10 @@ void log_release(struct log *l); /* tries once more to write what waits */
 /*
  * Sends lines to "stderr", "syslog" (a datagram socket, /dev/log) or a file, from now on, and
  * begins to sum up repeats. Once, after log_init. -1 with errno when the file cannot be opened; a
- * syslog daemon may come later. Both strings are copied.
+ * syslog daemon may come later. Both strings are copied. have: that file, open already, for who may
+ * not open it any more, or -1; taken over in any case where `to` is a file.
  */
-int log_open(struct log *l, const char *to, const char *syslog_socket);
+int log_open(struct log *l, const char *to, const char *syslog_socket, int have);
 
 /* The file may have been renamed: opens it anew by its name. When that fails the old one stays in
  * use, and a line there says so. */

@@ -42,6 +42,7 @@ struct listener {
                          */
     bool crowded;       /* paused with nothing but these left */
     bool handed_over;   /* another process serves it, now or still: its file stays */
+    bool offered;       /* a successor was started with it */
     int fd;
     union addr addr; /* bound, with the real port */
     ev_io readable;

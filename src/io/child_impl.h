@@ -10,6 +10,7 @@
  *   child_spawn.c  what runs between vfork and execve
  *   child_rules.c  and what the rules of its route do there
  *   child_find.c   where its file is
+ *   child_below.c  which processes are its
  */
 #include <sys/types.h>
 

@@ -203,23 +203,23 @@ def replaceable(wsluice, tmp_path):
     return start
 
 
-@pytest.mark.parametrize("broken", [
-    pytest.param("/bin/false", id="fails"),
-    pytest.param("/bin/true", id="ends-well-but-never-served"),
-    pytest.param(None, id="missing"),
-    pytest.param("#!/nonexistent/interpreter\n", id="cannot-run"),
-    pytest.param("#!/bin/sh\nkill -SEGV $$\n", id="crashes"),
-    pytest.param(f"#!/bin/sh\nexec {BINARY} --no-such-option\n", id="refuses-its-arguments"),
-    pytest.param(f"#!{PYTHON} -IS\nimport os, time\nos.closerange(3, 100)\ntime.sleep(1000)\n", id="lives-but-let-go"),
+@pytest.mark.parametrize("broken, reason", [
+    pytest.param("/bin/false", "exit status 1", id="fails"),
+    pytest.param("/bin/true", "exit status 0", id="ends-well-but-never-served"),
+    pytest.param(None, "cannot execute it: No such file or directory", id="missing"),
+    pytest.param("#!/nonexistent/interpreter\n", "cannot execute it: No such file or directory", id="cannot-run"),
+    pytest.param("#!/bin/sh\nkill -SEGV $$\n", "signal SIGSEGV", id="crashes"),
+    pytest.param(f"#!/bin/sh\nexec {BINARY} --no-such-option\n", "exit status 2", id="refuses-its-arguments"),
+    pytest.param(f"#!{PYTHON} -IS\nimport os, time\nos.closerange(3, 100)\ntime.sleep(1000)\n", "it lives and has let go of its predecessor", id="lives-but-let-go"),
 ])
-def test_broken_successor_leaves_the_old_one_serving(replaceable, successors, broken):
+def test_broken_successor_leaves_the_old_one_serving(replaceable, successors, broken, reason):
     daemon = replaceable("--max-per-address", "0", "--to", "echo:")
     client = daemon.open()
     with Swarm(daemon.address) as swarm:
         swarm.wait(30)
         daemon.replace(broken)
         daemon.send_signal(signal.SIGUSR2)
-        daemon.wait_for_log("the successor did not start; this process goes on", 2 * SOON)
+        daemon.wait_for_log(f'the successor did not start; this process goes on pid=.* reason="{reason}"', 2 * SOON)
         swarm.wait(30)
     swarm.check()
     assert swarm.away == 0

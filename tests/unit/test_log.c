@@ -112,7 +112,7 @@ static void journal_lines_have_a_priority(void **state)
     assert_int_equal(fstat(STDERR_FILENO, &st), 0);
     snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
     assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
-    assert_int_equal(log_open(&b.log, "stderr", ""), 0);
+    assert_int_equal(log_open(&b.log, "stderr", "", -1), 0);
     for (enum log_level level = LOG_ERROR; level <= LOG_DEBUG; level++) {
         log_line(&b.log, level, "m", ONE);
         read_all(b.pipe, text, sizeof text);
@@ -128,7 +128,7 @@ static void journal_lines_have_a_priority(void **state)
     snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
     assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
     log_init(&b.log, LOG_DEBUG, LOG_TEXT);
-    assert_int_equal(log_open(&b.log, "stderr", ""), 0);
+    assert_int_equal(log_open(&b.log, "stderr", "", -1), 0);
     log_line(&b.log, LOG_INFO, "m", ONE);
     read_all(b.pipe, text, sizeof text);
     assert_int_equal(strncmp(text, "20", 2), 0);
@@ -148,7 +148,7 @@ static void files_are_appended_and_opened_anew(void **state)
 
     bench_open(&b);
     (void)umask(0);
-    assert_int_equal(log_open(&b.log, b.path, ""), 0);
+    assert_int_equal(log_open(&b.log, b.path, "", -1), 0);
     assert_int_equal(stat(b.path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0640);
     log_line(&b.log, LOG_INFO, "first", ONE);
@@ -182,10 +182,11 @@ static void files_are_appended_and_opened_anew(void **state)
     bench_close(&b);
 
     bench_open(&b);
-    assert_int_equal(log_open(&b.log, "/nonexistent/log", ""), -1);
+    assert_int_equal(log_open(&b.log, "/nonexistent/log", "", -1), -1);
     assert_int_equal(errno, ENOENT);
     assert_int_equal(mkfifo(b.path, 0600), 0);
-    assert_int_equal(log_open(&b.log, b.path, ""), -1); /* nobody reads it: no waiting for one */
+    assert_int_equal(log_open(&b.log, b.path, "", -1),
+                     -1); /* nobody reads it: no waiting for one */
     assert_int_equal(errno, ENXIO);
     bench_close(&b);
 }
@@ -202,7 +203,7 @@ static void a_full_fifo_does_not_block(void **state)
     assert_int_equal(mkfifo(b.path, 0600), 0);
     int fd = open(b.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(log_open(&b.log, b.path, ""), 0);
+    assert_int_equal(log_open(&b.log, b.path, "", -1), 0);
     assert_true(log_due(&b.log) < 0);
     for (int i = 0; i < 2000; i++)
         log_printf(&b.log, LOG_INFO, "a line of a length that soon fills what a FIFO holds %d", i);
@@ -239,7 +240,7 @@ static void syslog_gets_datagrams(void **state)
 
     bench_open(&b);
     int fd = listen_syslog(b.path);
-    assert_int_equal(log_open(&b.log, "syslog", b.path), 0);
+    assert_int_equal(log_open(&b.log, "syslog", b.path, -1), 0);
     log_line(&b.log, LOG_WARN, "m", LOG_C("v", "a\nb"));
     read_all(fd, text, sizeof text);
     snprintf(head, sizeof head, " wsluice[%d]: ", (int)getpid());
@@ -280,7 +281,7 @@ static void syslog_daemons_come_and_go(void **state)
     (void)state;
 
     bench_open(&b);
-    assert_int_equal(log_open(&b.log, "syslog", b.path), 0);
+    assert_int_equal(log_open(&b.log, "syslog", b.path, -1), 0);
     log_printf(&b.log, LOG_INFO, "n=%d", 0);
     assert_true(b.log.len > 0);
     assert_true(log_due(&b.log) > 0.2); /* not more often than that */
@@ -328,7 +329,7 @@ static void syslog_losses_are_counted(void **state)
     (void)state;
 
     bench_open(&b);
-    assert_int_equal(log_open(&b.log, "syslog", b.path), 0);
+    assert_int_equal(log_open(&b.log, "syslog", b.path, -1), 0);
     for (int i = 0; i < 10000; i++)
         log_printf(&b.log, LOG_INFO, "a line for a daemon that is not there n=%d", i);
     dropped = b.log.dropped;
@@ -359,7 +360,7 @@ static void repeats_are_summed_up(void **state)
     (void)state;
 
     bench_open(&b);
-    assert_int_equal(log_open(&b.log, b.path, ""), 0);
+    assert_int_equal(log_open(&b.log, b.path, "", -1), 0);
     start = log_clock();
     for (int i = 0; i < 50; i++) {
         log_line(&b.log, LOG_INFO, "request refused", LOG_I("n", i));
@@ -412,7 +413,7 @@ static void many_names_at_once(void **state)
     (void)state;
 
     bench_open(&b);
-    assert_int_equal(log_open(&b.log, b.path, ""), 0);
+    assert_int_equal(log_open(&b.log, b.path, "", -1), 0);
     for (int i = 0; i < 12; i++) {
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
             log_line(&b.log, LOG_INFO, names[k], ONE);
