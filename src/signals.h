@@ -8,7 +8,6 @@
  * clients. That is no protection (a sender that has ended, or left us, is not known any more), but
  * keeps a program's mistake, or a client's trick, from being an operator's order.
  */
-#include <ev.h>
 #include <stdbool.h>
 
 #include "io/worker.h"
