@@ -21,6 +21,7 @@
 #include "core/auth.h"
 #include "core/backend.h"
 #include "core/bans.h"
+#include "core/hostname.h"
 #include "core/preamble.h"
 #include "core/rules.h"
 #include "io/resolve.h"
@@ -238,6 +239,16 @@ static void parse_trusted(struct config *c, struct teller *f)
     }
 }
 
+static void check_hosts(const struct config *c, struct teller *f)
+{
+    for (size_t i = 0; i < c->hosts.count; i++) {
+        const char *wrong = hostname_judge(c->hosts.items[i]);
+
+        if (wrong != NULL)
+            fault(f, "host", c->hosts.items[i], wrong);
+    }
+}
+
 /* Sessions that start hours later must find the directory usable. */
 static void check_record(const struct route *r, struct teller *f)
 {
@@ -428,6 +439,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         fault_line(&f, NULL, error);
     share_no_new_privs(c, &f);
     parse_trusted(c, &f);
+    check_hosts(c, &f);
     read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))
         fault(&f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,

@@ -8,6 +8,7 @@
 #include "conf/build_headers.h"
 #include "conf/build_rules.h"
 #include "conf/habits.h"
+#include "core/origin.h"
 #include "core/route.h"
 #include "proto/handshake.h"
 
@@ -289,20 +290,6 @@ static bool step_headers(struct building *b)
 
 /* ---- lists of words, of which a wrong one would only never be met ---- */
 
-/* As browsers write it (RFC 6454, section 6.2); "file://" has no host. */
-static const char *judge_origin(const char *origin)
-{
-    const char *host = strstr(origin, "://");
-
-    if (strcmp(origin, "any") == 0 || strcmp(origin, "null") == 0)
-        return NULL;
-    if (host == NULL || host == origin)
-        return "an origin has a scheme and a host, as https://example.org; or write any";
-    if (strpbrk(host + 3, "/?#@* ") != NULL)
-        return "an origin has no path and no pattern, as https://example.org; or write any";
-    return NULL;
-}
-
 static const char *judge_subprotocol(const char *name)
 {
     return handshake_is_token(slice_from(name)) ? NULL : "this is no name of a subprotocol";
@@ -321,7 +308,7 @@ static bool step_words(struct building *b)
         const struct text_list *words;
         const char *(*judge)(const char *word);
     } lists[] = {
-        {"origin", &s->origins, judge_origin},
+        {"origin", &s->origins, origin_judge},
         {"subprotocol", &s->subprotocols, judge_subprotocol},
         {"pass-env", &s->pass_env, judge_variable},
     };

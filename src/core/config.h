@@ -182,9 +182,10 @@ struct config {
     int log_format;     /* enum log_format */
     const char *log_to; /* stderr, syslog, or a file */
     const char *syslog_socket;
-    const char *user;  /* whom to become once all is open; NULL: stay */
-    bool from_file;    /* which may say something else when it is read again */
-    bool no_new_privs; /* for the process, as no route does without; set by prepare_config */
+    const char *user;       /* whom to become once all is open; NULL: stay */
+    bool from_file;         /* which may say something else when it is read again */
+    bool no_new_privs;      /* for the process, as no route does without; set by prepare_config */
+    struct text_list hosts; /* names of ours, "*.example.org", "any"; core/hostname.h */
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     int forwarded_header;           /* enum forwarded_header: which one our proxies write */

@@ -100,22 +100,48 @@ static bool parse_node(struct slice node, union addr *out)
            addr_parse_host(host, port, out);
 }
 
-static void apply_nearest(struct request *r, struct slice proto, struct slice host)
+/* What a hop says of the request it passed on. */
+static void apply_told(struct request *r, struct slice proto, struct slice host)
 {
     if (proto.len > 0)
         r->secure = slice_eq_nocase(proto, slice_from("https")) ||
                     slice_eq_nocase(proto, slice_from("wss"));
     if (host.len > 0)
         r->host = host;
+    r->vouched = r->vouched || proto.len > 0 || host.len > 0;
 }
 
-static struct slice last_of(const struct http_head *head, const char *name)
+/*
+ * What the farthest trusted proxy says in a list that each may have added to: of `hops` that are
+ * trusted it wrote the hops-th from the right, or if others do not add, but set it, the first.
+ */
+static struct slice told(const struct http_head *head, const char *name, size_t hops)
 {
-    struct slice item, last = {NULL, 0}, list = http_head_get(head, name, NULL);
+    struct walk w = {.head = head, .name = name, .fields = head->count};
+    struct slice element, found = {NULL, 0};
 
-    while (slice_next_item(&list, &item))
-        last = item;
-    return last;
+    for (size_t i = 0; i < hops && next_element(&w, &element); i++)
+        found = element;
+    return found;
+}
+
+/* The port of a host that is told without one. */
+static void apply_port(struct request *r, struct slice text)
+{
+    struct slice rest = text;
+    unsigned n = 0;
+
+    for (; rest.len > 0 && rest.len <= 5 && rest.p[0] >= '0' && rest.p[0] <= '9'; rest.len--)
+        n = n * 10 + (unsigned)(*rest.p++ - '0');
+    if (text.len > 0 && rest.len == 0 && n > 0 && n <= UINT16_MAX)
+        r->host_port = (uint16_t)n;
+}
+
+static void apply_x(struct request *r, size_t hops)
+{
+    apply_told(r, told(r->head, "X-Forwarded-Proto", hops),
+               told(r->head, "X-Forwarded-Host", hops));
+    apply_port(r, told(r->head, "X-Forwarded-Port", hops));
 }
 
 void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count,
@@ -129,19 +155,19 @@ void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count
     };
     struct slice element;
     union addr addr;
+    size_t hops = 0;
 
     if (!cidr_any_has(trusted, count, &r->client))
         return;
-    if (!rich)
-        apply_nearest(r, last_of(r->head, "X-Forwarded-Proto"),
-                      last_of(r->head, "X-Forwarded-Host"));
     /* From the nearest hop on: each was written by the one before, which must be trusted to tell.
      */
-    for (size_t i = 0; i < HOPS_MAX && next_element(&w, &element); i++) {
+    while (hops < HOPS_MAX && next_element(&w, &element)) {
         struct hop h = rich ? parse_element(element) : (struct hop){.node = element};
 
-        if (rich && i == 0)
-            apply_nearest(r, h.proto, h.host);
+        hops++;
+        r->vouched = true;
+        if (rich)
+            apply_told(r, h.proto, h.host);
         if (!parse_node(h.node, &addr))
             break;
         addr_unmap(&addr);
@@ -149,4 +175,6 @@ void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count
         if (!cidr_any_has(trusted, count, &addr))
             break;
     }
+    if (!rich)
+        apply_x(r, hops > 0 ? hops : 1);
 }

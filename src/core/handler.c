@@ -6,9 +6,12 @@
 #include "core/auth.h"
 #include "core/backend.h"
 #include "core/gate.h"
+#include "core/hostname.h"
 #include "core/stats.h"
 #include "proto/handshake.h"
 #include "proto/ws.h"
+
+#define HOST_TOLD_MAX 300
 
 void handler_log(const struct stream *s, int status, const char *why)
 {
@@ -134,6 +137,21 @@ static bool token_is_secret(const struct route *r)
                          (r->backend != NULL && r->backend->takes_token));
 }
 
+/* The name that was asked for is in the log, not in the answer. */
+static bool is_for_us(struct stream *s, const struct config *c)
+{
+    const struct request *r = stream_request(s);
+    const char *why = hostname_refusal(c, r);
+    char told[HOST_TOLD_MAX];
+
+    if (why == NULL)
+        return true;
+    snprintf(told, sizeof told, "%s (Host: %.*s)", why, (int)r->host.len, r->host.p);
+    handler_log(s, 403, told);
+    stream_refuse(s, 403, NULL, why);
+    return false;
+}
+
 void handler_dispatch(struct stream *s)
 {
     const struct config *c = s->worker->config;
@@ -144,7 +162,13 @@ void handler_dispatch(struct stream *s)
         turn_away(s);
         return;
     }
-    if (r->admin || r->match.route == NULL) {
+    if (r->admin) { /* that door has its own rule */
+        hand_over(s, c);
+        return;
+    }
+    if (!is_for_us(s, c))
+        return;
+    if (r->match.route == NULL) {
         hand_over(s, c);
         return;
     }

@@ -22,10 +22,12 @@ struct request {
     struct slice target;   /* as sent, without that */
     char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
     struct slice host;     /* Host, or what a trusted proxy says it was */
+    uint16_t host_port;    /* of host, told apart by a trusted proxy; 0: not */
     union addr client, server;
     enum gate_verdict gate; /* PASS, or why it may not come in */
     bool admin;             /* came by the admin address: only handlers of that door answer */
     bool secure;            /* TLS */
+    bool vouched;           /* a trusted proxy has told of it, by a PROXY header or header fields */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
     struct slice client_verify, client_dn, client_cn;

@@ -292,15 +292,7 @@ int route_capture_find(const struct route *r, struct slice name)
 
 static bool has_host(const struct route *r, struct slice host)
 {
-    size_t n;
-
-    if (r->host == NULL)
-        return true;
-    if (r->host[0] != '*')
-        return slice_eq_nocase(host, slice_from(r->host));
-    n = strlen(r->host + 1); /* with the dot */
-    return host.len > n &&
-           slice_eq_nocase(slice_of(host.p + host.len - n, n), slice_of(r->host + 1, n));
+    return r->host == NULL || authority_has(slice_from(r->host), host);
 }
 
 static bool capture_has(const struct route_segment *seg, struct slice text)
@@ -407,8 +399,7 @@ void route_find(const struct config *c, const struct request *r, struct route_ma
     *m = found;
     if (!authority_split(r->host, &host, &port))
         host = r->host;
-    if (host.len > 1 && host.p[host.len - 1] == '.')
-        host.len--;
+    host = authority_plain(host);
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *next = &c->routes[i];
 

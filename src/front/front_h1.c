@@ -117,6 +117,7 @@ static void h1_handle(struct h1 *h)
     req->request.client = a->client;
     req->request.admin = a->admin;
     req->request.secure = a->tls || a->secure;
+    req->request.vouched = a->behind != NULL;
     (void)getsockname(io_fd(&h->io), &req->request.server.sa, &len); /* unknown is no harm */
     h->state = H1_HANDLING;
     io_read_stop(&h->io);

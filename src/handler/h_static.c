@@ -100,7 +100,7 @@ static bool is_origin(const char *text)
 {
     return strstr(text, "://") != NULL &&
            text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                             "-._:/[]")] == '\0';
+                             "-._:/[]*")] == '\0';
 }
 
 /*

@@ -4,6 +4,7 @@
  * in this order. */
 #include "core/backend.h"
 #include "core/limits.h"
+#include "core/origin.h"
 #include "core/session.h"
 #include "handler/handlers.h"
 #include "proto/handshake.h"
@@ -27,17 +28,12 @@ static bool origin_allowed(const struct request *r, const struct text_list *orig
     size_t count;
     struct slice origin = http_head_get(r->head, "Origin", &count);
 
-    for (size_t i = 0; i < origins->count; i++) {
-        if (slice_is(slice_from("any"), origins->items[i]))
-            return true;
-    }
+    if (origin_any(origins))
+        return true;
     if (count != 1)
         return count == 0;
-    for (size_t i = 0; i < origins->count; i++) {
-        if (slice_eq_nocase(origin, slice_from(origins->items[i])))
-            return true;
-    }
-    return origins->count == 0 && handshake_same_origin(origin, r->host, r->secure);
+    return origins->count == 0 ? handshake_same_origin(origin, r->host, r->host_port, r->secure)
+                               : origin_listed(origins, origin);
 }
 
 static void choose_subprotocol(const struct request *r, const struct route *route,

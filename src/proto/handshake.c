@@ -168,7 +168,7 @@ bool handshake_first_offer(const struct http_head *head, struct slice *first)
     return offers_next(&o, first);
 }
 
-bool handshake_same_origin(struct slice origin, struct slice host, bool secure)
+bool handshake_same_origin(struct slice origin, struct slice host, uint16_t port, bool secure)
 {
     struct slice origin_host, host_host;
     uint16_t origin_port, host_port, origin_default;
@@ -187,6 +187,8 @@ bool handshake_same_origin(struct slice origin, struct slice host, bool secure)
         return false;
     if (origin_port == 0)
         origin_port = origin_default;
+    if (host_port == 0)
+        host_port = port;
     if (host_port == 0) /* a proxy in front may end TLS for us: then Host without a port means the
                            origin's scheme */
         host_port = secure ? (uint16_t)443 : origin_default;

@@ -46,9 +46,9 @@ bool handshake_first_offer(const struct http_head *head, struct slice *first);
 
 /*
  * True when Origin names the same host and port as Host does (RFC 6454): scheme http or https with
- * their default ports, letters without case. `secure` is whether the request came over TLS, which
- * gives Host its default port.
+ * their default ports, letters without case. What gives a Host without a port its own is `port`, if
+ * a proxy in front told it (else 0), then `secure`, whether the request came over TLS.
  */
-bool handshake_same_origin(struct slice origin, struct slice host, bool secure);
+bool handshake_same_origin(struct slice origin, struct slice host, uint16_t port, bool secure);
 
 #endif

@@ -6,6 +6,7 @@ HOST is the Host header's value, the listener's own address unless given.
 
 import pytest
 
+from lib.daemon import command_line
 from lib.judge import accepted, refused
 
 ROUTE = "/echo"
@@ -120,6 +121,27 @@ def test_origin_from_a_list(shared, listing_daemon, origins, good):
         accepted(client)
     else:
         refused(client, *((403,) if len(origins) == 1 else (400, 403)))
+
+
+PATTERNS = "https://*.chess.example,http://*.chess.example:3000"
+
+
+@pytest.mark.parametrize("origin, good", [
+    ("https://www.chess.example", True), ("https://a.b.Chess.Example", True), ("http://www.chess.example:3000", True),
+    ("https://chess.example", False), ("http://www.chess.example", False), ("https://www.chess.example:8443", False),
+    ("https://wwwchess.example", False), ("https://www.chess.example.evil.example", False), ("https://evil.example/.chess.example", False),
+    ("https://evil@www.chess.example", False), ("https://*.chess.example", False), ("https://.chess.example", False),
+    ("https://127.0.0.1:{port}", False), ("http://{host}", False), ("null", False),
+])
+def test_origin_by_pattern(wsluice, origin, good):
+    client = ask_from(wsluice("--origin", PATTERNS, "--route", f"{ROUTE}=echo:"), [origin.replace("{port}", "1")])
+    accepted(client) if good else refused(client, 403)
+
+
+@pytest.mark.parametrize("origin", ["https://*", "https://*.example", "https://*.", "https://a.*.example", "https://*x.chess.example"])
+def test_origin_pattern_as_written(origin):
+    done = command_line("--check", "--origin", origin, "--to", "echo:")
+    assert done.returncode == 2 and origin in done.stderr and "https://*.example.org" in done.stderr
 
 
 def test_origin_any(wsluice):

@@ -244,6 +244,18 @@ ORIGIN_FIELDS = ("proxy_set_header X-Forwarded-For $remote_addr; proxy_set_heade
                  "proxy_set_header X-Forwarded-Proto https;")
 
 
+@pytest.mark.parametrize("fields", ["proxy_set_header Host $http_host;", "proxy_set_header Host $host;", ""], ids=["README", "no-port", "upstream"])
+def test_names_behind_nginx_need_no_word_of_ours(wsluice, proxy, fields):
+    """The lines of the README, and others people write, without --trusted-proxies or --host."""
+    daemon = wsluice("--to", "echo:")
+    front = proxy("nginx", http(daemon, fields))
+    for host in (f"chess.example:{front.port}", "chess.example", f"localhost:{front.port}"):
+        with daemon.connect(address=("127.0.0.1", front.port)) as c:
+            c.host = host
+            c.send(c.head(origin=f"http://{host}" if "http_host" in fields else None))
+            accepted(c)
+
+
 def test_origin_behind_nginx(wsluice, proxy):
     """nginx rewrites Host to what it connects to, unless told otherwise: X-Forwarded-Host says what it was."""
     daemon = wsluice("--trusted-proxies", "127.0.0.1", "--to", "echo:")

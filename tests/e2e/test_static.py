@@ -242,6 +242,7 @@ def test_types(daemon, tree):
 
 @pytest.mark.parametrize("origins, framers", [
     ((), "'self'"), (("any",), None), (("https://a.example", "null", "http://[::1]:8080"), "'self' https://a.example http://[::1]:8080"),
+    (("https://*.a.example",), "'self' https://*.a.example"),
     (("https://a.example;script-src", "https://b.example"), "'self' https://b.example"),
     ([f"https://{'x' * 200}{i}.example" for i in range(9)], "as many as fit")])
 def test_who_may_show_files_in_a_frame(wsluice, tree, origins, framers):

@@ -174,11 +174,11 @@ static const struct fault_case {
      {"2:9: origin: \"example.org\": an origin has a scheme and a host, as https://example.org; or "
       "write any"}},
     {"routes: [{static: /, origin: https://example.org/}]\n",
-     {"1:30: origin: \"https://example.org/\": an origin has no path and no pattern, as "
-      "https://example.org; or write any"}},
-    {"routes: [{static: /, origin: [\"https://*.example.org\"]}]\n",
-     {"1:30: origin: \"https://*.example.org\": an origin has no path and no pattern, as "
-      "https://example.org; or write any"}},
+     {"1:30: origin: \"https://example.org/\": an origin has no path, and a star only as "
+      "https://*.example.org; or write any"}},
+    {"routes: [{static: /, origin: [\"https://*.org\"]}]\n",
+     {"1:30: origin: \"https://*.org\": a star stands for what is below a name of at least two "
+      "labels, as https://*.example.org"}},
     {"routes: [{static: /, subprotocol: [a b]}]\n",
      {"1:35: subprotocol: \"a b\": this is no name of a subprotocol"}},
     {"routes: [{static: /}]\npass-env: HOME=/x\n",

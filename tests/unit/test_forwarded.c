@@ -42,13 +42,13 @@ static void fill_head(struct http_head *head, const char *text)
     }
 }
 
-/* "ADDRESS HOST http(s)" after the headers were applied to a plain request of that peer. */
+/* "ADDRESS HOST[+PORT] http(s)" after the headers were applied to a plain request of that peer. */
 static const char *outcome(const char *peer, const char *fields, char *out, size_t size)
 {
     struct cidr trusted[TRUSTED_MAX];
     struct http_head head;
     struct request r = {.head = &head, .host = slice_from("own")};
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], port[8] = "";
 
     for (size_t i = 0; i < TRUSTED_MAX; i++)
         assert_null(cidr_parse(slice_from(trusted_texts[i]), &trusted[i]));
@@ -57,8 +57,10 @@ static const char *outcome(const char *peer, const char *fields, char *out, size
     /* as if the operator had named the header that the proxy writes */
     forwarded_apply(&r, trusted, TRUSTED_MAX,
                     strncmp(fields, "Forwarded:", 10) == 0 ? FORWARDED_RFC7239 : FORWARDED_X);
-    snprintf(out, size, "%s %.*s %s", addr_format(&r.client, text), (int)r.host.len, r.host.p,
-             r.secure ? "https" : "http");
+    if (r.host_port != 0)
+        snprintf(port, sizeof port, "+%u", r.host_port);
+    snprintf(out, size, "%s %.*s%s %s", addr_format(&r.client, text), (int)r.host.len, r.host.p,
+             port, r.secure ? "https" : "http");
     return out;
 }
 
@@ -138,7 +140,7 @@ static void forwarded(void **state)
         {"10.0.0.1", "Forwarded: for=6.6.6.6;host=evil\nForwarded: for=192.0.2.1;host=good",
          "192.0.2.1:0 good http"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1;host=far, for=10.0.0.2;host=near;proto=https",
-         "192.0.2.1:0 near https"},
+         "192.0.2.1:0 far https"},
         {"10.0.0.1", "Forwarded: for=10.0.0.4, for=10.0.0.3", "10.0.0.4:0 own http"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1;proto=http", "192.0.2.1:0 own http"},
         /* a quote left open by somebody further away swallows nothing of what is nearer */
@@ -153,11 +155,11 @@ static void forwarded(void **state)
         {"10.0.0.1", "Forwarded: for=192.0.2.1;host=\"a\\\", for=6.6.6.6;b=\\\"\"",
          "192.0.2.1:0 a\\\", for=6.6.6.6;b=\\\" http"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1;host=\"a\\\\\", for=10.0.0.2",
-         "192.0.2.1:0 own http"},
+         "192.0.2.1:0 a\\\\ http"},
         {"10.0.0.1", "Forwarded: host=\", for=192.0.2.1;host=\"b, for=6.6.6.6\"",
          "192.0.2.1:0 b, for=6.6.6.6 http"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1;host=\"a;b\", for=10.0.0.2;host=near",
-         "192.0.2.1:0 near http"},
+         "192.0.2.1:0 a;b http"},
         {"10.0.0.1", "Forwarded: \\\"", "10.0.0.1:999 own http"},
         /* no address: obfuscated, unknown, none */
         {"10.0.0.1", "Forwarded: for=unknown;host=good", "10.0.0.1:999 good http"},
@@ -200,6 +202,37 @@ static void proto_and_host(void **state)
         {"10.0.0.1", "X-Forwarded-Host: ", "10.0.0.1:999 own http"},
         {"10.0.0.1", "X-Forwarded-For: 192.0.2.1\nX-Forwarded-Host: a\nX-Forwarded-Proto: https",
          "192.0.2.1:0 a https"},
+        /* proxies that add, as Apache does: the farthest that is trusted was asked by the client */
+        {"10.0.0.1",
+         "X-Forwarded-For: 192.0.2.1, 10.0.0.2\nX-Forwarded-Host: public, inner\n"
+         "X-Forwarded-Proto: https, http",
+         "192.0.2.1:0 public https"},
+        {"10.0.0.1",
+         "X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.0.0.2\nX-Forwarded-Host: evil, public, inner",
+         "192.0.2.1:0 public http"},
+        {"10.0.0.1",
+         "X-Forwarded-For: 10.0.0.9, 192.0.2.1\nX-Forwarded-Host: evil\nX-Forwarded-Host: public",
+         "192.0.2.1:0 public http"},
+        {"10.0.0.1",
+         "X-Forwarded-For: 192.0.2.1\nX-Forwarded-For: 10.0.0.3, 10.0.0.2\n"
+         "X-Forwarded-Host: evil, public\nX-Forwarded-Host: a, b",
+         "192.0.2.1:0 public http"},
+        {"10.0.0.1", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\nX-Forwarded-Host: a",
+         "10.0.0.3:0 a http"},
+        {"10.0.0.1", "X-Forwarded-For: 192.0.2.1, 10.0.0.2\nX-Forwarded-Host: a,",
+         "192.0.2.1:0 a http"},
+        /* a port told apart, and what is none */
+        {"10.0.0.1", "X-Forwarded-Host: a\nX-Forwarded-Port: 8443", "10.0.0.1:999 a+8443 http"},
+        {"10.0.0.1", "X-Forwarded-For: 192.0.2.1\nX-Forwarded-Port: 1, 8443",
+         "192.0.2.1:0 own+8443 http"},
+        {"10.0.0.1", "X-Forwarded-For: 192.0.2.1, 10.0.0.2\nX-Forwarded-Port: 1, 8443, 80",
+         "192.0.2.1:0 own+8443 http"},
+        {"10.0.0.1", "X-Forwarded-Port: 65536", "10.0.0.1:999 own http"},
+        {"10.0.0.1", "X-Forwarded-Port: 0", "10.0.0.1:999 own http"},
+        {"10.0.0.1", "X-Forwarded-Port: 080000443", "10.0.0.1:999 own http"},
+        {"10.0.0.1", "X-Forwarded-Port: 84x", "10.0.0.1:999 own http"},
+        {"10.0.0.1", "X-Forwarded-Port: -1", "10.0.0.1:999 own http"},
+        {"192.0.2.9", "X-Forwarded-Port: 8443", "192.0.2.9:999 own http"},
     };
     (void)state;
 
