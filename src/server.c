@@ -17,7 +17,7 @@
 #include "core/gate.h"
 #include "core/limits.h"
 #include "core/rules.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/stats.h"
 #include "core/waiting.h"
 #include "io/child.h"

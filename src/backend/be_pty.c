@@ -4,7 +4,7 @@
  * pty: a program per session on a terminal of its own, which controls its session: keys make
  * signals, shells have job control, the size can change. Its stderr is on the terminal, too.
  *
- * Clients that speak the terminal protocol (core/session_tty.c) tell the size in their first
+ * Clients that speak the terminal protocol (core/client/client_tty.c) tell the size in their first
  * message; the program is started then, so that it never sees another. For all others it is started
  * at once, with 80 columns and 24 rows.
  *

@@ -8,7 +8,7 @@
 
 #include "base/descriptors.h"
 #include "core/bans.h"
-#include "core/session_info.h"
+#include "core/session/session_info.h"
 #include "core/waiting.h"
 #include "proto/secret.h"
 

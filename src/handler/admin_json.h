@@ -3,7 +3,7 @@
 #define WSLUICE_HANDLER_ADMIN_JSON_H
 
 /* The admin door's answers in JSON. Each answers the stream's request and ends it. */
-#include "core/session_info.h"
+#include "core/session/session_info.h"
 #include "core/stream.h"
 
 #define ADMIN_JSON "application/json"

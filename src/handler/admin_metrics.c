@@ -9,7 +9,7 @@
 #include "core/front.h"
 #include "core/gate.h"
 #include "core/request.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/stats.h"
 #include "core/waiting.h"
 #include "handler/admin_body.h"

@@ -5,7 +5,7 @@
 #include "core/backend.h"
 #include "core/limits.h"
 #include "core/origin.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "handler/handlers.h"
 #include "proto/handshake.h"
 #include "proto/tty.h"

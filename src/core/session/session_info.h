@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WSLUICE_CORE_SESSION_INFO_H
-#define WSLUICE_CORE_SESSION_INFO_H
+#ifndef WSLUICE_CORE_SESSION_SESSION_INFO_H
+#define WSLUICE_CORE_SESSION_SESSION_INFO_H
 
 /* Live sessions, looked at and ended from outside. */
 #include "core/backend.h"
-#include "core/session.h"
+#include "core/session/session.h"
 #include "core/stats.h"
 #include "proto/secret.h"
 

@@ -1,111 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Backend to client. Small messages (many short lines of one read) are gathered in worker->tx and
- * leave in one write. A large one gets its header written just before it, where it lies: in the
- * receive buffer, whose head room and already consumed front give the place, or in out_message,
- * which keeps place for it.
+ * Backend to client: what is read is cut into messages, which the client is given one by one
+ * (core/client/client_out.c). An unfinished message is kept in extra->out_message, with place in
+ * front for the header it will get.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/session_impl.h"
+#include "core/session/session_impl.h"
 #include "proto/tty.h"
 
-#define SMALL_MESSAGE 4096U /* bytes that are cheaper to copy than to write apart */
-/* Writable bytes that each message needs in front: a frame header, the byte of `stderr: message`.
- */
-#define PLACE (WS_SERVER_HEADER_MAX + 1)
-
-/* One pass over a chunk: how much of worker->tx is filled. */
+/* One pass over a chunk. */
 struct output {
     struct session *s;
-    size_t gathered;
+    struct client_burst burst;
 };
 
-static void flush_gathered(struct output *o)
+static struct output output_begin(struct session *s)
 {
-    if (o->gathered > 0)
-        stream_write(o->s->stream, o->s->worker->tx, o->gathered);
-    o->gathered = 0;
+    return (struct output){.s = s, .burst = {.client = s->client}};
 }
 
-static void gather(struct output *o, uint8_t opcode, const uint8_t *p, size_t n)
+static bool is_open(const struct session *s)
 {
-    if (o->gathered + WS_SERVER_HEADER_MAX + n > WORKER_TX_SIZE)
-        flush_gathered(o);
-    uint8_t *at = o->s->worker->tx + o->gathered;
-    size_t header = ws_write_header(at, opcode, n);
-
-    memcpy(at + header, p, n);
-    o->gathered += header + n;
+    return s->client->state == CLIENT_OPEN;
 }
 
-/* A whole frame that was made elsewhere. */
-static void send_packed(struct output *o, const uint8_t *frame, size_t n, bool is_only)
+/* We end it, behind what is gathered. */
+static void output_close(struct output *o, uint16_t code, const char *why)
 {
-    if (n > SMALL_MESSAGE || is_only || o->gathered + n > WORKER_TX_SIZE)
-        flush_gathered(o);
-    if (n > SMALL_MESSAGE || is_only) {
-        stream_write(o->s->stream, frame, n);
-        return;
-    }
-    memcpy(o->s->worker->tx + o->gathered, frame, n);
-    o->gathered += n;
-}
-
-/* p has WS_SERVER_HEADER_MAX writable bytes in front, which nobody needs any more. */
-static void send_frame(struct output *o, uint8_t opcode, uint8_t *p, size_t n, bool is_only)
-{
-    const uint8_t *frame;
-    size_t len = session_deflate_pack(o->s, opcode, p, n, &frame);
-
-    if (len > 0) {
-        send_packed(o, frame, len, is_only);
-        return;
-    }
-    if (n <= SMALL_MESSAGE && !is_only) {
-        gather(o, opcode, p, n);
-        return;
-    }
-    size_t header = ws_header_len(n);
-
-    flush_gathered(o);
-    ws_write_header(p - header, opcode, n);
-    stream_write(o->s->stream, p - header, header + n);
+    client_flush(&o->burst);
+    session_close(o->s, code, why, CLOSED_BY_SERVER);
 }
 
 /* Text of the backend that is not UTF-8, by the route's choice. */
 static void send_invalid(struct output *o, const uint8_t *p, size_t n)
 {
-    struct session *s = o->s;
+    int choice = session_settings(o->s)->invalid_utf8;
+    bool replace = choice == UTF8_REPLACE;
 
-    if (s->route->settings.invalid_utf8 == UTF8_CLOSE) {
-        flush_gathered(o);
-        session_close(s, WS_CODE_INTERNAL, "the backend sent text that is not UTF-8",
-                      CLOSED_BY_SERVER);
+    if (choice == UTF8_CLOSE) {
+        output_close(o, WS_CODE_INTERNAL, "the backend sent text that is not UTF-8");
         return;
     }
-    bool replace = s->route->settings.invalid_utf8 == UTF8_REPLACE;
-    uint8_t *copy = malloc(WS_SERVER_HEADER_MAX + (replace ? 3 * n : n));
+    uint8_t *copy = malloc(CLIENT_PLACE + (replace ? 3 * n : n));
 
     if (copy == NULL) {
-        flush_gathered(o);
-        session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        output_close(o, WS_CODE_INTERNAL, "out of memory");
         return;
     }
-    uint8_t *body = copy + WS_SERVER_HEADER_MAX;
+    uint8_t *body = copy + CLIENT_PLACE;
     if (replace)
         n = utf8_replace(body, p, n);
     else
         memcpy(body, p, n);
-    send_frame(o, replace ? WS_TEXT : WS_BINARY, body, n, false);
+    client_send(&o->burst, replace ? WS_TEXT : WS_BINARY, body, n, false);
     free(copy);
 }
 
-/* A message to the client, with PLACE writable bytes in front that nobody needs any more. channel:
- * SESSION_STDOUT or _STDERR. is_only: nothing else of this chunk will follow. */
+/* A message to the client, with CLIENT_PLACE writable bytes in front that nobody needs any more.
+ * channel: SESSION_STDOUT or _STDERR. is_only: nothing else of this chunk will follow. */
 static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint8_t *p, size_t n,
                          bool is_only)
 {
@@ -115,23 +71,20 @@ static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint
         *--p = channel;
         n++;
     }
-    s->messages_out++;
-    s->bytes_out += n;
-    s->route->stats->messages_out++;
-    s->route->stats->bytes_out += n;
+    client_count_out(s->client, n);
     if (session_record(s) != NULL)
         record_message(session_record(s), RECORD_OUT, opcode == WS_TEXT, true, p, n);
     if (opcode == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else
-        send_frame(o, opcode, p, n, is_only && o->gathered == 0);
+        client_send(&o->burst, opcode, p, n, is_only);
 }
 
 /* A record that says it is stderr: where the program's own would go. */
 static void take_stderr(struct output *o, uint8_t *p, size_t n, bool is_only)
 {
     struct session *s = o->s;
-    int mode = s->route->settings.stderr_mode;
+    int mode = session_settings(s)->stderr_mode;
 
     if (mode == STDERR_MESSAGE)
         send_message(o, s->opcode_out, SESSION_STDERR, p, n, is_only);
@@ -156,7 +109,7 @@ static void take_message(struct output *o, const struct framing_cut *cut, uint8_
         take_stderr(o, p, n, is_only);
         break;
     case FRAMING_END:
-        flush_gathered(o);
+        client_flush(&o->burst);
         session_backend_silent(s);
         break;
     }
@@ -168,50 +121,47 @@ static bool fits(struct output *o, size_t n)
 {
     struct session *s = o->s;
 
-    if (n <= s->route->settings.max_message)
+    if (n <= session_settings(s)->max_message)
         return true;
-    flush_gathered(o);
-    session_close(s, WS_CODE_TOO_BIG, "the backend's message is longer than max-message",
-                  CLOSED_BY_SERVER);
+    output_close(o, WS_CODE_TOO_BIG, "the backend's message is longer than max-message");
     return false;
 }
 
-/* Makes an empty out_message ready for n bytes behind PLACE, all at once. */
+/* Makes an empty out_message ready for n bytes behind CLIENT_PLACE, all at once. */
 static bool begin_kept(struct buf *m, size_t n)
 {
-    uint8_t *place = buf_reserve(m, PLACE + n);
+    uint8_t *place = buf_reserve(m, CLIENT_PLACE + n);
 
     if (place == NULL)
         return false;
-    memset(place, 0, PLACE);
-    buf_added(m, PLACE);
+    memset(place, 0, CLIENT_PLACE);
+    buf_added(m, CLIENT_PLACE);
     return true;
 }
 
-/* Without PLACE. */
+/* Without CLIENT_PLACE. */
 static size_t kept_len(const struct session *s)
 {
-    size_t n = buf_len(&session_is_busy(s)->out_message);
+    size_t n = buf_len(&session_extra(s)->out_message);
 
-    return n > 0 ? n - PLACE : 0;
+    return n > 0 ? n - CLIENT_PLACE : 0;
 }
 
-/* More of an unfinished message: kept with PLACE in front. size: n and what is announced behind it;
- * spare: bytes of it that may not count. False when the session was closed for it. */
+/* More of an unfinished message: kept with CLIENT_PLACE in front. size: n and what is announced
+ * behind it; spare: bytes of it that may not count. False when the session was closed for it. */
 static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size_t spare)
 {
     struct session *s = o->s;
-    struct session_busy *b;
+    struct session_extra *b;
 
     if (!fits(o, kept_len(s) + size - spare))
         return false;
     if (n == 0)
         return true;
-    b = session_busy(s);
+    b = session_need_extra(s);
     struct buf *m = b != NULL ? &b->out_message : NULL;
     if (m == NULL || (buf_len(m) == 0 && !begin_kept(m, size)) || buf_append(m, p, n) < 0) {
-        flush_gathered(o);
-        session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        output_close(o, WS_CODE_INTERNAL, "out of memory");
         return false;
     }
     return true;
@@ -219,16 +169,16 @@ static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size
 
 static bool has_kept(const struct session *s)
 {
-    return buf_len(&session_is_busy(s)->out_message) > 0;
+    return buf_len(&session_extra(s)->out_message) > 0;
 }
 
 static void take_kept(struct output *o, const struct framing_cut *cut)
 {
-    struct buf m = o->s->busy->out_message;
+    struct buf m = o->s->extra->out_message;
     size_t n = kept_len(o->s);
 
-    o->s->busy->out_message = (struct buf){0};
-    take_message(o, cut, buf_data(&m) + PLACE, n > cut->chop ? n - cut->chop : 0, false);
+    o->s->extra->out_message = (struct buf){0};
+    take_message(o, cut, buf_data(&m) + CLIENT_PLACE, n > cut->chop ? n - cut->chop : 0, false);
     buf_release(&m);
 }
 
@@ -236,7 +186,7 @@ static void broken_framing(struct output *o, const char *why)
 {
     char reason[WS_REASON_MAX + 1];
 
-    flush_gathered(o);
+    client_flush(&o->burst);
     snprintf(reason, sizeof reason, "the backend broke its framing: %s", why);
     session_close(o->s, WS_CODE_INTERNAL, reason, CLOSED_BY_SERVER);
 }
@@ -273,9 +223,9 @@ static bool cut_messages(struct output *o, uint8_t *p, size_t n)
         }
         size_t used = cut.skip + cut.body + cut.drop;
 
-        if (!take_cut(o, &cut, p + cut.skip, first && used == n) || s->phase != SESSION_OPEN)
+        if (!take_cut(o, &cut, p + cut.skip, first && used == n) || !is_open(s))
             return false;
-        if (s->exit_awaited) {
+        if (s->state != SESSION_RUNNING) {
             session_count_dropped(s, n - used);
             return true;
         }
@@ -297,7 +247,7 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(p, s->carry, s->carry_len);
         s->carry_len = 0;
     }
-    if (s->tty != SESSION_TTY_NOT) {
+    if (s->client->tty != CLIENT_TTY_NOT) {
         *--p = TTY_OUTPUT;
         n++;
     }
@@ -313,23 +263,23 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
 /* `partial-lines` counts from the last byte of the unfinished message. */
 static void note_partial(struct session *s)
 {
-    double wait = s->route->settings.partial_lines;
+    double wait = session_settings(s)->partial_lines;
 
-    if (s->busy == NULL)
+    if (s->extra == NULL)
         return;
-    s->busy->partial_since = 0;
+    s->extra->partial_since = 0;
     if (wait <= 0 || !has_kept(s) || !session_framing(s)->by_mark)
         return;
-    s->busy->partial_since = s->worker->now;
-    session_time_hurry(s, wait);
+    s->extra->partial_since = session_worker(s)->now;
+    client_hurry(s->client, wait);
 }
 
 void session_output(struct session *s, uint8_t *p, size_t n)
 {
-    struct output o = {.s = s};
+    struct output o = output_begin(s);
 
-    s->last_data = s->worker->now;
-    if (s->phase != SESSION_OPEN || s->exit_awaited) {
+    s->owner.last_data = session_worker(s)->now;
+    if (!is_open(s) || s->state != SESSION_RUNNING) {
         session_count_dropped(s, n);
         return;
     }
@@ -339,31 +289,31 @@ void session_output(struct session *s, uint8_t *p, size_t n)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))
         return;
-    if (s->phase != SESSION_OPEN)
+    if (!is_open(s))
         return;
-    flush_gathered(&o);
+    client_flush(&o.burst);
     note_partial(s);
 }
 
 void session_output_partial(struct session *s)
 {
-    struct output o = {.s = s};
+    struct output o = output_begin(s);
     uint8_t rest[FRAMING_CARRY_MAX];
     size_t kept = 0;
 
-    s->busy->partial_since = 0;
-    if (s->phase != SESSION_OPEN || !has_kept(s))
+    s->extra->partial_since = 0;
+    if (!is_open(s) || !has_kept(s))
         return;
-    const struct buf *m = &s->busy->out_message;
+    const struct buf *m = &s->extra->out_message;
     if (s->opcode_out == WS_TEXT)
-        kept = utf8_tail(buf_data(m) + PLACE, kept_len(s));
+        kept = utf8_tail(buf_data(m) + CLIENT_PLACE, kept_len(s));
     if (kept_len(s) == kept)
         return; /* nothing but the beginning of a character */
     memcpy(rest, buf_data(m) + buf_len(m) - kept, kept);
     take_kept(&o, &(struct framing_cut){.chop = kept});
     s->out_state = (struct framing_state){0};
-    if (s->phase == SESSION_OPEN)
-        flush_gathered(&o);
+    if (is_open(s))
+        client_flush(&o.burst);
     (void)keep(&o, rest, kept, kept, 0);
 }
 
@@ -378,55 +328,47 @@ static bool is_torn(const struct session *s)
 
 bool session_output_end(struct session *s)
 {
-    struct output o = {.s = s};
-    uint8_t tail[PLACE + FRAMING_CARRY_MAX];
+    struct output o = output_begin(s);
+    uint8_t tail[CLIENT_PLACE + FRAMING_CARRY_MAX];
 
-    if (s->phase != SESSION_OPEN)
+    if (!is_open(s))
         return true;
     if (is_torn(s)) {
         session_count_dropped(s, kept_len(s));
-        if (s->busy != NULL)
-            buf_release(&s->busy->out_message);
+        if (s->extra != NULL)
+            buf_release(&s->extra->out_message);
         return false;
     }
     if (has_kept(s))
         take_kept(&o, &(struct framing_cut){0});
     if (s->carry_len > 0) {
-        memcpy(tail + PLACE, s->carry, s->carry_len);
-        send_message(&o, s->opcode_out, SESSION_STDOUT, tail + PLACE, s->carry_len, false);
+        memcpy(tail + CLIENT_PLACE, s->carry, s->carry_len);
+        send_message(&o, s->opcode_out, SESSION_STDOUT, tail + CLIENT_PLACE, s->carry_len, false);
         s->carry_len = 0;
     }
-    if (s->phase == SESSION_OPEN)
-        flush_gathered(&o);
+    if (is_open(s))
+        client_flush(&o.burst);
     return true;
 }
 
 void session_output_stderr(struct session *s, const struct slice *lines, size_t count)
 {
-    struct output o = {.s = s};
-    uint8_t copy[PLACE + BACKEND_STDERR_PIECE + 1];
+    struct output o = output_begin(s);
+    uint8_t copy[CLIENT_PLACE + BACKEND_STDERR_PIECE + 1];
 
-    s->last_data = s->worker->now;
+    s->owner.last_data = session_worker(s)->now;
     for (size_t i = 0; i < count; i++) {
-        if (s->phase != SESSION_OPEN) {
+        if (!is_open(s)) {
             session_count_dropped(s, lines[i].len);
             continue;
         }
-        memcpy(copy + PLACE, lines[i].p, lines[i].len);
-        copy[PLACE + lines[i].len] = '\n'; /* for the recording, whose bytes have no messages */
+        memcpy(copy + CLIENT_PLACE, lines[i].p, lines[i].len);
+        copy[CLIENT_PLACE + lines[i].len] =
+            '\n'; /* for the recording, whose bytes have no messages */
         if (session_record(s) != NULL)
-            record_bytes(session_record(s), RECORD_OUT, copy + PLACE, lines[i].len + 1);
-        send_message(&o, s->opcode_out, SESSION_STDERR, copy + PLACE, lines[i].len, false);
+            record_bytes(session_record(s), RECORD_OUT, copy + CLIENT_PLACE, lines[i].len + 1);
+        send_message(&o, s->opcode_out, SESSION_STDERR, copy + CLIENT_PLACE, lines[i].len, false);
     }
-    if (s->phase == SESSION_OPEN)
-        flush_gathered(&o);
-}
-
-void session_send_control(struct session *s, uint8_t opcode, const void *p, size_t n)
-{
-    uint8_t frame[2 + WS_CONTROL_MAX];
-    size_t header = ws_write_header(frame, opcode, n);
-
-    memcpy(frame + header, p, n);
-    stream_write(s->stream, frame, header + n);
+    if (is_open(s))
+        client_flush(&o.burst);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/session_info.h"
+#include "core/session/session_info.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/auth.h"
-#include "core/session_impl.h"
+#include "core/session/session_impl.h"
 
 #define USER "user:"
 #define TOKEN "token:"
@@ -15,38 +15,37 @@
 void session_inspect(const struct session *s, struct session_info *out)
 {
     static const char *const phases[] = {"opening", "open", "closing", "ending"};
-    const char *path = s->origin_text + strlen(s->origin_text) + 1;
+    const struct client *c = s->client;
     char answer[DEFLATE_ANSWER_MAX];
 
     *out = (struct session_info){
-        .id = s->id,
-        .phase = phases[s->phase],
-        .client = s->origin_text,
-        .path = path,
-        .subprotocol = session_log_subprotocol(s),
-        .user = session_log_user(s),
-        .route = s->route->path,
-        .backend = s->route->backend->name,
-        .age = s->worker->now - s->opened_at,
-        .idle = s->worker->now - s->last_data,
-        .messages_in = s->messages_in,
-        .messages_out = s->messages_out,
-        .bytes_in = s->bytes_in,
-        .bytes_out = s->bytes_out,
-        .dropped = session_has_extra(s)->dropped,
-        .stalls_client = session_has_extra(s)->stalls[STATS_CLIENT],
-        .stalls_backend = session_has_extra(s)->stalls[STATS_BACKEND],
-        .queued_client = s->stream != NULL ? stream_queued(s->stream) : 0,
-        .client_paused = s->client_paused,
+        .id = s->owner.id,
+        .phase = phases[c->state],
+        .client = c->origin,
+        .path = client_path(c),
+        .subprotocol = client_subprotocol(c),
+        .user = client_user(c),
+        .route = session_route(s)->path,
+        .backend = session_route(s)->backend->name,
+        .age = session_worker(s)->now - s->opened_at,
+        .idle = session_worker(s)->now - s->owner.last_data,
+        .messages_in = c->messages_in,
+        .messages_out = c->messages_out,
+        .bytes_in = c->bytes_in,
+        .bytes_out = c->bytes_out,
+        .dropped = session_extra(s)->dropped + client_extra(c)->dropped,
+        .stalls_client = session_extra(s)->stalls[STATS_CLIENT],
+        .stalls_backend = session_extra(s)->stalls[STATS_BACKEND],
+        .queued_client = client_queued(c),
+        .client_paused = c->paused,
         .backend_paused = s->backend_paused,
-        .rate_held = session_rate_holds(s),
-        .rate_holds = session_rate_count(s),
-        .rtt_ms = session_time_rtt(s),
+        .rate_held = client_throttled(c),
+        .rate_holds = client_throttled_count(c),
+        .rtt_ms = client_rtt(c),
     };
-    (void)snprintf(out->compression, sizeof out->compression, "%s",
-                   session_deflate_answer(s, answer));
-    session_deflate_counts(s, &out->compressed_in, &out->compressed_out);
-    if (s->backend != NULL && s->was_open) { /* before, there may be nothing to speak of */
+    (void)snprintf(out->compression, sizeof out->compression, "%s", client_compression(c, answer));
+    client_compressed(c, &out->compressed_in, &out->compressed_out);
+    if (s->backend != NULL && c->was_open) { /* before, there may be nothing to speak of */
         s->backend->ops->describe(s->backend, out->address, sizeof out->address);
         out->queued_backend = s->backend->ops->queued(s->backend);
         out->datagrams = s->backend->ops->dropped != NULL;
@@ -62,18 +61,18 @@ bool session_client(const struct session *s, union addr *out)
     uint16_t port;
 
     *out = (union addr){.sa.sa_family = AF_UNIX};
-    if (strcmp(s->origin_text, "unix") == 0)
+    if (strcmp(s->client->origin, "unix") == 0)
         return true;
-    return addr_split(slice_from(s->origin_text), &host, &port) == NULL &&
+    return addr_split(slice_from(s->client->origin), &host, &port) == NULL &&
            addr_parse_host(host, port, out);
 }
 
 struct session *session_find(const struct worker *w, uint64_t id)
 {
-    struct session *s = w->sessions->first;
+    struct session *s = LIST_FIRST(&w->sessions->all);
 
-    while (s != NULL && s->id != id)
-        s = s->next;
+    while (s != NULL && s->owner.id != id)
+        s = LIST_NEXT(s, link);
     return s;
 }
 
@@ -141,8 +140,8 @@ static bool has_token(const struct session *s, const uint8_t mac[SECRET_MAC_SIZE
 
 static bool client_chosen(const struct session *s, const struct session_choice *c)
 {
-    struct slice client = slice_from(s->origin_text);
-    const char *colon = strrchr(s->origin_text, ':');
+    struct slice client = slice_from(s->client->origin);
+    const char *colon = strrchr(s->client->origin, ':');
 
     if (c->with_port)
         return slice_is(client, c->client);
@@ -158,11 +157,11 @@ bool session_chosen(const struct session *s, const struct session_choice *c)
 {
     switch (c->by) {
     case CHOICE_ID:
-        return s->id == c->id;
+        return s->owner.id == c->id;
     case CHOICE_CLIENT:
         return client_chosen(s, c);
     case CHOICE_USER:
-        return slice_is(c->user, session_log_user(s));
+        return slice_is(c->user, client_user(s->client));
     case CHOICE_TOKEN:
         return has_token(s, c->mac);
     }
@@ -174,7 +173,7 @@ bool session_chosen(const struct session *s, const struct session_choice *c)
 void session_cursor_open(struct session_cursor *c, struct worker *w)
 {
     c->worker = w;
-    c->next = w->sessions->first;
+    c->next = LIST_FIRST(&w->sessions->all);
     c->other = w->sessions->cursors;
     w->sessions->cursors = c;
 }
@@ -184,7 +183,7 @@ struct session *session_cursor_next(struct session_cursor *c)
     struct session *s = c->next;
 
     if (s != NULL)
-        c->next = s->next;
+        c->next = LIST_NEXT(s, link);
     return s;
 }
 
@@ -199,8 +198,8 @@ void session_cursor_close(struct session_cursor *c)
 
 void sessions_leave_cursors(struct session *s)
 {
-    for (struct session_cursor *c = s->worker->sessions->cursors; c != NULL; c = c->other) {
+    for (struct session_cursor *c = session_worker(s)->sessions->cursors; c != NULL; c = c->other) {
         if (c->next == s)
-            c->next = s->next;
+            c->next = LIST_NEXT(s, link);
     }
 }

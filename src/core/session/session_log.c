@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/preamble.h"
-#include "core/session_impl.h"
+#include "core/session/session_impl.h"
 #include "proto/tty.h"
 
 void session_log_stderr(const struct session *s, const uint8_t *p, size_t n)
@@ -17,7 +17,7 @@ void session_log_stderr(const struct session *s, const uint8_t *p, size_t n)
         line = slice_cut(rest, '\n', &rest);
         for (size_t len; line.len > 0; line.p += len, line.len -= len) {
             len = line.len < BACKEND_STDERR_PIECE ? line.len : BACKEND_STDERR_PIECE;
-            log_line(&s->worker->log, LOG_INFO, "stderr", LOG_I("id", s->id),
+            log_line(&session_worker(s)->log, LOG_INFO, "stderr", LOG_I("id", s->owner.id),
                      LOG_S("text", slice_of(line.p, len)));
         }
     }
@@ -104,39 +104,29 @@ static const char *next_text(const char *text)
     return text + strlen(text) + 1;
 }
 
-const char *session_log_subprotocol(const struct session *s)
-{
-    return next_text(next_text(s->origin_text));
-}
-
-const char *session_log_user(const struct session *s)
-{
-    return next_text(session_log_subprotocol(s));
-}
-
 void session_log_record(struct session *s)
 {
     const struct framing *framing = session_framing(s);
-    bool on_terminal = s->route->backend->is_terminal;
+    bool on_terminal = session_route(s)->backend->is_terminal;
     bool as_cast = on_terminal || (framing->is_terminal_text && s->opcode_out == WS_TEXT);
     const struct record_facts facts = {
-        .id = s->id,
-        .client = s->origin_text,
-        .route = s->route->path,
-        .path = next_text(s->origin_text),
-        .framing = s->tty != SESSION_TTY_NOT ? TTY_SUBPROTOCOL : framing->name,
-        .subprotocol = session_log_subprotocol(s),
+        .id = s->owner.id,
+        .client = s->client->origin,
+        .route = session_route(s)->path,
+        .path = client_path(s->client),
+        .framing = s->client->tty != CLIENT_TTY_NOT ? TTY_SUBPROTOCOL : framing->name,
+        .subprotocol = client_subprotocol(s->client),
         .format = as_cast ? RECORD_CAST : RECORD_JSONL,
         .plain_newlines = !on_terminal,
     };
 
-    if (session_extra(s) != NULL)
-        s->extra->record = record_new(s->worker, &s->route->settings, &facts);
+    if (session_need_extra(s) != NULL)
+        s->extra->record = record_new(session_worker(s), session_settings(s), &facts);
 }
 
 void session_log_backend(struct session *s, const struct backend *b)
 {
-    struct session_extra *extra = session_extra(s);
+    struct session_extra *extra = session_need_extra(s);
     struct session_far *far = extra != NULL ? calloc(1, sizeof *far) : NULL;
 
     if (far == NULL)
@@ -165,41 +155,41 @@ static const char *describe_exit(const struct session_extra *extra, char *out, s
 void session_log_end(struct session *s)
 {
     static const char *const closers[] = {"nobody", "client", "backend", "server"};
-    const struct session_extra *extra = session_has_extra(s);
+    const struct session_extra *extra = session_extra(s);
     const struct session_far *far = extra->far;
     char exit_text[24];
-    double rtt = session_time_rtt(s);
-    const char *verify = next_text(session_log_user(s));
+    double rtt = client_rtt(s->client);
+    const char *verify = next_text(client_user(s->client));
     struct log_field f[LOG_FIELDS + 4 + MORE_FIELDS] = {
-        LOG_I("id", s->id),
-        LOG_C("client", s->origin_text),
-        LOG_C("user", session_log_user(s)),
+        LOG_I("id", s->owner.id),
+        LOG_C("client", s->client->origin),
+        LOG_C("user", client_user(s->client)),
         LOG_C("client_verify", verify),
         LOG_C("client_dn", next_text(verify)),
-        LOG_C("path", next_text(s->origin_text)),
-        LOG_C("route", s->route->path),
-        LOG_C("backend", s->route->backend->name),
+        LOG_C("path", client_path(s->client)),
+        LOG_C("route", session_route(s)->path),
+        LOG_C("backend", session_route(s)->backend->name),
         LOG_C("address", far != NULL ? far->text : NULL),
-        LOG_C("subprotocol", session_log_subprotocol(s)),
-        LOG_F("duration", s->worker->now - s->opened_at),
-        LOG_I("messages_in", s->messages_in),
-        LOG_I("bytes_in", s->bytes_in),
-        LOG_I("messages_out", s->messages_out),
-        LOG_I("bytes_out", s->bytes_out),
-        LOG_I("dropped", extra->dropped),
+        LOG_C("subprotocol", client_subprotocol(s->client)),
+        LOG_F("duration", session_worker(s)->now - s->opened_at),
+        LOG_I("messages_in", s->client->messages_in),
+        LOG_I("bytes_in", s->client->bytes_in),
+        LOG_I("messages_out", s->client->messages_out),
+        LOG_I("bytes_out", s->client->bytes_out),
+        LOG_I("dropped", extra->dropped + client_extra(s->client)->dropped),
         LOG_I("stalls_client", extra->stalls[STATS_CLIENT]),
         LOG_I("stalls_backend", extra->stalls[STATS_BACKEND]),
-        LOG_I("code", s->code),
-        LOG_C("closed_by", closers[s->closer]),
-        LOG_C("reason", extra->reason),
+        LOG_I("code", s->client->code),
+        LOG_C("closed_by", closers[s->client->closer]),
+        LOG_C("reason", client_extra(s->client)->reason),
         LOG_C("exit", describe_exit(extra, exit_text, sizeof exit_text)),
     };
     size_t n = LOG_FIELDS;
 
     if (rtt >= 0)
         f[n++] = LOG_F("rtt_ms", rtt);
-    if (extra->rate != NULL)
-        f[n++] = LOG_I("rate_holds", session_rate_count(s));
+    if (client_extra(s->client)->throttle != NULL)
+        f[n++] = LOG_I("rate_holds", client_throttled_count(s->client));
     if (far != NULL && far->datagrams) {
         f[n++] = LOG_I("datagrams_dropped_in", far->dropped_in);
         f[n++] = LOG_I("datagrams_dropped_out", far->dropped_out);
@@ -207,6 +197,6 @@ void session_log_end(struct session *s)
     for (const char *name = next_text(next_text(verify)); *name != '\0';
          name = next_text(next_text(name)))
         f[n++] = LOG_C(name, next_text(name));
-    if (s->was_open) /* a refusal has a line of its own */
-        log_fields(&s->worker->log, LOG_INFO, "session closed", f, n);
+    if (s->client->was_open) /* a refusal has a line of its own */
+        log_fields(&session_worker(s)->log, LOG_INFO, "session closed", f, n);
 }

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * permessage-deflate in a session (RFC 7692).
+ * permessage-deflate of a client (RFC 7692).
  *
  * From the client: a compressed frame is inflated into the worker's buffer, a piece at a time, and
  * each piece goes the way of an uncompressed frame. Because a few bytes may become a thousand times
  * as many, that stops as soon as anything waits for the far side, and after SHARE bytes in any
- * case. What was received and not looked at is put off: see session_in.c.
+ * case. What was received and not looked at is deferred: see client_in.c.
  *
  * To the client: a message is compressed whole, and sent as it is if that would not make it
  * smaller.
  */
 #include <stdlib.h>
 
+#include "core/client/client_impl.h"
 #include "core/deflate_pool.h"
-#include "core/session_impl.h"
 
-/* Inflated bytes of one session in a turn of the loop. */
+/* Inflated bytes of one client in a turn of the loop. */
 #define SHARE 262144U
-/* Longer messages leave as they are: compressing one takes its time from all other sessions. */
+/* Longer messages leave as they are: compressing one takes its time from all others. */
 #define COMPRESSED_MAX (1U << 20)
 
-struct session_deflate {
+struct client_deflate {
     struct deflate_params params;
     struct deflate_reader *reader; /* with takeover ours, else of the message under way; or NULL */
     struct deflate_writer *writer; /* with takeover, once there was a message */
@@ -37,78 +37,78 @@ struct session_deflate {
     struct stats_compressed in, out;
 };
 
-bool session_deflate_start(struct session *s, const struct deflate_params *params)
+bool client_deflate_start(struct client *c, const struct deflate_params *params)
 {
     if (!params->agreed)
         return true;
-    s->extra->deflate = calloc(1, sizeof *s->extra->deflate);
-    if (s->extra->deflate == NULL)
+    c->extra->deflate = calloc(1, sizeof *c->extra->deflate);
+    if (c->extra->deflate == NULL)
         return false;
-    s->extra->deflate->params = *params;
-    s->reader.rsv_mask = WS_RSV1;
+    c->extra->deflate->params = *params;
+    c->reader.rsv_mask = WS_RSV1;
     return true;
 }
 
-const char *session_deflate_answer(const struct session *s, char out[DEFLATE_ANSWER_MAX])
+const char *client_compression(const struct client *c, char out[DEFLATE_ANSWER_MAX])
 {
-    const struct session_deflate *d = session_deflate(s);
+    const struct client_deflate *d = client_deflate(c);
 
     return d != NULL ? deflate_offer_answer(&d->params, out) : "";
 }
 
-void session_deflate_counts(const struct session *s, struct stats_compressed *in,
-                            struct stats_compressed *out)
+void client_compressed(const struct client *c, struct stats_compressed *in,
+                       struct stats_compressed *out)
 {
     static const struct stats_compressed none = {0, 0};
-    const struct session_deflate *d = session_deflate(s);
+    const struct client_deflate *d = client_deflate(c);
 
     *in = d != NULL ? d->in : none;
     *out = d != NULL ? d->out : none;
 }
 
-static void drop_reader(struct session *s)
+static void drop_reader(struct client *c)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
 
     if (d->reader != NULL && !d->params.client_takeover)
-        deflate_pool_return(s->worker, d->reader);
+        deflate_pool_return(client_worker(c), d->reader);
     else
         deflate_reader_free(d->reader);
     d->reader = NULL;
 }
 
-void session_deflate_release(struct session *s)
+void client_deflate_release(struct client *c)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
 
     if (d == NULL)
         return;
-    drop_reader(s);
+    drop_reader(c);
     deflate_writer_free(d->writer);
     free(d);
-    s->extra->deflate = NULL;
+    c->extra->deflate = NULL;
 }
 
 /* ---- from the client ---- */
 
-void session_deflate_turn(struct session *s)
+void client_deflate_turn(struct client *c)
 {
-    if (session_deflate(s) != NULL)
-        session_deflate(s)->share = SHARE;
+    if (client_deflate(c) != NULL)
+        client_deflate(c)->share = SHARE;
 }
 
-static bool has_reader(struct session *s)
+static bool has_reader(struct client *c)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
 
     if (d->reader == NULL && d->params.client_takeover)
         d->reader = deflate_reader_new(d->params.client_bits);
     else if (d->reader == NULL)
-        d->reader = deflate_pool_borrow(s->worker);
+        d->reader = deflate_pool_borrow(client_worker(c));
     return d->reader != NULL;
 }
 
-static enum session_deflate_step fault(struct ws_frame *piece, uint16_t code, const char *why)
+static enum client_deflate_step fault(struct ws_frame *piece, uint16_t code, const char *why)
 {
     piece->code = code;
     piece->why = why;
@@ -125,7 +125,7 @@ static void count(struct stats_compressed *c, struct stats_compressed *route, ui
 }
 
 /* The piece that was inflated, as a frame that nothing masks. */
-static void describe(struct session_deflate *d, const struct ws_frame *f, bool end,
+static void describe(struct client_deflate *d, const struct ws_frame *f, bool end,
                      struct ws_frame *piece)
 {
     piece->opcode = f->opcode;
@@ -135,12 +135,12 @@ static void describe(struct session_deflate *d, const struct ws_frame *f, bool e
     d->plain = end ? 0 : d->plain + piece->len;
 }
 
-enum session_deflate_step session_deflate_next(struct session *s, struct ws_frame *f,
-                                               struct ws_frame *piece)
+enum client_deflate_step client_deflate_next(struct client *c, struct ws_frame *f,
+                                             struct ws_frame *piece)
 {
-    struct session_deflate *d = session_deflate(s);
-    uint8_t *out = deflate_pool_plain(s->worker);
-    uint64_t limit = s->reader.limit != 0 ? s->reader.limit - d->plain : UINT64_MAX - 1;
+    struct client_deflate *d = client_deflate(c);
+    uint8_t *out = deflate_pool_plain(client_worker(c));
+    uint64_t limit = c->reader.limit != 0 ? c->reader.limit - d->plain : UINT64_MAX - 1;
     /* One byte more than there may be, if need be in the tail room, tells a message that is too
      * long before the rest of it is put together. */
     size_t room = limit <= DEFLATE_POOL_PLAIN ? (size_t)limit + 1 : DEFLATE_POOL_PLAIN;
@@ -148,10 +148,10 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
     enum deflate_event event;
 
     *piece = (struct ws_frame){.payload = out};
-    if (out == NULL || !has_reader(s))
+    if (out == NULL || !has_reader(c))
         return fault(piece, WS_CODE_INTERNAL, "out of memory");
     event = deflate_read(d->reader, &f->payload, &f->len, f->end, out, room, &piece->len);
-    count(&d->in, &s->route->stats->compressed_in, piece->len, had - f->len);
+    count(&d->in, &client_route(c)->stats->compressed_in, piece->len, had - f->len);
     d->share -= piece->len < d->share ? piece->len : d->share;
     if (event == DEFLATE_NO_MEMORY)
         return fault(piece, WS_CODE_INTERNAL, "out of memory");
@@ -163,26 +163,26 @@ enum session_deflate_step session_deflate_next(struct session *s, struct ws_fram
         return DEFLATED_NOTHING;
     describe(d, f, event == DEFLATE_DONE, piece);
     if (event == DEFLATE_DONE && !d->params.client_takeover)
-        drop_reader(s);
+        drop_reader(c);
     return event == DEFLATE_FULL ? DEFLATED_PIECE : DEFLATED_LAST;
 }
 
-bool session_deflate_must_wait(const struct session *s)
+bool client_deflate_must_wait(const struct client *c)
 {
-    return session_deflate(s)->share == 0 || session_blocked(s);
+    return client_deflate(c)->share == 0 || c->owner->events->blocked(c->owner);
 }
 
-void session_deflate_leave(struct session *s, const struct ws_frame *f)
+void client_deflate_leave(struct client *c, const struct ws_frame *f)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
 
     d->in_frame = true;
     d->frame = *f;
 }
 
-bool session_deflate_return(struct session *s, struct ws_frame *f)
+bool client_deflate_return(struct client *c, struct ws_frame *f)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
 
     if (d == NULL || !d->in_frame)
         return false;
@@ -193,37 +193,37 @@ bool session_deflate_return(struct session *s, struct ws_frame *f)
 
 /* ---- to the client ---- */
 
-static struct deflate_writer *writer_for(struct session *s)
+static struct deflate_writer *writer_for(struct client *c)
 {
-    struct session_deflate *d = session_deflate(s);
-    int level = (int)s->route->settings.compression_level;
+    struct client_deflate *d = client_deflate(c);
+    int level = (int)client_settings(c)->compression_level;
 
     if (!d->params.server_takeover)
-        return deflate_pool_writer(s->worker, d->params.server_bits, level);
+        return deflate_pool_writer(client_worker(c), d->params.server_bits, level);
     if (d->writer == NULL)
         d->writer = deflate_writer_new(d->params.server_bits, level);
     return d->writer;
 }
 
-size_t session_deflate_pack(struct session *s, uint8_t opcode, const uint8_t *p, size_t n,
-                            const uint8_t **frame)
+size_t client_deflate_pack(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
+                           const uint8_t **frame)
 {
-    struct session_deflate *d = session_deflate(s);
+    struct client_deflate *d = client_deflate(c);
     struct deflate_writer *writer;
     uint8_t *packed;
     size_t len, header;
 
-    if (d == NULL || n == 0 || n < s->route->settings.compression_min || n > COMPRESSED_MAX)
+    if (d == NULL || n == 0 || n < client_settings(c)->compression_min || n > COMPRESSED_MAX)
         return 0;
-    packed = deflate_pool_packed(s->worker, WS_SERVER_HEADER_MAX + n + DEFLATE_SLACK);
-    writer = packed != NULL ? writer_for(s) : NULL;
+    packed = deflate_pool_packed(client_worker(c), WS_SERVER_HEADER_MAX + n + DEFLATE_SLACK);
+    writer = packed != NULL ? writer_for(c) : NULL;
     if (writer == NULL)
         return 0;
     packed += WS_SERVER_HEADER_MAX;
     len = deflate_write(writer, p, n, packed, n - 1 + DEFLATE_SLACK);
     if (len == 0)
         return 0;
-    count(&d->out, &s->route->stats->compressed_out, n, len);
+    count(&d->out, &client_route(c)->stats->compressed_out, n, len);
     header = ws_header_len(len);
     ws_write_header(packed - header, opcode | WS_RSV1, len);
     *frame = packed - header;

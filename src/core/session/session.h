@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WSLUICE_CORE_SESSION_H
-#define WSLUICE_CORE_SESSION_H
+#ifndef WSLUICE_CORE_SESSION_SESSION_H
+#define WSLUICE_CORE_SESSION_SESSION_H
 
 /*
- * A session: one WebSocket bound to one backend. It begins when the handshake has been judged
- * right, opens its backend, sends the 101 or a refusal, and ends with one log line when both sides
- * are over. It owns itself: the worker's list holds it until then.
+ * A session: one backend's life (a program, a service, the echo), as the web sees it, with its
+ * framing, its recording, its limits and its line in the log. It owns its client, the WebSocket
+ * (core/client/client.h). It begins when the handshake has been judged right, opens its backend,
+ * has the client answered, and ends with one log line when both are over. It owns itself: the
+ * worker's list holds it until then.
  */
+#include <sys/queue.h>
+
 #include "core/config.h"
 #include "core/stream.h"
 #include "proto/deflate_offer.h"
@@ -17,7 +21,7 @@ struct session_cursor;
 
 /* All sessions of a worker. */
 struct sessions {
-    struct session *first;
+    LIST_HEAD(, session) all; /* newest first */
     size_t count;
     struct session_cursor *cursors; /* see session_info.h */
 };

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The life of a session: its beginning, its state, and what its backend tells. */
+#include "core/session/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/handler.h"
+#include "core/limits.h"
+#include "core/session/session_impl.h"
+#include "proto/tty.h"
+
+/* ---- its state ---- */
+
+bool session_may_become(enum session_state from, enum session_state to)
+{
+    enum {
+        RUNNING = 1U << SESSION_RUNNING,
+        EXITING = 1U << SESSION_EXITING,
+        LISTENING = 1U << SESSION_LISTENING,
+        STOPPING = 1U << SESSION_STOPPING,
+        OVER = 1U << SESSION_OVER,
+    };
+    static const uint8_t next[] = {
+        [SESSION_OPENING] = RUNNING | OVER,
+        [SESSION_RUNNING] = EXITING | LISTENING | STOPPING | OVER,
+        [SESSION_EXITING] = LISTENING | STOPPING | OVER,
+        [SESSION_LISTENING] = STOPPING | OVER,
+        [SESSION_STOPPING] = OVER,
+        [SESSION_OVER] = 1U << SESSION_ENDED,
+        [SESSION_ENDED] = 0,
+    };
+
+    return (next[from] >> to & 1U) != 0;
+}
+
+void session_become(struct session *s, enum session_state next)
+{
+    assert(session_may_become(s->state, next));
+    s->state = (uint8_t)next;
+}
+
+void session_begin(struct session *s)
+{
+    if (config_record_dir(session_settings(s)) != NULL)
+        session_log_record(s);
+    client_begin(s->client);
+    session_clock_arm(s);
+}
+
+/* ---- what the backend tells; each ends in settle ---- */
+
+static void on_backend_opened(void *owner)
+{
+    struct session *s = owner;
+
+    if (s->state != SESSION_OPENING)
+        return;
+    session_become(s, SESSION_RUNNING);
+    stats_observe(&session_route(s)->stats->opening, &stats_scale_short,
+                  worker_clock() - session_extra(s)->asked_at);
+    session_begin(s);
+    session_settle(s);
+}
+
+/* errors: close. Page script cannot see an HTTP status, but it sees a close code. */
+static void refuse_by_close(struct session *s, int status, const char *why)
+{
+    uint16_t code = status == 503   ? WS_CODE_TRY_LATER
+                    : status == 502 ? WS_CODE_BAD_GATEWAY
+                                    : WS_CODE_INTERNAL;
+
+    handler_log(s->client->stream, status, why);
+    session_begin(s);
+    client_close(s->client, code, why, CLOSED_BY_SERVER);
+}
+
+static void on_backend_failed(void *owner, int status, const char *why)
+{
+    struct session *s = owner;
+    struct backend *b = s->backend;
+
+    s->backend = NULL;
+    session_become(s, SESSION_OVER);
+    session_route(s)->stats->not_opened++;
+    if (s->client->state == CLIENT_OPENING && session_settings(s)->errors == ERRORS_CLOSE)
+        refuse_by_close(s, status, why);
+    else
+        client_refuse(s->client, status, why);
+    b->ops->close(b);
+    session_settle(s);
+}
+
+static void on_backend_data(void *owner, uint8_t *p, size_t n)
+{
+    session_output(owner, p, n);
+    session_settle(owner);
+}
+
+static void on_backend_lines(void *owner, const struct slice *lines, size_t count)
+{
+    session_output_stderr(owner, lines, count);
+    session_settle(owner);
+}
+
+static void on_backend_eof(void *owner)
+{
+    session_backend_silent(owner);
+    session_settle(owner);
+}
+
+static void on_backend_drained(void *owner)
+{
+    session_settle(owner);
+}
+
+static void on_backend_ended(void *owner, const struct backend_end *end)
+{
+    session_backend_ended(owner, end);
+    session_settle(owner);
+}
+
+static const struct backend_events session_backend_events = {
+    .opened = on_backend_opened,
+    .failed = on_backend_failed,
+    .data = on_backend_data,
+    .lines = on_backend_lines,
+    .eof = on_backend_eof,
+    .drained = on_backend_drained,
+    .ended = on_backend_ended,
+};
+
+/* ---- beginning ---- */
+
+/* A session, behind it its client, behind that one's origin: one block, as they end together. */
+static struct session *session_alloc(const struct session_open *o, const char *unique)
+{
+    size_t n;
+    char *origin = session_log_origin(o, unique, &n);
+    struct session *s = origin != NULL ? calloc(1, sizeof *s + sizeof *s->client + n) : NULL;
+
+    if (s != NULL) {
+        s->client = (struct client *)(s + 1);
+        memcpy(s->client->origin, origin, n);
+    }
+    free(origin);
+    return s;
+}
+
+static uint8_t opcode_out(const struct session *s)
+{
+    const struct settings *set = session_settings(s);
+
+    return s->client->tty != CLIENT_TTY_NOT ? WS_BINARY
+           : set->frames == FRAMES_TEXT     ? WS_TEXT
+           : set->frames == FRAMES_BINARY   ? WS_BINARY
+                                            : session_framing(s)->opcode_out;
+}
+
+static struct session *session_new(const struct session_open *o, const char *unique)
+{
+    const struct route *route = o->route;
+    const struct backend_ops *kind = route->backend;
+    struct session *s = session_alloc(o, unique);
+    bool speaks_tty = kind->is_terminal && slice_is(o->subprotocol, TTY_SUBPROTOCOL);
+
+    if (s == NULL)
+        return NULL;
+    s->owner.events = &session_client_events;
+    s->owner.worker = o->stream->worker;
+    s->owner.route = route;
+    s->owner.id = ++s->owner.worker->next_id;
+    s->opened_at = s->owner.last_data = s->owner.worker->now;
+    s->ticket = o->ticket;
+    s->echoes = kind->loopback;
+    const struct client_open how = {
+        .owner = &s->owner,
+        .stream = o->stream,
+        .accept = o->accept,
+        .deflate = o->deflate,
+        .framing = speaks_tty ? &framing_stream : route->framing,
+        .speaks_tty = speaks_tty,
+        .echoes = s->echoes,
+    };
+    if (client_init(s->client, &how) < 0) {
+        free(s);
+        return NULL;
+    }
+    s->opcode_out = opcode_out(s);
+    s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->echoes &&
+                  (kind->has_stderr || session_framing(s)->typed);
+    return s;
+}
+
+static void session_enlist(struct session *s)
+{
+    struct sessions *all = session_worker(s)->sessions;
+
+    LIST_INSERT_HEAD(&all->all, s, link);
+    all->count++;
+    config_retain(session_route(s)->config);
+}
+
+static void make_unique(char out[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t random[16] = {0};
+
+    (void)!getrandom(random, sizeof random, GRND_NONBLOCK);
+    for (size_t i = 0; i < sizeof random; i++) {
+        out[2 * i] = digits[random[i] >> 4];
+        out[2 * i + 1] = digits[random[i] & 15];
+    }
+    out[32] = '\0';
+}
+
+static void session_open_backend(struct session *s, const struct session_open *o,
+                                 const char *unique)
+{
+    const struct backend_open how = {
+        .worker = session_worker(s),
+        .route = o->route,
+        .request = stream_request(o->stream),
+        .subprotocol = o->subprotocol,
+        .id = s->owner.id,
+        .size_follows = s->client->tty != CLIENT_TTY_NOT,
+        .unique = unique,
+        .events = &session_backend_events,
+        .owner = s,
+    };
+
+    if (session_need_extra(s) != NULL) {
+        s->extra->asked_at = worker_clock();
+        s->backend = o->route->backend->open(&how);
+    }
+    if (s->backend == NULL) {
+        session_become(s, SESSION_OVER);
+        client_refuse(s->client, 503, "out of memory, try again later");
+    }
+}
+
+void session_start(const struct session_open *o)
+{
+    struct worker *w = o->stream->worker;
+    struct session *s;
+    char unique[33];
+
+    make_unique(unique);
+    s = session_new(o, unique);
+    if (s == NULL) {
+        limits_leave(w->limits, o->ticket, o->route);
+        handler_log(o->stream, 503, "out of memory");
+        stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+        return;
+    }
+    session_enlist(s);
+    if (s->echoes) { /* nothing to open */
+        session_become(s, SESSION_RUNNING);
+        session_begin(s);
+    } else {
+        session_open_backend(s, o, unique);
+    }
+    session_settle(s);
+}
