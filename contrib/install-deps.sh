@@ -19,11 +19,11 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny readelf@binutils scdoc@scdoc
     haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
     ngircd@ngircd dnsmasq@dnsmasq-base /usr/games/teeworlds-server@teeworlds-server
-    apache2@apache2 caddy@caddy lighttpd@lighttpd zsh@zsh fish@fish'
+    apache2@apache2 caddy@caddy lighttpd@lighttpd zsh@zsh fish@fish fail2ban-regex@fail2ban'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps openssl@openssl'
 # These packages bring a service that starts by itself. We only want the program.
-services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server apache2 apache-htcacheclean caddy'
+services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server apache2 apache-htcacheclean caddy fail2ban'
 
 case ${1-} in
     build) wanted=$build ;;

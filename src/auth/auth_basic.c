@@ -145,12 +145,15 @@ static const char *any_hash(const struct passwords *p, const struct auth *auth, 
     return p->all.users[(size_t)(mac[0] | mac[1] << 8 | mac[2] << 16) % p->all.count].hash;
 }
 
+static const char too_many[] = "too many passwords are being checked, try again later";
+
 static void on_verified(void *owner, int status, struct slice out)
 {
     struct auth_check *a = owner;
     struct checking *c = a->job;
     struct worker *w = a->stream->worker;
     bool ran = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) <= 1;
+    bool waited_in_vain = status == AUTH_JOB_NO_PLACE;
     bool ok = ran && WEXITSTATUS(status) == 0 && c->known;
     struct auth_grant *grant = ok ? auth_grant_new(slice_from(c->user), NULL, 0) : NULL;
     double keep = a->route->settings.auth_cache;
@@ -158,14 +161,16 @@ static void on_verified(void *owner, int status, struct slice out)
 
     if (grant != NULL && keep > 0)
         auth_cache_add(&w->auth->cache, c->mac, grant, w->now + keep);
-    free(c);
     a->job = NULL;
     if (ok)
         auth_allow(a, grant);
     else if (ran)
-        auth_deny(a, 401, "wrong name or password", true);
+        auth_deny(a, 401, "wrong name or password", AUTH_GUESS, c->known ? c->user : NULL);
     else
-        auth_deny(a, 503, "the password cannot be checked now, try again later", false);
+        auth_deny(a, 503,
+                  waited_in_vain ? too_many : "the password cannot be checked now, try again later",
+                  AUTH_NOTHING, NULL);
+    free(c);
 }
 
 static void verify(struct auth_check *a, struct slice user, struct slice password, const char *hash,
@@ -180,11 +185,12 @@ static void verify(struct auth_check *a, struct slice user, struct slice passwor
         memcpy(c->user, user.p, user.len < sizeof c->user ? user.len : 0);
         if (hash == NULL)
             hash = any_hash(a->route->auth_data, auth, user);
-        c->job = verify_start(auth->verify, password, hash, on_verified, a);
+        c->job = verify_start(auth->verify, &stream_request(a->stream)->client, password, hash,
+                              on_verified, a);
     }
     if (c == NULL || c->job == NULL) {
         free(c);
-        auth_deny(a, 503, "too many passwords are being checked, try again later", false);
+        auth_deny(a, 503, too_many, AUTH_NOTHING, NULL);
         return;
     }
     a->job = c;
@@ -201,13 +207,13 @@ static void judge_credentials(struct auth_check *a, struct slice all)
     uint8_t mac[SECRET_MAC_SIZE];
 
     if (user.len > HTPASSWD_USER_MAX || password.len > VERIFY_PASSWORD_MAX) {
-        auth_deny(a, 401, "wrong name or password", true);
+        auth_deny(a, 401, "wrong name or password", AUTH_GUESS, NULL);
         return;
     }
     if (auth_throttled(a))
         return;
     if (!secret_mac(w->auth->key, texts, 4, mac)) {
-        auth_deny(a, 503, "out of memory, try again later", false);
+        auth_deny(a, 503, "out of memory, try again later", AUTH_NOTHING, NULL);
         return;
     }
     if (hash != NULL && a->route->settings.auth_cache > 0)
@@ -228,9 +234,9 @@ static void basic_judge(struct auth_check *a)
     if (n > 0)
         judge_credentials(a, slice_of(all, (size_t)n));
     else if (n == 0)
-        auth_deny(a, 401, "a name and a password are needed", false);
+        auth_deny(a, 401, "a name and a password are needed", AUTH_NOTHING, NULL);
     else
-        auth_deny(a, 401, "these are no Basic credentials", true);
+        auth_deny(a, 401, "these are no Basic credentials", AUTH_GUESS, NULL);
     explicit_bzero(all, sizeof all);
 }
 

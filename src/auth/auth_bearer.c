@@ -169,7 +169,7 @@ static void bearer_judge(struct auth_check *a)
     look_again(b, a->stream->worker);
     if (!in_authorization(r, &token) && !in_offers(r, &token) && !in_cookies(r, &token) &&
         !in_query(r, &token)) {
-        auth_deny(a, 401, "a token is needed", false);
+        auth_deny(a, 401, "a token is needed", AUTH_NOTHING, NULL);
         return;
     }
     if (auth_throttled(a))
@@ -177,7 +177,7 @@ static void bearer_judge(struct auth_check *a)
     if (tokens_have(&b->tokens, token, &name))
         auth_allow(a, auth_grant_new(slice_from(name), NULL, 0));
     else
-        auth_deny(a, 401, "this token is not known", true);
+        auth_deny(a, 401, "this token is not known", AUTH_GUESS, NULL);
 }
 
 /* ---- taking it out of the request */

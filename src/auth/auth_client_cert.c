@@ -28,7 +28,7 @@ static void cert_judge(struct auth_check *a)
     if (slice_is(r->client_verify, "SUCCESS"))
         auth_allow(a, auth_grant_new(r->client_dn, NULL, 0));
     else
-        auth_deny(a, 403, "a client certificate is needed", false);
+        auth_deny(a, 403, "a client certificate is needed", AUTH_NOTHING, NULL);
 }
 
 const struct auth_ops auth_client_cert = {

@@ -37,7 +37,7 @@ struct asking {
     struct auth_job *job; /* one of these */
     struct hook_http *http;
     struct exec_env env;
-    bool has_credentials;
+    enum auth_attempt attempt; /* what it is, if it is denied */
     uint8_t mac[SECRET_MAC_SIZE];
 };
 
@@ -210,17 +210,21 @@ static void allow(struct auth_check *a, struct auth_grant *grant)
 static void deny(struct auth_check *a, int status, const char *why)
 {
     struct asking *k = a->job;
-    bool is_attempt = status != 503 && k->has_credentials;
+    enum auth_attempt attempt = status != 503 ? k->attempt : AUTH_NOTHING;
 
     free_asking(a);
-    auth_deny(a, status, why, is_attempt);
+    auth_deny(a, status, why, attempt, NULL);
 }
+
+static const char too_many[] = "too many requests are being judged, try again later";
 
 static void on_program(void *owner, int status, struct slice out)
 {
     struct auth_check *a = owner;
 
-    if (status < 0 || !WIFEXITED(status))
+    if (status == AUTH_JOB_NO_PLACE)
+        deny(a, 503, too_many);
+    else if (status < 0 || !WIFEXITED(status))
         deny(a, 503, "the auth-hook gave no answer, try again later");
     else if (WEXITSTATUS(status) != 0)
         deny(a, 401, "the auth-hook denied it");
@@ -234,6 +238,8 @@ static void on_http(void *owner, int status, struct slice user)
 
     if (status == 200 || status == 204)
         allow(a, auth_grant_new(user, NULL, 0));
+    else if (status == HOOK_HTTP_NO_PLACE)
+        deny(a, 503, too_many);
     else if (status == 401 || status == 403)
         deny(a, status, "the auth-hook denied it");
     else
@@ -259,7 +265,8 @@ static void ask(struct auth_check *a, struct asking *k)
     struct worker *w = a->stream->worker;
 
     if (h->is_http) {
-        k->http = hook_http_start(w, &h->url, stream_request(a->stream), TIMEOUT, on_http, a);
+        k->http = hook_http_start(w->auth->servers, &h->url, stream_request(a->stream), TIMEOUT,
+                                  on_http, a);
         return;
     }
     if (make_env(a, k) < 0)
@@ -269,9 +276,18 @@ static void ask(struct auth_check *a, struct asking *k)
                                        .envp = k->env.vars,
                                        .may_gain = !a->route->settings.no_new_privs,
                                        .timeout = TIMEOUT,
+                                       .client = &stream_request(a->stream)->client,
                                        .done = on_program,
                                        .owner = a};
     k->job = auth_job_start(w->auth->hooks, &spec);
+}
+
+/* A browser sends cookies and queries before anybody has asked it for credentials. */
+static enum auth_attempt attempt_of(const struct request *r)
+{
+    if (field(r, "Authorization").p != NULL)
+        return AUTH_GUESS;
+    return field(r, "Cookie").p != NULL || r->query.p != NULL ? AUTH_PERHAPS : AUTH_EMPTY;
 }
 
 static void hook_judge(struct auth_check *a)
@@ -295,15 +311,14 @@ static void hook_judge(struct auth_check *a)
     k = calloc(1, sizeof *k);
     if (k != NULL) {
         memcpy(k->mac, mac, sizeof k->mac);
-        k->has_credentials = field(r, "Authorization").p != NULL || field(r, "Cookie").p != NULL ||
-                             r->query.p != NULL;
+        k->attempt = attempt_of(r);
         a->job = k;
         ask(a, k);
         if (k->job != NULL || k->http != NULL)
             return;
         free_asking(a);
     }
-    auth_deny(a, 503, "too many requests are being judged, try again later", false);
+    auth_deny(a, 503, too_many, AUTH_NOTHING, NULL);
 }
 
 static void hook_cancel(struct auth_check *a)

@@ -17,6 +17,9 @@
 
 struct hook_http {
     struct worker *worker;
+    struct auth_place place;
+    double timeout;
+    uint16_t port;
     struct connect *connecting;
     struct io io;
     bool has_io;
@@ -75,6 +78,7 @@ void hook_http_cancel(struct hook_http *h)
     buf_release(&h->answer);
     h->reap.release = release;
     worker_reap(h->worker, &h->reap);
+    auth_queue_leave(&h->place);
 }
 
 static void finish(struct hook_http *h, int status, struct slice user)
@@ -255,7 +259,27 @@ static bool make_query(struct buf *b, const struct hook_url *u, const struct req
     return ok && add(b, "\r\n");
 }
 
-struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
+static struct hook_http *of_place(struct auth_place *p)
+{
+    return (struct hook_http *)((char *)p - offsetof(struct hook_http, place));
+}
+
+static void on_refused(struct auth_place *p)
+{
+    finish(of_place(p), HOOK_HTTP_NO_PLACE, slice_of("", 0));
+}
+
+static void run(struct auth_place *p)
+{
+    struct hook_http *h = of_place(p);
+    const struct connect_spec spec = {.host = h->host, .port = h->port, .timeout = h->timeout};
+
+    h->connecting = connect_start(h->worker, &spec, &connect_events, h);
+    ev_timer_set(&h->timer, h->connecting != NULL ? h->timeout : 0, 0);
+    ev_timer_start(h->worker->loop, &h->timer);
+}
+
+struct hook_http *hook_http_start(struct auth_queue *q, const struct hook_url *url,
                                   const struct request *r, double timeout,
                                   void (*done)(void *owner, int status, struct slice user),
                                   void *owner)
@@ -264,20 +288,18 @@ struct hook_http *hook_http_start(struct worker *w, const struct hook_url *url,
 
     if (h == NULL)
         return NULL;
-    h->worker = w;
+    h->worker = auth_queue_worker(q);
     h->done = done;
     h->owner = owner;
+    h->timeout = timeout;
+    h->port = url->port;
     memcpy(h->host, url->host.p, url->host.len);
-    const struct connect_spec spec = {.host = h->host, .port = url->port, .timeout = timeout};
-    if (make_query(&h->query, url, r))
-        h->connecting = connect_start(w, &spec, &connect_events, h);
-    if (h->connecting == NULL) {
-        forget(&h->query);
-        free(h);
-        return NULL;
-    }
-    ev_timer_init(&h->timer, on_timer, timeout, 0);
+    ev_timer_init(&h->timer, on_timer, 0, 0);
     h->timer.data = h;
-    ev_timer_start(w->loop, &h->timer);
-    return h;
+    if (make_query(&h->query, url, r) &&
+        auth_queue_enter(q, &h->place, &r->client, run, on_refused))
+        return h;
+    forget(&h->query);
+    free(h);
+    return NULL;
 }

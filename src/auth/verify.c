@@ -12,7 +12,7 @@
 
 #include "proto/secret.h"
 
-#define TIMEOUT 30.0 /* seconds, with the wait for a place */
+#define TIMEOUT 30.0 /* seconds */
 #define CPU_MAX 20   /* seconds of one process */
 #define NICE 10      /* sessions come first */
 #define INPUT_MAX (VERIFY_PASSWORD_MAX + VERIFY_HASH_MAX + 2)
@@ -63,7 +63,8 @@ int verify_main(void)
     return ok ? 0 : 1;
 }
 
-struct auth_job *verify_start(struct auth_jobs *jobs, struct slice password, const char *hash,
+struct auth_job *verify_start(struct auth_queue *q, const union addr *client, struct slice password,
+                              const char *hash,
                               void (*done)(void *owner, int status, struct slice out), void *owner)
 {
     static const char *const argv[] = {"wsluice", VERIFY_WORD, NULL};
@@ -82,9 +83,10 @@ struct auth_job *verify_start(struct auth_jobs *jobs, struct slice password, con
                                        .envp = envp,
                                        .input = slice_of(input, (size_t)(end - input)),
                                        .timeout = TIMEOUT,
+                                       .client = client,
                                        .done = done,
                                        .owner = owner};
-    struct auth_job *j = auth_job_start(jobs, &spec);
+    struct auth_job *j = auth_job_start(q, &spec);
     explicit_bzero(input, sizeof input);
     return j;
 }

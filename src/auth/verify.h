@@ -17,8 +17,10 @@
 /* What that process does: main() goes here. */
 int verify_main(void);
 
-/* NULL when too many wait. `done` as in core/auth_job.h. The text of password must not hold NUL. */
-struct auth_job *verify_start(struct auth_jobs *jobs, struct slice password, const char *hash,
+/* On behalf of client. NULL when too many wait. `done` as in core/auth_job.h. The text of password
+ * must not hold NUL. */
+struct auth_job *verify_start(struct auth_queue *q, const union addr *client, struct slice password,
+                              const char *hash,
                               void (*done)(void *owner, int status, struct slice out), void *owner);
 
 #endif

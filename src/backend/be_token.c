@@ -7,7 +7,7 @@
 
 #include "backend/backends.h"
 #include "backend/service.h"
-#include "backend/token_file.h"
+#include "backend/token_list.h"
 #include "core/auth.h"
 #include "core/request.h"
 
@@ -24,15 +24,45 @@ static struct slice token_of(const struct request *r)
 static const struct service_refusal unreadable = {503, "the list of services cannot be read"};
 static const struct service_refusal unknown = {403, "no service has this token"};
 
+static void log_broken(struct worker *w, const struct route *route, const struct token_target *to)
+{
+    if (to->why[0] != '\0')
+        log_line(&w->log, LOG_ERROR, "cannot read the list of services",
+                 LOG_C("route", route->path), LOG_C("reason", to->why));
+}
+
+/* The list may have changed since the guard has looked. */
 static struct backend *refuse(struct service *s, const struct backend_open *o)
 {
-    const struct token_target *to = s->target;
-
-    if (to->why[0] != '\0')
-        log_line(&o->worker->log, LOG_ERROR, "cannot read the list of services",
-                 LOG_C("route", o->route->path), LOG_C("reason", to->why));
-    return service_refuse(s, to->broken ? &unreadable : &unknown);
+    log_broken(o->worker, o->route, s->target);
+    return service_refuse(s, s->target->broken ? &unreadable : &unknown);
 }
+
+/* A token is guessed like a password: before anything is opened for it. */
+static void token_judge(struct auth_check *a)
+{
+    struct worker *w = a->stream->worker;
+    const struct slice token = token_of(stream_request(a->stream));
+    struct token_target to;
+
+    if (token.len == 0) {
+        auth_deny(a, unknown.status, unknown.why, AUTH_NOTHING, NULL);
+        return;
+    }
+    if (auth_throttled(a))
+        return;
+    if (token_list_find(a->route->target.tokens, w->now, token, &to)) {
+        auth_admit(a);
+        return;
+    }
+    log_broken(w, a->route, &to);
+    if (to.broken)
+        auth_deny(a, unreadable.status, unreadable.why, AUTH_NOTHING, NULL);
+    else
+        auth_deny(a, unknown.status, unknown.why, AUTH_GUESS, NULL);
+}
+
+static const struct auth_ops token_guard = {.name = "token-file", .judge = token_judge};
 
 static struct backend *token_open(const struct backend_open *o)
 {
@@ -45,7 +75,7 @@ static struct backend *token_open(const struct backend_open *o)
     if (to == NULL)
         return service_drop(s);
     const struct slice token = token_of(o->request);
-    bool found = token_file_find(o->route->target.token_file, token, to);
+    bool found = token_list_find(o->route->target.tokens, o->worker->now, token, to);
     (void)secret_mac(o->worker->auth->key, &token, 1, to->mac); /* without memory: nobody's */
     if (!found)
         return refuse(s, o);
@@ -71,9 +101,18 @@ static const char *token_prepare(struct route *r, struct arena *arena)
 
     if (r->target.text == NULL)
         r->target.text = r->target.token_file;
-    if (token_file_find(r->target.token_file, slice_of("", 0), &target) || !target.broken)
+    r->target.tokens = token_list_new(r->target.token_file);
+    if (r->target.tokens == NULL)
+        return "out of memory";
+    if (token_list_find(r->target.tokens, 0, slice_of("", 0), &target) || !target.broken)
         return NULL;
     return arena_dup(arena, slice_from(target.why));
+}
+
+static void token_release(struct route *r)
+{
+    token_list_free(r->target.tokens);
+    r->target.tokens = NULL;
 }
 
 static bool token_has_token(const struct backend *b, const uint8_t mac[SECRET_MAC_SIZE])
@@ -108,6 +147,8 @@ const struct backend_ops backend_token = {
     .key = "token-file",
     .parse = token_parse,
     .prepare = token_prepare,
+    .release = token_release,
+    .guard = &token_guard,
     .open = token_open,
     .describe = token_describe,
     .has_token = token_has_token,

@@ -3,18 +3,15 @@
 #define WSLUICE_BACKEND_TOKEN_FILE_H
 
 /*
- * Which service a token stands for, as websockify's TokenFile has it: a file with lines
- * `TOKEN: HOST:PORT` or `TOKEN: unix:PATH`, or a directory of such files. Blank lines and those
- * that begin with # are left out. It is read at each look, so a change holds at once.
+ * Which service a token stands for, as websockify's TokenFile has it: lines `TOKEN: HOST:PORT` or
+ * `TOKEN: unix:PATH`. Blank lines and those that begin with # are left out. The files themselves
+ * are backend/token_list.h's.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slice.h"
 #include "proto/secret.h"
-
-#define TOKEN_FILE_SIZE_MAX (1U << 20)
-#define TOKEN_FILES_MAX 1024 /* of a directory */
 
 struct token_target {
     char host[256]; /* or the path of a Unix socket */
@@ -25,14 +22,7 @@ struct token_target {
     char why[200]; /* what could not be read; also when the rest of a directory was */
 };
 
-/*
- * False when the token stands nowhere, with t->broken and t->why when a file was unreadable or a
- * line of it wrong. Files of a directory are opened below it: no symbolic link leads out; those
- * whose names begin with a dot are left out.
- */
-bool token_file_find(const char *path, struct slice token, struct token_target *t);
-
-/* One line; exported for tests. True when it is the token's. */
+/* True when this line is the token's; with t->broken and t->why when it is and says nothing. */
 bool token_file_line(struct slice line, struct slice token, struct token_target *t);
 
 #endif

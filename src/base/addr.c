@@ -175,6 +175,16 @@ void addr_limit_key(const union addr *a, uint8_t key[16])
     }
 }
 
+void addr_network_key(const union addr *a, unsigned level, uint8_t key[16])
+{
+    union addr plain = *a;
+
+    addr_unmap(&plain);
+    addr_limit_key(&plain, key);
+    if (plain.sa.sa_family == AF_INET6)
+        memset(key + 8 - level, 0, level);
+}
+
 static const char *parse_port(struct slice text, uint16_t *port)
 {
     uint32_t number = 0;

@@ -43,6 +43,11 @@ bool addr_is_loopback(const union addr *a);
 /* The key limits count by: the address, of IPv6 its /64. 16 bytes. */
 void addr_limit_key(const union addr *a, uint8_t key[16]);
 
+/* Who has one /64 of IPv6 often has the /56 or /48 around it. Level 0 is addr_limit_key, 1 and 2
+ * are these; of all other addresses every level is the same. */
+#define ADDR_NETWORKS 3
+void addr_network_key(const union addr *a, unsigned level, uint8_t key[16]);
+
 /*
  * Cuts "HOST:PORT", "[V6]:PORT" or "PORT" (then host is empty). Port 0 to 65535. NULL when right,
  * else a constant text that says what is wrong.

@@ -16,6 +16,12 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+}
+
 bool file_changed(const char *path, const struct file_stamp *stamp)
 {
     struct file_stamp now;
@@ -24,8 +30,7 @@ bool file_changed(const char *path, const struct file_stamp *stamp)
     if (stat(path, &st) < 0)
         return false;
     now = file_stamp_of(&st);
-    return now.dev != stamp->dev || now.ino != stamp->ino || now.size != stamp->size ||
-           !same_time(now.modified, stamp->modified) || !same_time(now.changed, stamp->changed);
+    return !file_stamp_same(&now, stamp);
 }
 
 char *file_read_all(int fd, size_t size, size_t *len)

@@ -17,6 +17,8 @@ struct file_stamp {
 
 struct file_stamp file_stamp_of(const struct stat *st);
 
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b);
+
 /* The file is another than at that time. A missing one is not: somebody may be replacing it. */
 bool file_changed(const char *path, const struct file_stamp *stamp);
 

@@ -73,7 +73,13 @@ static void report_dropped(struct log *l)
 /* Each of these is somebody's own line: one is no substitute for another. */
 static bool is_counted(enum log_level level, const char *msg)
 {
-    return level != LOG_DEBUG && strcmp(msg, "session closed") != 0 && strcmp(msg, "stderr") != 0;
+    static const char *const own[] = {"session closed", "stderr", LOG_AUTH_FAILED};
+
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(msg, own[i]) == 0)
+            return false;
+    }
+    return level != LOG_DEBUG;
 }
 
 /* Windows that are over: says what they held back. */

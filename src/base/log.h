@@ -19,7 +19,8 @@
  * (sd-daemon(3)); to syslog, with the head of RFC 3164 in front of text and of JSON.
  *
  * Of events of one name LOG_REPEAT_MAX in a second are written, the rest is counted and summed up:
- * `repeated event="request refused" times=37`. Not so "session closed", "stderr", and debug lines.
+ * `repeated event="request refused" times=37`. Not so "session closed", "stderr", debug lines, and
+ * LOG_AUTH_FAILED, which has a limit by address: core/auth_delay.h.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@
 
 #include "base/slice.h"
 
+#define LOG_AUTH_FAILED "authentication failed"
 #define LOG_RING_SIZE (256U * 1024U)
 #define LOG_VALUE_MAX \
     8192U /* bytes of one value that are kept; a longer one is cut and ends in "..." */

@@ -7,14 +7,18 @@
 #include <sys/random.h>
 
 #include "core/auth_delay.h"
-#include "core/auth_job.h"
+#include "core/auth_queue.h"
+#include "core/backend.h"
 #include "core/handler.h"
+#include "core/stats.h"
 #include "proto/handshake.h"
 
+/* Jobs at once, and requests that wait for one. */
 #define VERIFY_RUNNING 4
-#define VERIFY_WAITING 256
 #define HOOKS_RUNNING 8
-#define HOOKS_WAITING 256
+#define SERVERS_RUNNING 32
+#define WAITING 256
+#define LEFT_WHILE_JUDGED 1.0 /* seconds that the place of a client that left so stays taken */
 #define FIELDS_MAX 512
 
 struct auth *auth_new(struct worker *w)
@@ -25,10 +29,11 @@ struct auth *auth_new(struct worker *w)
         return NULL;
     if (getrandom(a->key, sizeof a->key, 0) == (ssize_t)sizeof a->key) {
         a->delays = auth_delays_new(a->key);
-        a->verify = auth_jobs_new(w, VERIFY_RUNNING, VERIFY_WAITING);
-        a->hooks = auth_jobs_new(w, HOOKS_RUNNING, HOOKS_WAITING);
+        a->verify = auth_queue_new(w, VERIFY_RUNNING, WAITING);
+        a->hooks = auth_queue_new(w, HOOKS_RUNNING, WAITING);
+        a->servers = auth_queue_new(w, SERVERS_RUNNING, WAITING);
     }
-    if (a->delays != NULL && a->verify != NULL && a->hooks != NULL)
+    if (a->delays != NULL && a->verify != NULL && a->hooks != NULL && a->servers != NULL)
         return a;
     auth_free(a);
     return NULL;
@@ -40,8 +45,9 @@ void auth_free(struct auth *a)
         return;
     auth_cache_release(&a->cache);
     auth_delays_free(a->delays);
-    auth_jobs_free(a->verify);
-    auth_jobs_free(a->hooks);
+    auth_queue_free(a->verify);
+    auth_queue_free(a->hooks);
+    auth_queue_free(a->servers);
     explicit_bzero(a->key, sizeof a->key);
     free(a);
 }
@@ -149,11 +155,11 @@ static void on_closed(void *owner, int err)
 {
     struct auth_check *a = owner;
     struct stream *s = a->stream;
-    double left = a->judging ? 0 : ev_timer_remaining(s->worker->loop, &s->timer);
+    double left = a->judging ? LEFT_WHILE_JUDGED : ev_timer_remaining(s->worker->loop, &s->timer);
     (void)err;
 
-    if (a->judging && a->route->auth->cancel != NULL)
-        a->route->auth->cancel(a);
+    if (a->judging && a->ops->cancel != NULL)
+        a->ops->cancel(a);
     check_end(a, left);
     stream_abort(s);
 }
@@ -170,16 +176,11 @@ static void on_hung_up(void *owner)
 
 static const struct stream_events auth_events = {NULL, NULL, on_closed, on_hung_up};
 
-void auth_request(struct stream *s, const struct route *route, const struct config *c,
+static void judge(struct stream *s, const struct auth_ops *ops, const struct route *route,
                   void (*then)(struct stream *s, const struct config *c))
 {
-    struct auth_check *a;
+    struct auth_check *a = calloc(1, sizeof *a);
 
-    if (route->auth == NULL) {
-        then(s, c);
-        return;
-    }
-    a = calloc(1, sizeof *a);
     if (a == NULL) {
         handler_log(s, 503, "out of memory");
         stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
@@ -187,38 +188,63 @@ void auth_request(struct stream *s, const struct route *route, const struct conf
     }
     a->stream = s;
     a->route = route;
+    a->ops = ops;
     a->config = config_retain(route->config);
     a->then = then;
     a->judging = true;
     stream_take(s, &auth_events, a);
     ev_timer_init(&s->timer, NULL, 0, 0);
-    route->auth->judge(a);
+    ops->judge(a);
 }
 
-void auth_allow(struct auth_check *a, struct auth_grant *grant)
+void auth_request(struct stream *s, const struct route *route, const struct config *c,
+                  void (*then)(struct stream *s, const struct config *c))
+{
+    if (route->auth == NULL)
+        then(s, c);
+    else
+        judge(s, route->auth, route, then);
+}
+
+void auth_guard(struct stream *s, const struct auth_ops *guard, const struct route *route,
+                const struct config *c, void (*then)(struct stream *s, const struct config *c))
+{
+    if (guard == NULL)
+        then(s, c);
+    else
+        judge(s, guard, route, then);
+}
+
+void auth_admit(struct auth_check *a)
 {
     struct stream *s = a->stream;
     void (*then)(struct stream *, const struct config *) = a->then;
     struct config *c = config_retain(a->config);
 
-    if (grant == NULL) {
-        auth_deny(a, 503, "out of memory, try again later", false);
-        config_release(c);
-        return;
-    }
-    free(stream_request(s)->grant);
-    stream_request(s)->grant = grant;
     a->judging = false;
     check_end(a, 0);
     then(s, c);
     config_release(c);
 }
 
+void auth_allow(struct auth_check *a, struct auth_grant *grant)
+{
+    struct request *r = stream_request(a->stream);
+
+    if (grant == NULL) {
+        auth_deny(a, 503, "out of memory, try again later", AUTH_NOTHING, NULL);
+        return;
+    }
+    free(r->grant);
+    r->grant = grant;
+    auth_admit(a);
+}
+
 /* ---- saying no */
 
 static void make_challenge(const struct auth_check *a, char fields[FIELDS_MAX])
 {
-    const struct auth_ops *ops = a->route->auth;
+    const struct auth_ops *ops = a->ops;
 
     fields[0] = '\0';
     if (a->status == 401 && ops->challenge != NULL)
@@ -231,13 +257,20 @@ static void make_challenge(const struct auth_check *a, char fields[FIELDS_MAX])
 static void answer(struct auth_check *a)
 {
     struct stream *s = a->stream;
+    const struct route *route = a->route;
+    struct config *c = config_retain(a->config);
+    bool is_guard = a->ops != route->auth;
     int status = a->status;
     const char *why = a->why;
     char fields[FIELDS_MAX];
 
     make_challenge(a, fields);
     check_end(a, 0);
-    stream_refuse(s, status, fields, why);
+    if (is_guard)
+        handler_refuse_limit(s, route, status, status == 403 ? 0 : 1, why);
+    else
+        stream_refuse(s, status, fields, why);
+    config_release(c);
 }
 
 static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -247,6 +280,8 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
 
     answer(timer->data);
 }
+
+static const char too_many[] = "too many attempts from your address, try again later";
 
 bool auth_throttled(struct auth_check *a)
 {
@@ -258,36 +293,76 @@ bool auth_throttled(struct auth_check *a)
         auth_delays_enter(s->worker->auth->delays, &stream_request(s)->client, s->worker->now);
     if (a->counted)
         return false;
-    auth_deny(a, 429, "too many attempts from your address, try again later", false);
+    auth_deny(a, 429, too_many, AUTH_NOTHING, NULL);
     return true;
 }
 
-void auth_deny(struct auth_check *a, int status, const char *why, bool is_attempt)
+/*
+ * A failed authentication, for whoever bans by the log. Its lines are limited by address: no noise
+ * of others hides them, neither does it flood.
+ */
+static void log_guess(const struct auth_check *a, const char *user)
+{
+    const struct stream *s = a->stream;
+    const struct request *r = stream_request(s);
+    struct auth *auth = s->worker->auth;
+    char client[ADDR_TEXT_MAX], more[24] = "";
+    uint64_t untold;
+
+    auth->failures++;
+    stats_refused(s->worker, a->status);
+    if (!auth_delays_tell(auth->delays, &r->client, s->worker->now, &untold))
+        return;
+    if (untold > 0)
+        snprintf(more, sizeof more, "%llu", (unsigned long long)untold);
+    log_line(
+        &s->worker->log, LOG_WARN, LOG_AUTH_FAILED,
+        LOG_C("client", addr_format(&r->client, client)), LOG_C("auth", a->ops->name),
+        LOG_C("user", user), LOG_S("method", r->head->method), LOG_C("path", r->path),
+        LOG_I("status", a->status), LOG_C("reason", a->why), LOG_C("untold", more),
+        LOG_S("proxy_unique_id", r->proxied != NULL ? r->proxied->unique_id : slice_of(NULL, 0)));
+}
+
+/* Seconds until the answer. */
+static double delay_of(struct auth_check *a, enum auth_attempt attempt)
+{
+    struct worker *w = a->stream->worker;
+    const union addr *client = &stream_request(a->stream)->client;
+    double delay;
+
+    if (attempt == AUTH_NOTHING)
+        return 0;
+    delay = attempt == AUTH_EMPTY ? auth_delays_empty(w->auth->delays, client, w->now)
+                                  : auth_delays_failed(w->auth->delays, client, w->now);
+    if (!a->counted) /* else their answers would wait here without a limit */
+        a->counted = auth_delays_enter(w->auth->delays, client, w->now);
+    if (a->counted)
+        return delay;
+    a->status = 429;
+    a->why = too_many;
+    return 0;
+}
+
+void auth_deny(struct auth_check *a, int status, const char *why, enum auth_attempt attempt,
+               const char *user)
 {
     struct stream *s = a->stream;
-    struct worker *w = s->worker;
-    double delay = 0;
+    double delay;
 
     a->judging = false;
-    if (is_attempt) {
-        delay = auth_delays_failed(w->auth->delays, &stream_request(s)->client, w->now);
-        if (!a->counted) /* else their answers would wait here without a limit */
-            a->counted = auth_delays_enter(w->auth->delays, &stream_request(s)->client, w->now);
-        if (!a->counted) {
-            status = 429;
-            why = "too many attempts from your address, try again later";
-            delay = 0;
-        }
-    }
     a->status = status;
     a->why = why;
-    handler_log(s, status, why);
+    delay = delay_of(a, attempt);
+    if (attempt == AUTH_GUESS)
+        log_guess(a, user);
+    else
+        handler_log(s, a->status, a->why);
     if (delay <= 0) {
         answer(a);
         return;
     }
     ev_timer_init(&s->timer, on_late, delay, 0);
-    ev_timer_start(w->loop, &s->timer);
+    ev_timer_start(s->worker->loop, &s->timer);
 }
 
 /* ---- afterwards */

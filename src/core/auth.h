@@ -19,7 +19,7 @@
 #include "core/stream.h"
 #include "proto/secret.h"
 
-struct auth_jobs;
+struct auth_queue;
 struct auth_delays;
 struct request;
 
@@ -31,15 +31,18 @@ struct auth {
     uint8_t key[SECRET_KEY_SIZE]; /* random, of this process */
     struct auth_cache cache;      /* successes */
     struct auth_delays *delays;   /* failures, by address */
-    struct auth_jobs *verify;     /* processes that check passwords */
-    struct auth_jobs *hooks;      /* hook programs */
+    struct auth_queue *verify;    /* processes that check passwords */
+    struct auth_queue *hooks;     /* hook programs */
+    struct auth_queue *servers;   /* hooks over HTTP that are being asked */
+    uint64_t failures;            /* attempts that failed, told or not */
 };
 
 /* A request that is being judged. */
 struct auth_check {
     struct stream *stream;
-    const struct route *route; /* whose `auth` it is; stays as long as this */
-    void *job;                 /* the kind's; NULL: none */
+    const struct route *route;  /* whose `auth` it is; stays as long as this */
+    const struct auth_ops *ops; /* the route's `auth`, or its backend's guard */
+    void *job;                  /* the kind's; NULL: none */
     /* core/auth.c only */
     struct config *config;
     void (*then)(struct stream *s, const struct config *c);
@@ -83,6 +86,9 @@ bool auth_same(const struct route *a, const struct route *b);
  * route stands in. */
 void auth_request(struct stream *s, const struct route *route, const struct config *c,
                   void (*then)(struct stream *s, const struct config *c));
+/* The same by the guard of a backend, for WebSockets; NULL: whoever has come this far may pass. */
+void auth_guard(struct stream *s, const struct auth_ops *guard, const struct route *route,
+                const struct config *c, void (*then)(struct stream *s, const struct config *c));
 /* Takes credentials out of the request, before it goes to anybody else. */
 void auth_forget(struct request *r, const struct route *route);
 
@@ -90,9 +96,21 @@ void auth_forget(struct request *r, const struct route *route);
 
 /* The request may pass. Takes the grant over; NULL: out of memory. */
 void auth_allow(struct auth_check *a, struct auth_grant *grant);
-/* The request may not pass: 401 without good credentials, 403, or 503. is_attempt: credentials were
- * tried, and the answer to the next failure of this address will take longer. why is constant. */
-void auth_deny(struct auth_check *a, int status, const char *why, bool is_attempt);
+/* The same for a guard: who it is has been found out before. */
+void auth_admit(struct auth_check *a);
+/* What a request that may not pass has tried. */
+enum auth_attempt {
+    AUTH_NOTHING, /* nothing, or nobody knows: answered at once */
+    AUTH_EMPTY,   /* nothing, but a job was spent on it: answered at once while that is seldom */
+    AUTH_PERHAPS, /* something that browsers send unasked: as a guess, but not told as one */
+    AUTH_GUESS,   /* credentials: the answer to the next of this address takes longer, and the log
+                     is told of a failed authentication */
+};
+
+/* The request may not pass: 401 without good credentials, 403, or 503. why is constant; user: of a
+ * guess, a name that is known, or NULL. */
+void auth_deny(struct auth_check *a, int status, const char *why, enum auth_attempt attempt,
+               const char *user);
 /* Too many attempts of this client are under way: denied. Else this one is counted until its
  * answer. Asked before anything that tells a good credential from a wrong one: whoever learns that
  * must wait for it. */

@@ -14,9 +14,9 @@
 #define HELD_OPEN 0.25 /* seconds that the pipe may outlive the program */
 
 struct auth_job {
-    struct auth_jobs *all;
+    struct worker *worker;
     struct auth_job_spec spec;
-    struct auth_job *next, **prev; /* the queue; prev NULL: not in it */
+    struct auth_place place;
     char *input;
     struct child *child; /* NULL: waits, or has ended */
     struct io_pipes pipes;
@@ -26,50 +26,6 @@ struct auth_job {
     int status;
     struct reap reap;
 };
-
-struct auth_jobs {
-    struct worker *worker;
-    unsigned running, running_max, waiting, waiting_max;
-    struct auth_job *first, **last;
-};
-
-struct auth_jobs *auth_jobs_new(struct worker *w, unsigned running, unsigned waiting)
-{
-    struct auth_jobs *all = calloc(1, sizeof *all);
-
-    if (all == NULL)
-        return NULL;
-    all->worker = w;
-    all->running_max = running;
-    all->waiting_max = waiting;
-    all->last = &all->first;
-    return all;
-}
-
-void auth_jobs_free(struct auth_jobs *all)
-{
-    free(all);
-}
-
-static void enqueue(struct auth_jobs *all, struct auth_job *j)
-{
-    j->next = NULL;
-    j->prev = all->last;
-    *all->last = j;
-    all->last = &j->next;
-    all->waiting++;
-}
-
-static void dequeue(struct auth_job *j)
-{
-    *j->prev = j->next;
-    if (j->next != NULL)
-        j->next->prev = j->prev;
-    else
-        j->all->last = j->prev;
-    j->prev = NULL;
-    j->all->waiting--;
-}
 
 static void forget_input(struct auth_job *j)
 {
@@ -85,17 +41,10 @@ static void release(struct reap *r)
     free((char *)r - offsetof(struct auth_job, reap));
 }
 
-static void start_next(struct auth_jobs *all);
-
 /* Everything of it ends but its memory, which stays to the end of the turn. */
 static void let_go(struct auth_job *j)
 {
-    struct auth_jobs *all = j->all;
-    bool ran = j->has_io;
-
-    ev_timer_stop(all->worker->loop, &j->timer);
-    if (j->prev != NULL)
-        dequeue(j);
+    ev_timer_stop(j->worker->loop, &j->timer);
     forget_input(j);
     if (j->has_io)
         io_close(&j->pipes.io);
@@ -105,11 +54,8 @@ static void let_go(struct auth_job *j)
     j->child = NULL;
     buf_release(&j->out);
     j->reap.release = release;
-    worker_reap(all->worker, &j->reap);
-    if (ran) {
-        all->running--;
-        start_next(all);
-    }
+    worker_reap(j->worker, &j->reap);
+    auth_queue_leave(&j->place);
 }
 
 static void finish(struct auth_job *j, int status)
@@ -142,7 +88,7 @@ static void on_data(struct io *io, uint8_t *p, size_t n)
     if (buf_len(&j->out) + n > AUTH_JOB_OUTPUT_MAX || buf_append(&j->out, p, n) < 0) {
         if (j->child != NULL)
             child_kill(j->child);
-        finish(j, -1);
+        finish(j, AUTH_JOB_FAILED);
     }
 }
 
@@ -174,6 +120,13 @@ static void on_closed(struct io *io, int err)
 
 static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
 
+static void set_timer(struct auth_job *j, double seconds)
+{
+    ev_timer_stop(j->worker->loop, &j->timer);
+    ev_timer_set(&j->timer, seconds, 0);
+    ev_timer_start(j->worker->loop, &j->timer);
+}
+
 static void on_exited(void *owner, int status)
 {
     struct auth_job *j = owner;
@@ -181,9 +134,7 @@ static void on_exited(void *owner, int status)
     j->exited = true;
     j->status = status;
     if (!j->eof) { /* what it wrote may still lie in the pipe; or a child of its own holds that */
-        ev_timer_stop(j->all->worker->loop, &j->timer);
-        ev_timer_set(&j->timer, HELD_OPEN, 0);
-        ev_timer_start(j->all->worker->loop, &j->timer);
+        set_timer(j, HELD_OPEN);
     }
     check_done(j);
 }
@@ -199,14 +150,25 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
     if (j->child != NULL && !j->exited)
         child_kill(j->child);
-    finish(j, j->exited ? j->status : -1);
+    finish(j, j->exited ? j->status : AUTH_JOB_FAILED);
 }
 
-static void run(struct auth_job *j)
+static struct auth_job *of_place(struct auth_place *p)
+{
+    return (struct auth_job *)((char *)p - offsetof(struct auth_job, place));
+}
+
+static void on_refused(struct auth_place *p)
+{
+    finish(of_place(p), AUTH_JOB_NO_PLACE);
+}
+
+static void run(struct auth_place *p)
 {
     static const struct child_rules gains_nothing = {
         .umask = -1, .priority = CHILD_PRIORITY_OURS, .no_new_privs = true, .landlock = -1};
-    struct worker *w = j->all->worker;
+    struct auth_job *j = of_place(p);
+    struct worker *w = j->worker;
     const struct child_spec spec = {.path = j->spec.path,
                                     .rules = j->spec.may_gain ? NULL : &gains_nothing,
                                     .argv = j->spec.argv,
@@ -219,13 +181,11 @@ static void run(struct auth_job *j)
     j->child = child_start(w, &spec, fds, &why, &child_events, j);
     if (j->child == NULL) {
         forget_input(j);
-        ev_timer_stop(w->loop, &j->timer);
-        ev_timer_set(&j->timer, 0, 0);
-        ev_timer_start(w->loop, &j->timer);
+        set_timer(j, 0);
         return;
     }
     j->has_io = true;
-    j->all->running++;
+    set_timer(j, j->spec.timeout);
     io_open_pipes(&j->pipes, w, &io_raw_pipe, fds[1], fds[0], &events);
     io_read_start(&j->pipes.io);
     if (j->spec.input.len > 0) /* a pipe takes that much at once */
@@ -234,40 +194,39 @@ static void run(struct auth_job *j)
     forget_input(j);
 }
 
-static void start_next(struct auth_jobs *all)
+/* With a copy of its input; NULL without memory. */
+static struct auth_job *make_job(struct worker *w, const struct auth_job_spec *spec)
 {
-    while (all->first != NULL && all->running < all->running_max) {
-        struct auth_job *j = all->first;
+    struct auth_job *j = calloc(1, sizeof *j);
 
-        dequeue(j);
-        run(j);
-    }
-}
-
-struct auth_job *auth_job_start(struct auth_jobs *all, const struct auth_job_spec *spec)
-{
-    struct auth_job *j;
-
-    if (all->running >= all->running_max && all->waiting >= all->waiting_max)
-        return NULL;
-    j = calloc(1, sizeof *j);
     if (j == NULL)
         return NULL;
-    j->all = all;
-    j->spec = *spec;
     j->input = malloc(spec->input.len + 1);
     if (j->input == NULL) {
         free(j);
         return NULL;
     }
+    j->worker = w;
+    j->spec = *spec;
+    j->spec.client = NULL;
     if (spec->input.len > 0)
         memcpy(j->input, spec->input.p, spec->input.len);
-    ev_timer_init(&j->timer, on_timer, spec->timeout, 0);
+    ev_timer_init(&j->timer, on_timer, 0, 0);
     j->timer.data = j;
-    ev_timer_start(all->worker->loop, &j->timer);
-    enqueue(all, j);
-    start_next(all);
     return j;
+}
+
+struct auth_job *auth_job_start(struct auth_queue *q, const struct auth_job_spec *spec)
+{
+    struct auth_job *j = make_job(auth_queue_worker(q), spec);
+
+    if (j == NULL)
+        return NULL;
+    if (auth_queue_enter(q, &j->place, spec->client, run, on_refused))
+        return j;
+    forget_input(j);
+    free(j);
+    return NULL;
 }
 
 void auth_job_cancel(struct auth_job *j)

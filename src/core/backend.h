@@ -96,6 +96,10 @@ struct backend_ops {
     /* Judges the whole route, its target read. NULL function: nothing to judge. NULL, or what is
      * wrong, in memory of the arena or constant. */
     const char *(*prepare)(struct route *r, struct arena *arena);
+    /* What prepare has made that is not the arena's. NULL function: nothing. */
+    void (*release)(struct route *r);
+    /* Asked for each WebSocket, behind the route's `auth` and before `open`. NULL: nobody is. */
+    const struct auth_ops *guard;
     /* Looks at the world before the server starts (is the program there?). NULL function: nothing
      * to look at. Returns NULL, or a constant text. */
     const char *(*check)(struct target *t, struct arena *arena);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/auth.h"
+#include "core/backend.h"
 #include "core/bans.h"
 #include "core/route.h"
 #include "core/rules.h"
@@ -62,6 +63,8 @@ void config_release(struct config *c)
         return;
     for (size_t i = 0; i < c->route_count; i++) {
         auth_release(&c->routes[i]);
+        if (c->routes[i].backend != NULL && c->routes[i].backend->release != NULL)
+            c->routes[i].backend->release(&c->routes[i]);
         route_release(&c->routes[i]);
         rules_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);

@@ -24,6 +24,7 @@ struct bans;
 struct handler_ops;
 struct auth_ops;
 struct child_rules;
+struct token_list;
 
 struct text_list {
     const char **items;
@@ -103,11 +104,12 @@ struct target {
     const char *text; /* as written, for messages */
     const char *host; /* tcp, udp */
     uint16_t port;
-    const char *unix_path;  /* unix */
-    const char *token_file; /* token: file or directory that says where */
-    char **argv;            /* exec: NULL-terminated; all but the first are templates */
-    const char *program;    /* exec: argv[0] looked up */
-    bool templated;         /* exec: there is something to expand in argv */
+    const char *unix_path;     /* unix */
+    const char *token_file;    /* token: file or directory that says where */
+    struct token_list *tokens; /* token: what stands there */
+    char **argv;               /* exec: NULL-terminated; all but the first are templates */
+    const char *program;       /* exec: argv[0] looked up */
+    bool templated;            /* exec: there is something to expand in argv */
 };
 
 struct config;

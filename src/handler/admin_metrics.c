@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/self.h"
+#include "core/auth.h"
 #include "core/front.h"
 #include "core/gate.h"
 #include "core/request.h"
@@ -247,6 +248,7 @@ WORKER_SAMPLE(shed, put_plain, waiting_shed(w->waiting))
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
 WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
 WORKER_SAMPLE(ban_file_good, put_plain, gate_file_is_good(w->gate))
+WORKER_SAMPLE(auth_failures, put_plain, w->auth->failures)
 WORKER_SAMPLE(lag, put_plain_histogram, &w->stats->lag)
 WORKER_SAMPLE(longest_turn, put_real, stats_longest_turn(w))
 WORKER_SAMPLE(cpu, put_real, s->self.cpu)
@@ -276,6 +278,8 @@ static const struct family families[] = {
      .help = "How long sessions lasted, observed at their end."},
     {"wsluice_requests_refused", COUNTER, .sample = refused,
      .help = "Requests answered with an error, by HTTP status. The admin door is not counted."},
+    {"wsluice_authentication_failures", COUNTER, .sample = auth_failures,
+     .help = "Passwords, tokens and other credentials that were wrong, told to the log or not."},
     {"wsluice_turned_away", COUNTER, .sample = turned_away,
      .help = "Connections, and WebSocket requests of clients behind proxies, turned away: banned, or over a rate of connections."},
     {"wsluice_bans", GAUGE, .sample = banned, .help = "Banned addresses and networks, by ban-file and by order."},

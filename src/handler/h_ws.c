@@ -2,6 +2,7 @@
 
 /* Opens a session when a request asks for a WebSocket and may have one: handshake, origin, limits,
  * in this order. */
+#include "core/auth.h"
 #include "core/backend.h"
 #include "core/limits.h"
 #include "core/origin.h"
@@ -71,20 +72,17 @@ static bool ws_wants(const struct config *c, const struct route *route, const st
     return route != NULL && route->backend != NULL && handshake_wanted(r->head);
 }
 
-static void ws_handle(struct stream *s, const struct config *c, const struct route *route)
+static void ws_open(struct stream *s, const struct config *c)
 {
     const struct request *r = stream_request(s);
+    const struct route *route = r->match.route;
     char accept[HANDSHAKE_ACCEPT_SIZE];
     struct session_open open = {.stream = s, .route = route, .accept = accept};
     const char *why;
     int status = handshake_check(r->head, accept, &why);
 
-    if (status != 0) {
+    if (status != 0) { /* only without memory now */
         refuse(s, status, handshake_refusal_fields(status), why);
-        return;
-    }
-    if (!origin_allowed(r, &route->settings.origins)) {
-        refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
         return;
     }
     status = limits_admit(s->worker->limits, c, route, &r->client, &open.ticket, &why);
@@ -96,6 +94,21 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
     choose_subprotocol(r, route, &open.subprotocol);
     choose_compression(r, route, &open.deflate);
     session_start(&open);
+}
+
+static void ws_handle(struct stream *s, const struct config *c, const struct route *route)
+{
+    const struct request *r = stream_request(s);
+    char accept[HANDSHAKE_ACCEPT_SIZE];
+    const char *why;
+    int status = handshake_check(r->head, accept, &why);
+
+    if (status != 0)
+        refuse(s, status, handshake_refusal_fields(status), why);
+    else if (!origin_allowed(r, &route->settings.origins))
+        refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
+    else
+        auth_guard(s, route->backend->guard, route, c, ws_open);
 }
 
 const struct handler_ops handler_ws = {"websocket", ws_wants, ws_handle};

@@ -194,7 +194,7 @@ static void judge(struct auth_check *a)
     if (w->let_in)
         auth_allow(a, auth_grant_new(slice_from("somebody"), NULL, 0));
     else
-        auth_deny(a, 401, "no", false);
+        auth_deny(a, 401, "no", AUTH_NOTHING, NULL);
 }
 
 static struct request *get_request(const struct stream *s)

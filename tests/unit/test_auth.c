@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,7 @@
 #include "auth/htpasswd.h"
 #include "auth/tokens.h"
 #include "backend/token_file.h"
+#include "backend/token_list.h"
 #include "core/auth_cache.h"
 #include "core/auth_delay.h"
 #include "core/request.h"
@@ -349,6 +351,114 @@ static void places_of_those_who_left(void **state)
     auth_delays_free(d);
 }
 
+/* Whoever has thousands of networks has attempts under way in each: nobody else is refused. */
+static void strangers_take_no_place(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr a = address("192.0.2.1"), failing = address("192.0.2.2");
+    uint64_t untold;
+    char text[64];
+    (void)state;
+
+    near(auth_delays_failed(d, &failing, 1), 1);
+    for (unsigned i = 0; i < 20000; i++) {
+        snprintf(text, sizeof text, "2001:%x:%x:1::1", 0xdb8 + i / 60000, i);
+        union addr other = address(text);
+        assert_true(auth_delays_enter(d, &other, 2));
+    }
+    assert_true(auth_delays_enter(d, &a, 3));
+    auth_delays_leave(d, &a, 3, 0);
+    near(auth_delays_failed(d, &a, 3), 1);
+    assert_true(auth_delays_tell(d, &a, 3, &untold));
+    auth_delays_free(d);
+}
+
+/* Who passes is not remembered, and so pushes out nobody that failed. */
+static void good_ones_leave_no_trace(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr failing = address("192.0.2.1");
+    char text[64];
+    (void)state;
+
+    near(auth_delays_failed(d, &failing, 1), 1);
+    for (unsigned i = 0; i < 3 * AUTH_DELAYS_MAX; i++) {
+        snprintf(text, sizeof text, "2001:db8:%x:%x::1", i >> 16, i & 0xffff);
+        union addr other = address(text);
+        (void)auth_delays_enter(d, &other, 2);
+        auth_delays_leave(d, &other, 2, 0);
+    }
+    assert_int_equal(auth_delays_count(d), 1);
+    near(auth_delays_failed(d, &failing, 3), 2);
+    for (unsigned i = 0; i < 3 * AUTH_DELAYS_MAX;
+         i++) { /* nor does memory grow with those that fail */
+        snprintf(text, sizeof text, "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+        union addr other = address(text);
+        (void)auth_delays_failed(d, &other, 4);
+    }
+    assert_int_equal(auth_delays_count(d), AUTH_DELAYS_MAX);
+    auth_delays_free(d);
+}
+
+/* A /48 is looked at, too: another /64 for each guess is no way round. */
+static void wider_networks_are_looked_at(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr elsewhere = address("2001:db9::1");
+    unsigned under_way = 0;
+    double delay = 0;
+    char text[64];
+    (void)state;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(text, sizeof text, "2001:db8:0:%x::1", i << 4);
+        union addr one = address(text);
+        under_way += auth_delays_enter(d, &one, 1);
+        delay = auth_delays_failed(d, &one, 1);
+    }
+    near(delay, AUTH_DELAY_MAX);
+    assert_int_equal(under_way, 4 * AUTH_DELAY_BUSY);
+    assert_true(auth_delays_enter(d, &elsewhere, 1));
+    near(auth_delays_failed(d, &elsewhere, 1), 1);
+    auth_delays_free(d);
+}
+
+static void empty_ones_are_free_while_seldom(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr a = address("192.0.2.1"), b = address("192.0.2.2");
+    (void)state;
+
+    for (int i = 0; i < AUTH_EMPTY_BURST; i++)
+        near(auth_delays_empty(d, &a, 1), 0);
+    near(auth_delays_empty(d, &a, 1), 1);
+    near(auth_delays_empty(d, &a, 1), 2);
+    near(auth_delays_empty(d, &b, 1), 0);
+    for (int i = 0; i < 100; i++)
+        assert_true(auth_delays_empty(d, &a, 1) <= AUTH_DELAY_MAX);
+    near(auth_delays_failed(d, &a, 1), 1); /* they are no guesses */
+    near(auth_delays_empty(d, &a, 1000), 0);
+    auth_delays_free(d);
+}
+
+static void telling_is_limited_by_address(void **state)
+{
+    struct auth_delays *d = auth_delays_new(key);
+    union addr a = address("192.0.2.1"), b = address("192.0.2.2");
+    uint64_t untold;
+    int told = 0;
+    (void)state;
+
+    for (int i = 0; i < 100; i++)
+        told += auth_delays_tell(d, &a, 1, &untold);
+    assert_int_equal(told, AUTH_TELL_BURST);
+    assert_true(auth_delays_tell(d, &b, 1, &untold)); /* whatever noise others make */
+    assert_int_equal(untold, 0);
+    assert_true(auth_delays_tell(d, &a, 2.1, &untold));
+    assert_int_equal(untold, 100 - AUTH_TELL_BURST);
+    auth_delays_free(d);
+}
+
 /* ---- the request */
 
 static void take(const char *target, const char *left, const char *query, const char *token)
@@ -448,6 +558,93 @@ static void token_lines(void **state)
     assert_true(t.broken);
 }
 
+/* ---- lists of tokens */
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static bool has(struct token_list *l, double now, const char *token)
+{
+    struct token_target t;
+
+    return token_list_find(l, now, slice_from(token), &t);
+}
+
+/* Until what was written is old enough that its stamp tells it from the next change. */
+static unsigned settled_reads(struct token_list *l)
+{
+    unsigned before;
+
+    do {
+        before = token_list_reads(l);
+        (void)has(l, 0, "x");
+    } while (token_list_reads(l) != before);
+    return before;
+}
+
+static void a_token_file_is_read_when_it_changes(void **state)
+{
+    char dir[] = "/tmp/wsluice-unit-XXXXXX", path[64], other[64];
+    struct token_target t;
+    (void)state;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/list", dir);
+    snprintf(other, sizeof other, "%s/other", dir);
+    struct token_list *l = token_list_new(path);
+    assert_false(token_list_find(l, 0, slice_from("one"), &t));
+    assert_true(t.broken && strstr(t.why, "No such file") != NULL);
+    put(path, "one: h:1\ntwo: h:2\n");
+    assert_true(has(l, 0, "one"));
+    unsigned reads = settled_reads(l);
+    for (int i = 0; i < 1000; i++)
+        assert_false(has(l, 0, "three"));
+    assert_true(has(l, 0, "two"));
+    assert_int_equal(token_list_reads(l), reads);
+    for (int i = 0; i < 100; i++) { /* as quickly as can be, and of the same length */
+        put(path, i % 2 == 0 ? "six: h:1\n" : "ten: h:1\n");
+        assert_true(has(l, 0, i % 2 == 0 ? "six" : "ten"));
+        assert_false(has(l, 0, i % 2 == 0 ? "ten" : "six"));
+    }
+    put(other, "new: h:1\n");
+    assert_int_equal(rename(other, path), 0);
+    assert_true(has(l, 0, "new"));
+    assert_int_equal(unlink(path), 0);
+    assert_false(has(l, 0, "new"));
+    token_list_free(l);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void a_token_directory_is_read_when_it_changes(void **state)
+{
+    char dir[] = "/tmp/wsluice-unit-XXXXXX", one[64], two[64];
+    (void)state;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(one, sizeof one, "%s/one", dir);
+    snprintf(two, sizeof two, "%s/two", dir);
+    put(one, "one: h:1\n");
+    struct token_list *l = token_list_new(dir);
+    assert_true(has(l, 0, "one"));
+    put(two, "two: h:1\n");
+    assert_true(has(l, 0, "two"));
+    unsigned reads = settled_reads(l);
+    for (int i = 0; i < 100; i++)
+        assert_false(has(l, 10 + i, "three"));
+    assert_int_equal(token_list_reads(l), reads);
+    put(one, "uno: h:1\n"); /* in its place: the directory does not tell */
+    assert_true(has(l, 200, "uno"));
+    assert_int_equal(unlink(two), 0);
+    assert_false(has(l, 200, "two"));
+    token_list_free(l);
+    assert_true(unlink(one) == 0 && rmdir(dir) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +662,13 @@ int main(void)
         cmocka_unit_test(delays_double),
         cmocka_unit_test(delays_are_bounded),
         cmocka_unit_test(places_of_those_who_left),
+        cmocka_unit_test(strangers_take_no_place),
+        cmocka_unit_test(good_ones_leave_no_trace),
+        cmocka_unit_test(wider_networks_are_looked_at),
+        cmocka_unit_test(empty_ones_are_free_while_seldom),
+        cmocka_unit_test(telling_is_limited_by_address),
+        cmocka_unit_test(a_token_file_is_read_when_it_changes),
+        cmocka_unit_test(a_token_directory_is_read_when_it_changes),
         cmocka_unit_test(token_is_taken_out),
         cmocka_unit_test(hook_speaks),
         cmocka_unit_test(hook_urls),
