@@ -16,6 +16,10 @@
 #include "base/words.h"
 
 #define HELD_OPEN 1.0 /* seconds that a pipe may outlive the program */
+/* And seconds that a program may live without its terminal, which is looked at so often. */
+#define AWAY_MAX 1.0
+#define AWAY_FIRST_LOOK 0.01
+#define AWAY_LAST_LOOK 0.05 /* at least half of it */
 /* How often in a stop-grace we look whether the program still takes its input, and how seldom at
  * most, in seconds. */
 #define INPUT_LOOKS 8
@@ -107,7 +111,10 @@ static bool is_terminal(const struct program *p)
     return p->io.link == &terminal_link || p->io.link == &terminal_output_link;
 }
 
-static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+static void on_away(struct io *io);
+
+static const struct io_events io_events = {on_data,   on_eof,    on_drained,
+                                           on_broken, on_closed, on_away};
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents);
 
@@ -146,6 +153,55 @@ static void look_in(struct program *p, double seconds)
 static void wait_for_output(struct program *p)
 {
     look_in(p, HELD_OPEN);
+}
+
+/* ---- its terminal: whether it comes back to it ---- */
+
+/* Now it is an end, as soon as the loop looks. */
+static void stay_away(struct program *p)
+{
+    p->io.may_return = false;
+    if (p->io.away)
+        io_return(&p->io);
+}
+
+/* It has closed its terminal, or was hung up by another: nearly always because it is about to exit,
+ * but it may open it again. */
+static void on_away(struct io *io)
+{
+    struct program *p = of_io(io);
+
+    if (p->stopped || (p->edge == NULL && make_edge(p) < 0)) {
+        stay_away(p);
+        return;
+    }
+    p->edge->away_until = worker_clock() + AWAY_MAX;
+    p->edge->away_look = AWAY_FIRST_LOOK;
+    look_in(p, AWAY_FIRST_LOOK);
+}
+
+/* A second is over: as when a program closes its output on a pipe, and its status does not follow.
+ */
+static void leave_terminal(struct program *p)
+{
+    static const struct backend_end alive = {.how = BACKEND_CLEAN};
+
+    p->ended = true;
+    exec_stderr_drain(&p->err);
+    p->base.events->ended(p->base.owner, &alive);
+}
+
+static void look_at_terminal(struct program *p)
+{
+    if (!terminal_is_away(io_fd(&p->io))) {
+        drop_edge(p);
+        io_return(&p->io);
+    } else if (worker_clock() < p->edge->away_until) {
+        p->edge->away_look *= 2 * p->edge->away_look < AWAY_LAST_LOOK ? 2 : 1;
+        look_in(p, p->edge->away_look);
+    } else {
+        leave_terminal(p);
+    }
 }
 
 /* ---- its input: how much of it the program has not read ---- */
@@ -193,6 +249,7 @@ static void on_exited(void *owner, int status)
 
     p->exited = true;
     p->status = status;
+    stay_away(p);
     if (p->eof) {
         check_ended(p);
         return;
@@ -283,6 +340,8 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
         if (p->child != NULL && !ev_is_active(timer))
             drop_edge(p); /* it runs: what is told now was the beginning's last */
         tell_start(p);
+    } else if (p->io.away) {
+        look_at_terminal(p);
     } else if (!p->exited) {
         look_at_input(p);
     } else if (is_owed(p)) {
@@ -423,6 +482,7 @@ void program_run(struct program *p, const struct program_start *s, uint64_t id,
         io_open_pipes(&p->pipes, p->worker,
                       standard == CHILD_ON_PIPES ? &io_raw_pipe : &terminal_output_link, fds[1],
                       fds[0], &io_events);
+    p->io.may_return = standard != CHILD_ON_PIPES;
     if (fds[2] >= 0)
         exec_stderr_open(&p->err, p->worker, fds[2], id, p->child->pid,
                          set->stderr_mode == STDERR_MESSAGE ? &p->base : NULL);
@@ -472,6 +532,7 @@ void program_stop(struct backend *b)
         return;
     }
     child_stop(p->child);
+    stay_away(p);
     if (p->edge != NULL && p->edge->input >= 0 && !p->exited)
         look_at_input(p);
 }

@@ -22,8 +22,9 @@
 
 /*
  * What only the beginning and the end of a program need; while it runs there is none. At the
- * beginning `later` is fed an event, to tell opened or failed from the loop; once it is stopped it
- * is the timer of the looks at its input, and after the exit that of the wait for the output's end.
+ * beginning `later` is fed an event, to tell opened or failed from the loop; while nobody holds its
+ * terminal it is the timer of the looks at that, once it is stopped that of the looks at its input,
+ * and after the exit that of the wait for the output's end.
  */
 struct program_edge {
     ev_timer later;
@@ -35,6 +36,8 @@ struct program_edge {
                                     that failed. See child.h */
         uint64_t owed;           /* exited: bytes still to be read of what the program wrote */
     };
+    double away_until; /* nobody holds its terminal: how long that may last; worker time */
+    double away_look;  /* and seconds to the next look */
     int input; /* to see what lies in the pipe of its input, never to read it; -1: not needed */
     uint64_t taken; /* bytes of its input that it had read at the last look */
 };

@@ -111,11 +111,13 @@ static void io_watch(struct ev_loop *loop, ev_io *w, int events)
 static void io_update(struct io *io)
 {
     struct ev_loop *loop = io_worker(io)->loop;
-    int reading = io->is_open && io->want_read && !io->read_ended ? EV_READ : 0;
-    bool unsent = !io->write_ended && buf_len(&io->out) > 0;
+    bool two_way = io->link->transport->two_way;
+    bool readable = io->want_read && !io->read_ended && !io->away;
+    bool unsent = !io->write_ended && buf_len(&io->out) > 0 && !(two_way && io->away);
+    int reading = io->is_open && readable ? EV_READ : 0;
     int writing = io->is_open && (unsent || io->tls_wants_write) ? EV_WRITE : 0;
 
-    if (io->link->transport->two_way) {
+    if (two_way) {
         io_watch(loop, &io->watcher, reading | writing);
     } else {
         io_watch(loop, &io->watcher, reading);
@@ -196,6 +198,25 @@ size_t io_write(struct io *io, const void *p, size_t n)
     return 0;
 }
 
+/* epoll would tell of it again and again. */
+static bool io_went_away(struct io *io)
+{
+    const struct io_transport *t = io->link->transport;
+
+    if (!io->may_return || t->is_away == NULL || !t->is_away(io))
+        return false;
+    io->away = true;
+    io_update(io);
+    io->events->hung_up(io);
+    return true;
+}
+
+void io_return(struct io *io)
+{
+    io->away = false;
+    io_update(io);
+}
+
 static void io_on_writable(struct io *io, int revents)
 {
     if (io->error != 0) {
@@ -214,6 +235,8 @@ static void io_on_writable(struct io *io, int revents)
         io->events->broken(io, err, io_end_writing(io));
         return;
     }
+    if (sent == 0 && io->link->transport->two_way && io_went_away(io))
+        return;
     buf_consume(&io->out, (size_t)sent);
     if (buf_len(&io->out) > 0)
         return;
@@ -265,6 +288,8 @@ static void io_on_readable(struct io *io)
     }
     int err = n < 0 ? errno : 0;
 
+    if (io_went_away(io))
+        return;
     io_end_reading(io);
     if (err == 0)
         io->events->eof(io);
@@ -281,7 +306,7 @@ static void io_handle(struct io *io, int revents)
     }
     if (io->is_open && (revents & (EV_WRITE | EV_CUSTOM)))
         io_on_writable(io, revents);
-    if (io->is_open && (revents & EV_READ))
+    if (io->is_open && !io->away && (revents & EV_READ))
         io_on_readable(io);
 }
 

@@ -40,7 +40,9 @@ struct io_events {
     /* Reading failed, or the far side vanished while reading was stopped. Last event. */
     void (*closed)(struct io *io, int err);
     /* NULL, or with watch_hangup: the far side has ended its side while reading was stopped; told
-     * once at most. What it sent before is still to be read, and then `eof` comes. */
+     * once at most. What it sent before is still to be read, and then `eof` comes. With may_return:
+     * nobody holds the terminal; nothing is read or written, and what waits does, until
+     * io_return. */
     void (*hung_up)(struct io *io);
 };
 
@@ -51,9 +53,11 @@ struct io_transport {
     ssize_t (*read)(struct io *io, void *p, size_t n);
     ssize_t (*write)(struct io *io, const void *p, size_t n);
     int (*shutdown)(struct io *io); /* no more writes; 0, or -1 with errno */
-    /* Both NULL for transports that hold nothing. Bytes lie ready inside, of which epoll knows
-     * nothing. */
+    /* This and release are NULL for transports that hold nothing. Bytes lie ready inside, of which
+     * epoll knows nothing. */
     bool (*pending)(const struct io *io);
+    /* A terminal that nobody holds now, but somebody may open again. NULL: an end is one. */
+    bool (*is_away)(const struct io *io);
     void (*release)(struct io *io); /* frees what it holds */
 };
 
@@ -85,6 +89,8 @@ struct io {
     bool tls_wants_write : 1; /* io_tls: reading goes on when the socket takes bytes */
     bool watch_hangup : 1;    /* the user wants to know of a peer that vanishes while not read */
     bool hangup_armed : 1;    /* in the worker's hang-up epoll */
+    bool may_return : 1; /* the user wants `hung_up` instead of an end, where is_away is there */
+    bool away : 1;       /* that was told, until io_return */
 };
 
 /* Every session has one or two of them. What only some need belongs beside it, as in io_pipes. */
@@ -127,6 +133,9 @@ void io_read_start(struct io *io);
  * nothing is reported, see io_peer_finished. Without watch_hangup all waits until reading goes on.
  */
 void io_read_stop(struct io *io);
+
+/* After `hung_up` of may_return: looks again, for what is there now or for the end. */
+void io_return(struct io *io);
 
 /* Writes now what the kernel takes and queues the rest. Never calls back; errors come as `broken`
  * from the loop. Returns how many bytes are gone, of these and of the queue: when writing is over,

@@ -78,6 +78,13 @@ pid_t terminal_hang_up(int master)
     return group;
 }
 
+bool terminal_is_away(int master)
+{
+    struct pollfd fd = {.fd = master};
+
+    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLHUP) != 0;
+}
+
 /* A terminal gives 4 KiB at most in one call. Where it gives much there is more, nearly always, and
  * a larger frame is cheaper than several; a typed character costs no second call. EIO: nobody holds
  * the slave, the end. */
@@ -92,24 +99,25 @@ static ssize_t terminal_read(struct io *io, void *p, size_t n)
     } while (got >= TERMINAL_MUCH && n - have >= TERMINAL_MUCH && have < TERMINAL_READ);
     if (have > 0)
         return (ssize_t)have;
-    return got < 0 && errno == EIO ? 0 : got;
+    if (got >= 0 || errno != EIO)
+        return got;
+    errno = EAGAIN; /* somebody was faster than we */
+    return io->may_return && !terminal_is_away(io_fd(io)) ? -1 : 0;
 }
 
-/* Nobody holds the slave, or all who do were hung up. */
-static bool is_hung_up(int master)
+static bool is_away(const struct io *io)
 {
-    struct pollfd fd = {.fd = master};
-
-    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLHUP) != 0;
+    return terminal_is_away(io_fd(io));
 }
 
-/* A full terminal that was hung up is full for ever, but epoll would call us again and again. */
+/* A full terminal that was hung up for good is full for ever, but epoll would call us again and
+ * again. */
 static ssize_t terminal_write(struct io *io, const void *p, size_t n)
 {
     ssize_t taken = write(io_write_fd(io), p, n);
 
-    if (taken < 0 && errno == EAGAIN)
-        errno = is_hung_up(io_write_fd(io)) ? EIO : EAGAIN;
+    if (taken < 0 && errno == EAGAIN && !io->may_return)
+        errno = terminal_is_away(io_write_fd(io)) ? EIO : EAGAIN;
     return taken;
 }
 
@@ -125,12 +133,14 @@ static const struct io_transport both_ways = {
     .read = terminal_read,
     .write = terminal_write,
     .shutdown = terminal_shutdown,
+    .is_away = is_away,
 };
 
 static const struct io_transport output = {
     .read = terminal_read,
     .write = terminal_write,
     .shutdown = terminal_shutdown,
+    .is_away = is_away,
 };
 
 const struct io_link terminal_link = {&both_ways};

@@ -46,6 +46,10 @@ int terminal_eof_byte(int master);
  * the session's leader. Returns the program's process group, 0 without one. */
 pid_t terminal_hang_up(int master);
 
+/* Nobody holds the slave, or all who do were hung up. The program may open it again: a shell's
+ * "exec <&- >&- 2>&-", or login(1), which hangs up all others. */
+bool terminal_is_away(int master);
+
 extern const struct io_link terminal_link;        /* the master is both directions */
 extern const struct io_link terminal_output_link; /* reads the master, writes a pipe */
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ import time
 
 import pytest
 
+from lib import proc
 from lib.daemon import command_line
 from lib.proc import process, wait_until
 from lib.setting import SCALE, SOON
@@ -644,3 +646,73 @@ def test_unbuffer_with_stderr(wsluice):
     assert [m.data for m in wsluice("--unbuffer", *py(script)).open().read_close()[2]] == [b"out", b"end"]
     merged = wsluice("--unbuffer", "--stderr", "merge", *py(script)).open().read_close()[2]
     assert [m.data for m in merged] == [b"out", b"err", b"end"]
+
+
+# ---- a terminal that nobody holds for a moment
+
+CLOSED = "exec <&- >&- 2>&-"
+
+
+def test_a_terminal_that_is_opened_again_goes_on(wsluice, tmp_path):
+    """EIO is no end while the program lives: shells close their terminal, login(1) hangs it up and opens it again. The program
+    goes on when we have seen that nobody holds it."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    daemon = wsluice("--pty", *sh(f"echo one; {CLOSED}; read x <{go}; exec <>/dev/tty >&0 2>&0; echo two; read x; echo got $x"))
+    terminal = Terminal(daemon, tty=False)
+    terminal.until(b"one\r\n")
+    pid = daemon.children()[0].pid
+    wait_until(lambda: not any("pts" in t for t in proc.fds(pid).values()), "the terminal to be closed")
+    with open(go, "w") as file:  # opens when the shell reads: its terminal has been closed by then
+        file.write("\n")
+    terminal.until(b"two\r\n")
+    terminal.type("x\n")
+    terminal.until(b"got x\r\n")
+    terminal.to_the_end()
+    assert (terminal.closed.code, terminal.closed.reason) == (1000, "exit 0")
+
+
+def test_what_is_typed_meanwhile_waits(wsluice, tmp_path):
+    """More than the kernel holds of it, too: it is neither lost nor an end, and costs no time of ours."""
+    go, size = tmp_path / "go", 40000
+    os.mkfifo(go)
+    daemon = wsluice("--pty", *sh(f"stty raw -echo; echo one; {CLOSED}; read x <{go}; exec <>/dev/tty >&0 2>&0; echo two; "
+                                  f"head -c {size // 2} | wc -c"))
+    terminal = Terminal(daemon, tty=False)
+    terminal.until(b"one\n")
+    pid = daemon.children()[0].pid
+    wait_until(lambda: not any("pts" in t for t in proc.fds(pid).values()), "the terminal to be closed")
+    terminal.type("x" * size)
+    with open(go, "w") as file:
+        file.write("\n")
+    terminal.until(b"two\n")
+    terminal.until(str(size // 2).encode())  # what lay in the kernel when nobody was there may be gone, as with a modem
+    terminal.to_the_end()
+
+
+def test_a_terminal_that_stays_closed_is_1000_though_the_program_lives(wsluice):
+    daemon = wsluice("--pty", "--stop-grace", "100ms", *sh(f"echo one; {CLOSED}; exec sleep 1000"))
+    terminal = Terminal(daemon, tty=False)
+    start = time.monotonic()
+    terminal.to_the_end()
+    assert terminal.closed.code == 1000 and terminal.seen == b"one\r\n"
+    assert time.monotonic() - start > 0.8, "it was given its second"
+
+
+def test_a_status_that_follows_a_closed_terminal_is_told(wsluice):
+    daemon = wsluice("--pty", *sh(f"{CLOSED}; sleep 0.1; exit 7"))
+    terminal = Terminal(daemon, tty=False)
+    terminal.to_the_end()
+    assert terminal.closed.code == 4007
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("login"), reason="only root can log somebody in, by login(1)")
+def test_login_keeps_its_terminal(wsluice):
+    """It hangs its own terminal up, and opens it by its name."""
+    daemon = wsluice("--pty", "--", shutil.which("login") or "login", "-f", "root")
+    for _ in range(12):
+        terminal = Terminal(daemon, tty=False)
+        terminal.type("echo a-b | tr ab xy; exit\n")
+        terminal.until(b"x-y")
+        terminal.to_the_end()
+        assert terminal.closed.code == 1000
