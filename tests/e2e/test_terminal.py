@@ -404,7 +404,7 @@ def test_program_that_reads_nothing_is_1011(wsluice):
 
 def test_client_that_reads_nothing_makes_the_program_wait(wsluice):
     """Memory stays, other sessions go on, and what it missed it gets."""
-    daemon = wsluice("--route", "/flood=pty:" + PYTHON + " -c while(1):print('x'*1000)", "--route", "/cat=pty:cat")
+    daemon = wsluice("--route", "/flood=pty:" + PYTHON + " -c while(1):print(10**999)", "--route", "/cat=pty:cat")
     with Peak(daemon) as peak:
         slow = [Terminal(daemon, "/flood", connect={"rcvbuf": 4096}) for _ in range(10)]
         time.sleep(SILENCE)
