@@ -15,6 +15,7 @@
 #include "admin.h"
 #include "auth/secret_file.h"
 #include "base/descriptors.h"
+#include "base/memory.h"
 #include "base/words.h"
 #include "conf/habits.h"
 #include "conf/options.h"
@@ -62,6 +63,7 @@ void prepare_process(struct worker *w)
      * and come again, page by page, for each large one. */
     (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
     (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    memory_keep_reserve(&w->as_at_start);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2) */
     (void)signal(SIGCHLD,

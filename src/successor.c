@@ -137,6 +137,8 @@ void successor_become(const struct worker *w, const char *program, char *const *
         set_number("WATCHDOG_PID", getpid());
     if (limit->rlim_max != 0)
         (void)setrlimit(RLIMIT_NOFILE, limit);
+    if (w->as_at_start.rlim_max != 0)
+        (void)setrlimit(RLIMIT_AS, &w->as_at_start);
     pass_capabilities_on(w->caps);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -151,6 +151,7 @@ static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
     struct h1_request *req = h1_begin_request(h->asker, h->stream.worker->config->max_head);
 
     if (req == NULL || buf_append(&req->bytes, p, n) < 0) {
+        worker_no_memory(h->stream.worker, "a request");
         h1_close(h);
         return;
     }
@@ -270,6 +271,7 @@ static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum 
     struct h1 *h = calloc(1, sizeof *h);
 
     if (h == NULL || (h->asker = calloc(1, sizeof *h->asker)) == NULL) {
+        worker_no_memory(w, "a connection");
         free(h);
         return NULL;
     }

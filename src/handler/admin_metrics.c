@@ -244,6 +244,7 @@ WORKER_SAMPLE(connections, put_plain, w->connections->count)
 WORKER_SAMPLE(programs, put_plain, child_count(w))
 WORKER_SAMPLE(draining, put_plain, w->draining)
 WORKER_SAMPLE(accept_pauses, put_plain, w->accept_pauses)
+WORKER_SAMPLE(out_of_memory, put_plain, w->out_of_memory)
 WORKER_SAMPLE(shed, put_plain, waiting_shed(w->waiting))
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
 WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
@@ -312,6 +313,8 @@ static const struct family families[] = {
     {"wsluice_programs", GAUGE, .sample = programs, .help = "Programs now, those included that are being ended."},
     {"wsluice_accept_pauses", COUNTER, .sample = accept_pauses,
      .help = "How often accepting was paused because descriptors or memory ran out."},
+    {"wsluice_out_of_memory", COUNTER, .sample = out_of_memory,
+     .help = "Connections and sessions that ended, or did not begin, for want of memory."},
     {"wsluice_connections_shed", COUNTER, .sample = shed,
      .help = "Connections that had asked for nothing and were closed to make room for others."},
     {"wsluice_recordings_failed", COUNTER, .sample = recordings_failed,

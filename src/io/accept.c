@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/memory.h"
 
 #define ACCEPT_BUDGET 64    /* connections a turn: established sessions get theirs */
 #define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
@@ -57,14 +59,21 @@ static int settle(struct listener *l, int fd)
     return lower;
 }
 
-/* There is a descriptor for a connection, or may be. */
-static bool has_place(struct listener *l)
+/* The descriptor that the next connection gets; INT_MAX: none. */
+static int lowest_free(const struct listener *l)
 {
     int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 
-    if (fd >= 0)
-        close(fd);
-    return (fd >= 0 && fd < l->worker->client_fds) || worker_make_room(l->worker, EMFILE);
+    if (fd < 0)
+        return INT_MAX;
+    close(fd);
+    return fd;
+}
+
+/* There is a descriptor for a connection, or may be. */
+static bool has_place(const struct listener *l)
+{
+    return lowest_free(l) < l->worker->client_fds || worker_make_room(l->worker, EMFILE);
 }
 
 static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -106,10 +115,30 @@ static bool accept_one(struct listener *l)
     if (l->unix_path != NULL)
         client.sa.sa_family = AF_UNIX;
     addr_unmap(&client);
-    l->accepted(l, settle(l, fd), &client);
+    fd = settle(l, fd);
+    if (fd > l->worker->highest_fd)
+        l->worker->highest_fd = fd;
+    l->accepted(l, fd, &client);
     if (l->crowded)
         listener_pause(l, EMFILE);
     return !l->crowded;
+}
+
+/* How many may be accepted now: who is let in must not be the one whose memory the others lack. The
+ * operator may come at any time. Where memory is in pieces, one may take the place of one that has
+ * left: for it the loop has all that it needs. */
+static int allowance(struct listener *l)
+{
+    struct worker *w = l->worker;
+
+    if (l->uses_reserve || worker_has_memory(w))
+        return ACCEPT_BUDGET;
+    if (lowest_free(l) < w->highest_fd && memory_is_there_in_pieces())
+        return 1;
+    if (worker_make_room(w, ENOMEM) && memory_is_there_in_pieces())
+        return 1;
+    listener_pause(l, ENOMEM);
+    return 0;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
@@ -119,7 +148,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
     (void)loop;
     (void)revents;
 
-    for (int i = 0; i < ACCEPT_BUDGET && accept_one(l); i++) {
+    for (int left = allowance(l); left > 0 && accept_one(l); left--) {
     }
     if (l->uses_reserve)
         descriptors_close_reserve(before);

@@ -48,6 +48,8 @@ struct plan {
     pid_t parent;
     uint64_t nofile[2]; /* soft and hard limit as prlimit64 takes them */
     bool set_nofile;
+    uint64_t as[2]; /* likewise, of the address space */
+    bool set_as;
     bool own_nofile; /* of the rules; ours can only be refused when the hard limit is below by now:
                         then that one holds */
     unsigned long default_action[8]; /* the kernel's struct sigaction, larger: all zeroes is SIG_DFL
@@ -110,6 +112,8 @@ static void become_program(struct plan *p)
     p->step = "a session of its own";
     if (syscall(SYS_setsid) < 0)
         return;
+    if (p->set_as) /* before the rules, which may say less */
+        (void)syscall(SYS_prlimit64, 0, RLIMIT_AS, p->as, NULL);
     if (p->rules != NULL && child_rules_apply(p->rules, &p->step) != 0)
         return;
     p->step = "its descriptors";
@@ -230,6 +234,8 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
         .unusual_signals = unusual_signals(w),
         .nofile = {w->nofile_at_start.rlim_cur, w->nofile_at_start.rlim_max},
         .set_nofile = w->nofile_at_start.rlim_max != 0,
+        .as = {w->as_at_start.rlim_cur, w->as_at_start.rlim_max},
+        .set_as = w->as_at_start.rlim_max != 0,
     };
     uint64_t all = ~UINT64_C(0), before = 0;
     int saved;

@@ -147,6 +147,8 @@ static size_t io_write_failed(struct io *io, int err)
 {
     size_t lost = io_end_writing(io);
 
+    if (err == ENOMEM)
+        worker_no_memory(io_worker(io), "what waits to be sent");
     io->error = (int16_t)err;
     ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
     return lost;

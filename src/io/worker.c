@@ -10,7 +10,13 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/memory.h"
 #include "io/paused.h"
+
+/* What a turn's worth of new connections takes; and what the loop's arrays, which double, may take
+ * for each that there is: an element of each array, twice over. */
+#define MEMORY_FOR_SOME (128U * 1024U)
+#define MEMORY_EACH 160U
 
 static void worker_log_ready(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -52,6 +58,23 @@ bool worker_make_room(struct worker *w, int err)
     if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
         return false;
     return w->make_room != NULL && w->make_room(w);
+}
+
+void worker_no_memory(struct worker *w, const char *what)
+{
+    w->out_of_memory++;
+    /* the log sums up what is told again and again */
+    log_line(&w->log, LOG_WARN, "out of memory", LOG_C("for", what));
+}
+
+bool worker_has_memory(const struct worker *w)
+{
+    return memory_is_there(MEMORY_FOR_SOME + (size_t)w->highest_fd * MEMORY_EACH);
+}
+
+static void *worker_allocate(void *p, long size)
+{
+    return memory_from_reserve(p, (size_t)size);
 }
 
 int worker_socket(struct worker *w, int family, int type)
@@ -151,6 +174,7 @@ int worker_init(struct worker *w)
     w->tx = malloc(WORKER_TX_SIZE);
     if (w->rx == NULL || w->tx == NULL)
         goto no_memory;
+    ev_set_allocator(worker_allocate);
     errno = ENOMEM; /* where libev leaves none */
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (w->loop == NULL)

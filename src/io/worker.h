@@ -80,6 +80,7 @@ struct worker {
     bool own_tables_known;
     struct rlimit nofile_at_start; /* RLIMIT_NOFILE before the server raised it: what programs get;
                                       all zero: leave it */
+    struct rlimit as_at_start;     /* RLIMIT_AS, likewise */
     uint64_t caps; /* capabilities (1 << CAP_*) that this process has, not in effect: raised only
                       around what needs them; see priv.h */
     struct child *children; /* every child not yet gone, but these: */
@@ -93,7 +94,8 @@ struct worker {
     struct waiting *waiting;             /* core's: connections that asked for nothing */
     bool (*make_room)(struct worker *w); /* core's, see worker_make_room; NULL: there is nobody */
     int client_fds;                      /* see descriptors_of_clients */
-    struct auth *auth;               /* core's: passwords known lately, failures, see core/auth.h */
+    int highest_fd;    /* of those that were ever accepted: the loop's arrays grow with it */
+    struct auth *auth; /* core's: passwords known lately, failures, see core/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */
@@ -103,6 +105,7 @@ struct worker {
     struct control *control;      /* core's: what the admin door may have the server do; see
                                      core/control.h */
     uint64_t accept_pauses;       /* how often a listener had to pause */
+    uint64_t out_of_memory;       /* see worker_no_memory */
     uint64_t recordings_failed;   /* that ended before their session; see core/record.h */
     double longest_turn; /* seconds; of turns longer than a tick of the kernel's clock. Whoever
                             looks at it sets it back */
@@ -123,6 +126,12 @@ void worker_run(struct worker *w);
 /* Descriptors or memory ran out: connections that have asked for nothing are closed. True when
  * there were any, and what failed is worth a second try. */
 bool worker_make_room(struct worker *w, int err);
+
+/* There is no memory for what: told in the log, and counted. */
+void worker_no_memory(struct worker *w, const char *what);
+
+/* There is memory for some more connections, and for what the loop may need for them. */
+bool worker_has_memory(const struct worker *w);
 
 /* socket(2), nonblocking and close-on-exec, tried again when there was room to be made. */
 int worker_socket(struct worker *w, int family, int type);

@@ -136,7 +136,7 @@ static void send_ping(struct client *c)
     double stamp = worker_clock();
 
     if (e == NULL) {
-        client_close(c, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        client_no_memory(c);
         return;
     }
     e->ping_at = stamp;
@@ -182,7 +182,7 @@ void client_clock_stall(struct client *c, bool full)
     struct client_extra *e = full ? client_need_extra(c) : c->extra;
 
     if (full && e == NULL)
-        client_close(c, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        client_no_memory(c);
     if (e == NULL)
         return;
     if (!full) {

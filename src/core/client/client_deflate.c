@@ -115,6 +115,12 @@ static enum client_deflate_step fault(struct ws_frame *piece, uint16_t code, con
     return DEFLATED_FAULT;
 }
 
+static enum client_deflate_step fault_of_memory(const struct client *c, struct ws_frame *piece)
+{
+    worker_no_memory(client_worker(c), "a session");
+    return fault(piece, WS_CODE_INTERNAL, "out of memory");
+}
+
 static void count(struct stats_compressed *c, struct stats_compressed *route, uint64_t plain,
                   uint64_t wire)
 {
@@ -149,12 +155,12 @@ enum client_deflate_step client_deflate_next(struct client *c, struct ws_frame *
 
     *piece = (struct ws_frame){.payload = out};
     if (out == NULL || !has_reader(c))
-        return fault(piece, WS_CODE_INTERNAL, "out of memory");
+        return fault_of_memory(c, piece);
     event = deflate_read(d->reader, &f->payload, &f->len, f->end, out, room, &piece->len);
     count(&d->in, &client_route(c)->stats->compressed_in, piece->len, had - f->len);
     d->share -= piece->len < d->share ? piece->len : d->share;
     if (event == DEFLATE_NO_MEMORY)
-        return fault(piece, WS_CODE_INTERNAL, "out of memory");
+        return fault_of_memory(c, piece);
     if (event == DEFLATE_BAD)
         return fault(piece, WS_CODE_BAD_UTF8, "compressed data that is broken");
     if (piece->len > limit)

@@ -63,6 +63,12 @@ void client_close(struct client *c, uint16_t code, const char *reason, enum clie
     client_clock_closing(c);
 }
 
+void client_no_memory(struct client *c)
+{
+    worker_no_memory(client_worker(c), "a session");
+    client_close(c, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+}
+
 void client_fail(struct client *c, uint16_t code, const char *reason)
 {
     if (c->state == CLIENT_OPEN) {

@@ -55,6 +55,7 @@ void client_input_fail(struct input *in, uint16_t code, const char *why)
 
 void client_input_no_memory(struct input *in)
 {
+    worker_no_memory(client_worker(in->c), "a session");
     client_input_fail(in, WS_CODE_INTERNAL, "out of memory");
 }
 

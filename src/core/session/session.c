@@ -238,6 +238,7 @@ static void session_open_backend(struct session *s, const struct session_open *o
     }
     if (s->backend == NULL) {
         session_become(s, SESSION_OVER);
+        worker_no_memory(o->stream->worker, "a session");
         client_refuse(s->client, 503, "out of memory, try again later");
     }
 }
@@ -252,6 +253,7 @@ void session_start(const struct session_open *o)
     s = session_new(o, unique);
     if (s == NULL) {
         limits_leave(w->limits, o->ticket, o->route);
+        worker_no_memory(w, "a session");
         handler_log(o->stream, 503, "out of memory");
         stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;

@@ -60,7 +60,7 @@ void session_clock_stall(struct session *s, bool full)
     struct session_extra *e = full ? session_need_extra(s) : s->extra;
 
     if (full && e == NULL)
-        client_close(s->client, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        client_no_memory(s->client);
     if (e == NULL)
         return;
     if (!full) {

@@ -35,6 +35,12 @@ static void output_close(struct output *o, uint16_t code, const char *why)
     session_close(o->s, code, why, CLOSED_BY_SERVER);
 }
 
+static void output_no_memory(struct output *o)
+{
+    worker_no_memory(session_worker(o->s), "a session");
+    output_close(o, WS_CODE_INTERNAL, "out of memory");
+}
+
 /* Text of the backend that is not UTF-8, by the route's choice. */
 static void send_invalid(struct output *o, const uint8_t *p, size_t n)
 {
@@ -48,7 +54,7 @@ static void send_invalid(struct output *o, const uint8_t *p, size_t n)
     uint8_t *copy = malloc(CLIENT_PLACE + (replace ? 3 * n : n));
 
     if (copy == NULL) {
-        output_close(o, WS_CODE_INTERNAL, "out of memory");
+        output_no_memory(o);
         return;
     }
     uint8_t *body = copy + CLIENT_PLACE;
@@ -161,7 +167,7 @@ static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size
     b = session_need_extra(s);
     struct buf *m = b != NULL ? &b->out_message : NULL;
     if (m == NULL || (buf_len(m) == 0 && !begin_kept(m, size)) || buf_append(m, p, n) < 0) {
-        output_close(o, WS_CODE_INTERNAL, "out of memory");
+        output_no_memory(o);
         return false;
     }
     return true;
