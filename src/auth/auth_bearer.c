@@ -182,16 +182,28 @@ static void bearer_judge(struct auth_check *a)
 
 /* ---- taking it out of the request */
 
-/* Takes the parts of a list that begin with prefix out of a field's value, in its place. */
+static bool has_part(struct slice list, char separator, const char *prefix)
+{
+    while (list.p != NULL) {
+        if (slice_starts(slice_trim(slice_cut(list, separator, &list)), prefix))
+            return true;
+    }
+    return false;
+}
+
+/* Takes the parts of a list that begin with prefix out of a field's value, in its place, and with
+ * them the field if nothing else is in it. */
 static void cut_parts(struct http_field *f, char separator, const char *prefix)
 {
     char *begin = (char *)(uintptr_t)f->value.p, *out = begin; /* the front's own memory */
     struct slice rest = f->value, part;
     size_t before = f->value.len;
 
+    if (!has_part(f->value, separator, prefix))
+        return;
     while (rest.p != NULL) {
         part = slice_cut(rest, separator, &rest);
-        if (slice_starts(slice_trim(part), prefix))
+        if (slice_trim(part).len == 0 || slice_starts(slice_trim(part), prefix))
             continue;
         if (out != begin)
             *out++ = separator;
@@ -200,6 +212,8 @@ static void cut_parts(struct http_field *f, char separator, const char *prefix)
     }
     f->value = slice_trim(slice_of(begin, (size_t)(out - begin)));
     secret_wipe(slice_of(out, before - (size_t)(out - begin)));
+    if (f->value.len == 0)
+        f->name.len = 0; /* which is nobody's name */
 }
 
 static void bearer_forget(struct request *r)

@@ -50,6 +50,7 @@ const struct backend_ops backend_exec = {
     .reports_exit = true,
     .has_stderr = true,
     .runs_programs = true,
+    .any_subprotocol = true,
     .descriptors = 4,
     .rows = exec_rows,
     .rows_count = sizeof exec_rows / sizeof exec_rows[0],

@@ -174,6 +174,7 @@ const struct backend_ops backend_pty = {
     .is_terminal = true,
     .reports_exit = true,
     .runs_programs = true,
+    .any_subprotocol = true,
     .descriptors = 3,
     .rows = pty_rows,
     .rows_count = sizeof pty_rows / sizeof pty_rows[0],

@@ -247,8 +247,13 @@ static void put_header(struct exec_env *e, const struct http_head *h, size_t i)
         set(e, var, value);
         return;
     }
+    if (value.len == 0)
+        return;
     char *joined;
-    if (asprintf(&joined, "%s, %.*s", e->vars[at], (int)value.len, value.p) < 0)
+    const char *between = strcmp(var, "HTTP_COOKIE") == 0 ? "; " : ", "; /* RFC 6265, 4.2.1 */
+    if (e->vars[at][strlen(var) + 1] == '\0')
+        between = ""; /* nothing stands there yet */
+    if (asprintf(&joined, "%s%s%.*s", e->vars[at], between, (int)value.len, value.p) < 0)
         joined = NULL;
     put(e, joined);
 }

@@ -333,12 +333,22 @@ static bool has_path(const struct route *r, const char *path, struct route_match
     return true;
 }
 
-static bool has_subprotocol(const struct route *r, const struct http_head *head)
-{
-    struct slice chosen;
+#define NOT_OFFERED SIZE_MAX
+#define ALL_OFFERS (SIZE_MAX - 1) /* also none */
 
-    return r->match_subprotocol == NULL ||
-           handshake_choose(head, &r->match_subprotocol, 1, &chosen);
+/* Which of the client's offers, in its order, the route is for. */
+static size_t offer_of(const struct route *r, const struct http_head *head)
+{
+    struct handshake_offers o = {.head = head};
+    struct slice offer;
+
+    if (r->match_subprotocol == NULL)
+        return ALL_OFFERS;
+    for (size_t i = 0; handshake_next_offer(&o, &offer); i++) {
+        if (slice_is(offer, r->match_subprotocol))
+            return i;
+    }
+    return NOT_OFFERED;
 }
 
 static size_t host_rank(const struct route *r)
@@ -348,8 +358,8 @@ static size_t host_rank(const struct route *r)
     return r->host[0] == '*' ? strlen(r->host) : SIZE_MAX;
 }
 
-/* a is to be preferred to b, if both match. */
-static bool is_better(const struct route *a, const struct route *b)
+/* a is to be preferred to b, if both match; offer: see offer_of. */
+static bool is_better(const struct route *a, size_t offer_a, const struct route *b, size_t offer_b)
 {
     size_t host_a = host_rank(a), host_b = host_rank(b);
 
@@ -359,7 +369,7 @@ static bool is_better(const struct route *a, const struct route *b)
         return a->segment_count > b->segment_count;
     if (a->literals != b->literals)
         return a->literals > b->literals;
-    return a->match_subprotocol != NULL && b->match_subprotocol == NULL;
+    return offer_a < offer_b;
 }
 
 static bool same_host(const struct route *a, const struct route *b)
@@ -369,9 +379,11 @@ static bool same_host(const struct route *a, const struct route *b)
 }
 
 /* A route of programs and services lets the files of a shorter path through, of the same host. */
-static void find_files(const struct config *c, const struct request *r, struct route_match *m)
+static void find_files(const struct config *c, const struct request *r, struct route_match *m,
+                       size_t chosen)
 {
     struct route_match found;
+    size_t best = NOT_OFFERED;
 
     if (m->route->static_dir != NULL) {
         m->files = m->route;
@@ -380,11 +392,14 @@ static void find_files(const struct config *c, const struct request *r, struct r
     }
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *next = &c->routes[i];
+        size_t offer = next->static_dir != NULL ? offer_of(next, r->head) : NOT_OFFERED;
 
-        if (next->static_dir != NULL && same_host(next, m->route) && is_better(m->route, next) &&
-            (m->files == NULL || is_better(next, m->files)) && has_subprotocol(next, r->head) &&
+        if (offer != NOT_OFFERED && same_host(next, m->route) &&
+            is_better(m->route, chosen, next, offer) &&
+            (m->files == NULL || is_better(next, offer, m->files, best)) &&
             has_path(next, r->path, &found)) {
             m->files = next;
+            best = offer;
             m->files_prefix = found.prefix;
         }
     }
@@ -394,6 +409,7 @@ void route_find(const struct config *c, const struct request *r, struct route_ma
 {
     struct route_match found = {0};
     struct slice host = r->host;
+    size_t chosen = NOT_OFFERED;
     uint16_t port;
 
     *m = found;
@@ -403,12 +419,16 @@ void route_find(const struct config *c, const struct request *r, struct route_ma
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *next = &c->routes[i];
 
-        if ((m->route == NULL || is_better(next, m->route)) && has_host(next, host) &&
-            has_subprotocol(next, r->head) && has_path(next, r->path, &found)) {
+        size_t offer = offer_of(next, r->head);
+
+        if (offer != NOT_OFFERED &&
+            (m->route == NULL || is_better(next, offer, m->route, chosen)) &&
+            has_host(next, host) && has_path(next, r->path, &found)) {
             found.route = next;
             *m = found;
+            chosen = offer;
         }
     }
     if (m->route != NULL)
-        find_files(c, r, m);
+        find_files(c, r, m, chosen);
 }

@@ -6,7 +6,8 @@
  * Which route a request takes. Of all routes whose host, path and subprotocol match, the best is
  * taken: by host (an exact one, then the longest "*.example.org", then none), then the longest path
  * prefix on segment borders ("/a" has "/a" and "/a/b", not "/ab"), fixed text before a capture from
- * the left, then one that asks for a subprotocol. Of equals, the first written.
+ * the left, then one for a subprotocol, by the order of the client's offers. Of equals, the first
+ * written.
  *
  * A segment of a path may be a capture, "{name:pattern}": the whole segment must match the POSIX
  * extended regular expression, and its text can be used in arguments of programs. Whatever the

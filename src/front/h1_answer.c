@@ -44,9 +44,12 @@ static const char *body_fields(const struct response *r, bool is_1_0, char out[B
     return out;
 }
 
-/* 1.1 stays unless told, 1.0 goes unless told (RFC 9112, section 9.3). */
-static const char *connection_field(bool keep_alive, bool is_1_0)
+/* 1.1 stays unless told, 1.0 goes unless told (RFC 9112, section 9.3). 426 has an Upgrade field,
+ * which holds for this connection only, so it is an option of it (RFC 9110, section 7.8). */
+static const char *connection_field(int status, bool keep_alive, bool is_1_0)
 {
+    if (status == 426)
+        return keep_alive ? "Connection: Upgrade\r\n" : "Connection: close, Upgrade\r\n";
     if (!keep_alive)
         return "Connection: close\r\n";
     return is_1_0 ? "Connection: keep-alive\r\n" : "";
@@ -67,7 +70,7 @@ void h1_respond(struct stream *s, const struct response *r)
         head, sizeof head, "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
         r->status, http_reason(r->status), date_field(date), body_fields(r, is_1_0, body),
         r->fields != NULL ? r->fields : "", r->more_fields != NULL ? r->more_fields : "",
-        connection_field(h->keep_alive, is_1_0));
+        connection_field(r->status, h->keep_alive, is_1_0));
 
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();

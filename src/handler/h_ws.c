@@ -7,9 +7,9 @@
 #include "core/limits.h"
 #include "core/origin.h"
 #include "core/session/session.h"
+#include "core/subprotocol.h"
 #include "handler/handlers.h"
 #include "proto/handshake.h"
-#include "proto/tty.h"
 
 /* Seconds; when a session will end is anybody's guess. */
 #define LIMIT_RETRY_AFTER 1
@@ -37,21 +37,22 @@ static bool origin_allowed(const struct request *r, const struct text_list *orig
                                : origin_listed(origins, origin);
 }
 
-static void choose_subprotocol(const struct request *r, const struct route *route,
-                               struct slice *chosen)
+static struct slice choose_subprotocol(const struct stream *s, const struct route *route)
 {
-    static const char *const usual[] = {"binary", TTY_SUBPROTOCOL};
-    size_t count = route->backend->is_terminal ? 2 : 1;
-    const struct text_list *list = &route->settings.subprotocols;
+    const struct request *r = stream_request(s);
+    struct slice chosen = subprotocol_choose(r->head, route);
+    const char *wants = subprotocol_misfit(route, chosen);
+    char offers[SUBPROTOCOL_TOLD_MAX], client[ADDR_TEXT_MAX];
 
-    *chosen = slice_of("", 0);
-    if (list->count > 0) {
-        if (!handshake_choose(r->head, list->items, list->count, chosen))
-            *chosen = slice_of("", 0);
-    } else if (!handshake_choose(r->head, usual, count, chosen) &&
-               (!route->backend->any_subprotocol || !handshake_first_offer(r->head, chosen))) {
-        *chosen = slice_of("", 0);
-    }
+    if (wants != NULL)
+        log_line(&s->worker->log, LOG_WARN, "subprotocol does not fit the framing",
+                 LOG_C("route", route->path), LOG_S("subprotocol", chosen),
+                 LOG_C("framing", route->framing->name), LOG_C("wants", wants));
+    if (chosen.len == 0 && subprotocol_tell(r->head, offers)[0] != '\0')
+        log_line(&s->worker->log, LOG_INFO, "none of the offered subprotocols",
+                 LOG_C("client", addr_format(&r->client, client)), LOG_C("route", route->path),
+                 LOG_C("offers", offers));
+    return chosen;
 }
 
 static void choose_compression(const struct request *r, const struct route *route,
@@ -91,7 +92,7 @@ static void ws_open(struct stream *s, const struct config *c)
         handler_refuse_limit(s, route, status, LIMIT_RETRY_AFTER, why);
         return;
     }
-    choose_subprotocol(r, route, &open.subprotocol);
+    open.subprotocol = choose_subprotocol(s, route);
     choose_compression(r, route, &open.deflate);
     session_start(&open);
 }

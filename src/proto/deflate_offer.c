@@ -210,6 +210,22 @@ static bool take_field(struct text *t, const struct deflate_policy *policy,
     return true;
 }
 
+bool deflate_offer_valid(const struct http_head *head)
+{
+    const struct deflate_policy any = {.window = DEFLATE_BITS_MAX};
+    struct deflate_params ignored = {0};
+
+    for (size_t i = 0; i < head->count; i++) {
+        struct slice value = head->fields[i].value;
+        struct text t = {value.p, value.p + value.len};
+
+        if (slice_eq_nocase(head->fields[i].name, slice_from(FIELD)) &&
+            !take_field(&t, &any, &ignored))
+            return false;
+    }
+    return true;
+}
+
 void deflate_offer_choose(const struct http_head *head, const struct deflate_policy *policy,
                           struct deflate_params *params)
 {

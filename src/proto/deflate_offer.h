@@ -29,6 +29,10 @@ struct deflate_params {
     bool tell_server_bits, tell_client_bits; /* they stand in the answer */
 };
 
+/* All Sec-WebSocket-Extensions fields keep to the grammar (RFC 6455, section 9.1), whatever
+ * extensions they offer; empty members of the list mean nothing. */
+bool deflate_offer_valid(const struct http_head *head);
+
 /*
  * Takes the client's first acceptable offer. An offer with an unknown or repeated parameter, or a
  * bad value, is declined for itself; a field that breaks the grammar is no offer at all.

@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 
 #include "proto/authority.h"
+#include "proto/deflate_offer.h"
 
 #define KEY_TEXT_LEN 24 /* base64 of 16 bytes */
 
@@ -43,14 +44,7 @@ static bool compute_accept(struct slice key, char accept[HANDSHAKE_ACCEPT_SIZE])
     return true;
 }
 
-/* Walks over the offers of all fields of the request. */
-struct offers {
-    const struct http_head *head;
-    size_t field;
-    struct slice rest;
-};
-
-static bool offers_next(struct offers *o, struct slice *offer)
+bool handshake_next_offer(struct handshake_offers *o, struct slice *offer)
 {
     while (!slice_next_item(&o->rest, offer)) {
         while (o->field < o->head->count && !slice_eq_nocase(o->head->fields[o->field].name,
@@ -80,15 +74,15 @@ bool handshake_is_token(struct slice s)
 /* All offers are tokens without repetition. */
 static bool offers_valid(const struct http_head *head)
 {
-    struct offers o = {.head = head};
+    struct handshake_offers o = {.head = head};
     struct slice offer, earlier;
 
-    for (size_t i = 0; offers_next(&o, &offer); i++) {
-        struct offers before = {.head = head};
+    for (size_t i = 0; handshake_next_offer(&o, &offer); i++) {
+        struct handshake_offers before = {.head = head};
 
         if (!handshake_is_token(offer) || i >= OFFERS_MAX)
             return false;
-        for (size_t k = 0; k < i && offers_next(&before, &earlier); k++) {
+        for (size_t k = 0; k < i && handshake_next_offer(&before, &earlier); k++) {
             if (slice_eq(offer, earlier))
                 return false;
         }
@@ -131,6 +125,10 @@ int handshake_check(const struct http_head *head, char accept[HANDSHAKE_ACCEPT_S
         *why = "Sec-WebSocket-Protocol is not a list of distinct tokens";
         return 400;
     }
+    if (!deflate_offer_valid(head)) { /* RFC 6455, section 9.1 */
+        *why = "Sec-WebSocket-Extensions is not a list of extensions";
+        return 400;
+    }
     if (!compute_accept(key, accept)) {
         *why = "out of memory, try again later";
         return 503;
@@ -150,22 +148,15 @@ const char *handshake_refusal_fields(int status)
 bool handshake_choose(const struct http_head *head, const char *const *wanted, size_t n,
                       struct slice *chosen)
 {
-    struct offers o = {.head = head};
+    struct handshake_offers o = {.head = head};
 
-    while (offers_next(&o, chosen)) {
+    while (handshake_next_offer(&o, chosen)) {
         for (size_t i = 0; i < n; i++) {
             if (slice_is(*chosen, wanted[i]))
                 return true;
         }
     }
     return false;
-}
-
-bool handshake_first_offer(const struct http_head *head, struct slice *first)
-{
-    struct offers o = {.head = head};
-
-    return offers_next(&o, first);
 }
 
 bool handshake_same_origin(struct slice origin, struct slice host, uint16_t port, bool secure)

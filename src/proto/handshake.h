@@ -41,8 +41,15 @@ bool handshake_choose(const struct http_head *head, const char *const *wanted, s
  * offer. */
 bool handshake_is_token(struct slice s);
 
-/* The client's first offer; false if there is none. */
-bool handshake_first_offer(const struct http_head *head, struct slice *first);
+/* A walk over all offers in their order: zero it, but for the head. */
+struct handshake_offers {
+    const struct http_head *head;
+    size_t field;
+    struct slice rest;
+};
+
+/* The next offer; false if there is none. */
+bool handshake_next_offer(struct handshake_offers *o, struct slice *offer);
 
 /*
  * True when Origin names the same host and port as Host does (RFC 6454): scheme http or https with

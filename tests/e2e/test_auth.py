@@ -457,6 +457,16 @@ def test_token_at_each_place(daemon, where):
     assert " user=alice " in daemon.wait_for_log("session closed.*", since=mark).group(0)
 
 
+@pytest.mark.parametrize("cookies, left", [
+    ([f"wsluice_token={TOKEN}", "a=1", "b=2; c=3"], "a=1; b=2; c=3"), (["a=1", f"wsluice_token={TOKEN}"], "a=1"),
+    ([f"a=1; wsluice_token={TOKEN};", "b=2"], "a=1; b=2"), ([f"; wsluice_token={TOKEN};; a=1 ;"], "a=1"), ([f"wsluice_token={TOKEN}"], None),
+    ([f"wsluice_token={TOKEN};", f"wsluice_token={TOKEN}"], None), ([f"a=1;wsluice_token={TOKEN};b=2", "", "c=3"], "a=1;b=2; c=3")])
+def test_nothing_of_the_token_is_left_among_the_cookies(daemon, cookies, left):
+    client = daemon.connect(source=next(SOURCES)).open("/bearer/env", [("Cookie", c) for c in cookies])
+    env = dict(m.data.decode().split("=", 1) for m in client.read_close()[2])
+    assert env["REMOTE_USER"] == "alice" and env.get("HTTP_COOKIE") == left
+
+
 @pytest.mark.parametrize("where", places(TOKEN))
 def test_wrong_token_at_each_place(daemon, where):
     query, headers, how = places("wrong-" + TOKEN)[where]

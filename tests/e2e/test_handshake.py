@@ -173,6 +173,10 @@ REFUSED = [
     pytest.param(dict(key=KEY + KEY), (400,), "key", id="key-twice-in-one"),
     pytest.param(dict(headers=[("Sec-WebSocket-Key", KEY)]), (400,), "key", id="two-keys"),
     pytest.param(dict(headers=[("Sec-WebSocket-Version", "13")]), (400, 426), None, id="two-versions"),
+    *(pytest.param(dict(headers=[("Sec-WebSocket-Extensions", value)]), (400,), "extensions", id=f"extensions-{value}")
+      for value in ("permessage-deflate; =", "permessage-deflate;", "permessage-deflate; a=", "=", "a b", "foo; a=\"b", "foo, ;a", "\"foo\"")),
+    pytest.param(dict(headers=[("Sec-WebSocket-Extensions", "permessage-deflate"), ("Sec-WebSocket-Extensions", "foo; =")]), (400,), "extensions",
+                 id="extensions-in-the-second-field"),
     pytest.param(dict(path="/nowhere"), (404,), None, id="unknown-path"),
     pytest.param(dict(path="/echoes"), (404,), None, id="path-beyond-the-segment"),
     pytest.param(dict(path="/ech"), (404,), None, id="path-shorter"),
@@ -223,6 +227,7 @@ def test_refused(daemon, change, statuses, why):
     if response.status == 426:
         assert "websocket" in response.tokens("upgrade"), "a 426 names the protocol wanted (RFC 9110, 15.5.22)"
         assert response.get("sec-websocket-version") == "13"
+        assert sorted(response.tokens("connection")) == ["close", "upgrade"], "Upgrade is for this connection only (RFC 9110, 7.8)"
 
 
 @pytest.mark.parametrize("version", ["8", "12", "14", "0", "013", "13.0", "1 3", "13, 8", "x", "", "-13", "256"])
@@ -506,11 +511,11 @@ def test_subprotocol_of_a_service(wsluice, server, headers, expected):
 
 @pytest.mark.parametrize("headers, expected", [
     pytest.param([], None, id="none-offered"),
-    pytest.param(offer("mqtt, other"), None, id="others"),
+    pytest.param(offer("mqtt, other"), "mqtt", id="others"),
     pytest.param(offer("mqtt, binary"), "binary", id="binary"),
 ])
 def test_subprotocol_of_a_program(wsluice, headers, expected):
-    """None by default: nobody says which the program speaks. `binary` tells only how a client takes its bytes."""
+    """As of a service: a client that insists on its subprotocol, as those of MCP do, would give up else."""
     assert chosen(wsluice("--", "cat"), headers) == expected
 
 

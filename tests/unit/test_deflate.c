@@ -211,6 +211,69 @@ static void offers_in_fields(void **state)
     assert_null(answer(&head, false, 12, out));
 }
 
+/* Whether there is an offer of ours or not, and whatever is in it. */
+static void the_grammar_of_extensions(void **state)
+{
+    static const char *const good[] = {
+        "",
+        ",",
+        " , ,",
+        PD,
+        PD ",",
+        ", " PD,
+        "foo",
+        "foo;a",
+        "foo; a=b ,bar",
+        PD "; x=\"y\"",
+        PD " ; server_max_window_bits = \"1\\0\"",
+        "foo; a; a; a=99999999999999999999",
+    };
+    static const char *const bad[] = {
+        PD "; =",
+        PD "; =1",
+        PD ";",
+        PD ";;",
+        PD "; ;a",
+        ";a",
+        "=",
+        "=a",
+        PD "; a=",
+        PD "; a==b",
+        PD "; a=b=c",
+        PD "; a=\"",
+        PD "; a=\"b",
+        PD "; a=\"\"",
+        PD "; a=\"b c\"",
+        PD "; a=\"b\"c",
+        PD "; a=b c",
+        PD " " PD,
+        PD "; a b",
+        "foo bar",
+        "foo/bar",
+        "\"foo\"",
+        "foo; \"a\"",
+        "foo; a=\"b\\",
+        "foo(",
+        "f\x80o",
+        "foo, =",
+        "foo, a=b",
+    };
+    static struct http_head head;
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(good) + COUNT(bad); i++) {
+        bool right = i < COUNT(good);
+        char *copy = strdup(right ? good[i] : bad[i - COUNT(good)]);
+
+        head.count = 0;
+        add_field(&head, "Sec-WebSocket-Extensions", PD);
+        add_field(&head, "sec-websocket-extensions", copy);
+        if (deflate_offer_valid(&head) != right)
+            fail_msg("%s", copy);
+        free(copy);
+    }
+}
+
 /* ---- payloads ---- */
 
 static uint32_t seed = 1;
@@ -552,6 +615,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offers),
         cmocka_unit_test(offers_in_fields),
+        cmocka_unit_test(the_grammar_of_extensions),
         cmocka_unit_test(reader_reads_what_zlib_writes),
         cmocka_unit_test(zlib_reads_what_writer_writes),
         cmocka_unit_test(reader_reads_the_examples),
