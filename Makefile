@@ -243,7 +243,7 @@ man: $(MANS)  ## the manual pages, when scdoc is installed
 build/man/%: docs/%.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@
-# the terminal page goes with it when `make terminal` has completed it
+# the terminal page goes with it when `make terminal` has completed it; units name the program where it is put
 install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREFIX)
 	install -D -m 755 build/plain/wsluice '$(DESTDIR)$(PREFIX)/bin/wsluice'
 	@mkdir -p build/completion && for s in bash zsh fish; do build/plain/wsluice --completion $$s >build/completion/$$s; done
@@ -252,6 +252,12 @@ install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(
 	install -D -m 644 build/completion/fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wsluice.fish'
 	@for m in $(notdir $(MANS)); do [ ! -f build/man/$$m ] || \
 	  install -D -m 644 build/man/$$m '$(DESTDIR)$(PREFIX)'/share/man/man$${m##*.}/$$m; done
+	@for u in wsluice.service wsluice.socket; do \
+	  sed 's|/usr/bin/wsluice|$(PREFIX)/bin/wsluice|' contrib/systemd/$$u | \
+	    install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)'/lib/systemd/system/$$u; done
+	@for d in sysusers tmpfiles; do \
+	  install -D -m 644 contrib/systemd/$$d.conf '$(DESTDIR)$(PREFIX)'/lib/$$d.d/wsluice.conf; done
+	install -D -m 644 contrib/systemd/programs.conf '$(DESTDIR)$(PREFIX)/share/wsluice/programs.conf'
 	@[ ! -d contrib/terminal/www/vendor ] || for f in $$(cd contrib/terminal/www && find . -type f); do \
 	  install -D -m 644 contrib/terminal/www/$$f '$(DESTDIR)$(PREFIX)'/share/wsluice/terminal/$$f; done
 clean:  ## remove build/

@@ -50,6 +50,24 @@ def test_package_is_what_it_says():
 
 
 @pytest.mark.skipif(SANITIZED, reason="no build is asked")
+def test_it_is_installed_from_its_folder(tmp_path):
+    """As its README says; nothing is asked of a registry, where the name is not ours."""
+    done = subprocess.run(["npm", "install", "--offline", "--no-audit", "--no-fund", CLIENT], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=8 * SOON, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "a.mjs").write_text('import { closeInWords } from "wsluice-client";\nconsole.log(typeof closeInWords);\n')
+    done = subprocess.run(["node", "a.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=4 * SOON)
+    assert done.stdout == "function\n"
+
+
+def test_no_document_takes_a_name_of_ours_from_a_registry():
+    for path in [*REPO.glob("*.md"), *REPO.glob("docs/*"), *REPO.glob("contrib/**/*.md")]:
+        if path.suffix in (".md", ".scd") and "node_modules" not in path.parts:
+            found = re.findall(r"(?:npm (?:install|i|add|ci)|npx|yarn add|pnpm add|pip install|unpkg\.com/|jsdelivr\.net/npm/)\s*@?wsluice\S*", path.read_text())
+            assert not found, f"{path}: {found}"
+
+
+@pytest.mark.skipif(SANITIZED, reason="no build is asked")
 def test_types_fit_the_library(tmp_path):
     """The compiler accepts the README's examples and refuses what is wrong; names are those of the module."""
     types, code = ((CLIENT / name).read_text() for name in ("index.d.ts", "index.js"))
