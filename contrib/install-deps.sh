@@ -23,7 +23,7 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps openssl@openssl'
 # These packages bring a service that starts by itself. We only want the program.
-services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server apache2 apache-htcacheclean caddy fail2ban'
+services='redis-server mosquitto lighttpd haproxy nginx ngircd teeworlds-server apache2 caddy fail2ban'
 
 case ${1-} in
     build) wanted=$build ;;

@@ -247,6 +247,20 @@ def test_the_clients_address_is_known(balanced):
     daemon.wait_for_log(r"session closed.* client=127\.0\.0\.77\b")
 
 
+def test_the_page_of_the_balancer_is_of_the_same_origin(balanced):
+    """Its Host arrives with its port; what a client claims about it is not believed."""
+    host = f"127.0.0.1:{balanced.address[1]}"
+
+    def status(origin, *more):
+        with Raw.connect(balanced.address) as client:
+            client.send(client.head("/echo", [("Host", host), ("Origin", origin), *more], drop=("Host",)))
+            return client.read_response().status
+
+    assert status(f"http://{host}") == 101
+    assert status("http://elsewhere.example") == 403
+    assert status("http://elsewhere.example", ("X-Forwarded-Host", "elsewhere.example")) == 403
+
+
 def test_examples_are_accepted_as_they_stand(kind, tmp_path):
     """By the program's own check, nothing replaced (nginx: but for its temporary folders, which root owns)."""
     if kind == "haproxy":
