@@ -213,7 +213,7 @@ $(BENCH_OURS): build/bench/%: bench/%.c build/plain/all.a
 demo: deps-demo  ## serve a page with a calculator, a chess engine, an echo and a clock
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory -s terminal || echo 'demo: goes on without its terminal, which needs npm and its registry' >&2
-	@WSLUICE=$(CURDIR)/build/plain/wsluice contrib/demo/run
+	@WSLUICE=$(CURDIR)/build/plain/wsluice exec contrib/demo/run
 
 # ---- what Debian and npm must provide; nothing happens when it is there already
 .PHONY: deps deps-test deps-bench deps-demo

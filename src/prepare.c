@@ -310,6 +310,7 @@ static void check_program(struct route *r, struct teller *f)
 {
     char why[RULES_ERROR_MAX];
 
+    rules_prepare_login(r);
     if (rules_prepare(r, f->stays_root, why))
         return;
     fault_line(f, r->where, why);

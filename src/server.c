@@ -27,6 +27,7 @@
 #include "pages.h"
 #include "prepare.h"
 #include "priv.h"
+#include "reaper.h"
 #include "signals.h"
 #include "successor.h"
 #include "tables.h"
@@ -51,6 +52,7 @@ struct server {
     char *told; /* what a reload by the admin door has to say is also written here */
     size_t told_size;
     struct signals signals;
+    struct reaper reaper;
     ev_timer drain_step; /* first the delay before it begins, then the paced closing */
     ev_timer drain_deadline;
     ev_prepare drained;
@@ -351,9 +353,22 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
     fronts[0]->open(&s->worker, &a);
 }
 
+static void on_child_ended(void *server)
+{
+    struct server *s = server;
+
+    reaper_look(&s->reaper);
+}
+
+/* The first is for those to whom orphans come. */
 static const struct signals_row orders[] = {
-    {SIGTERM, on_terminate, false}, {SIGINT, on_terminate, false}, {SIGHUP, on_hangup, true},
-    {SIGUSR1, on_reopen, false},    {SIGUSR2, on_succeed, true},   {0},
+    {SIGCHLD, on_child_ended, false},
+    {SIGTERM, on_terminate, false},
+    {SIGINT, on_terminate, false},
+    {SIGHUP, on_hangup, true},
+    {SIGUSR1, on_reopen, false},
+    {SIGUSR2, on_succeed, true},
+    {0},
 };
 
 /* -1 with errno. */
@@ -364,7 +379,8 @@ static int watch_signals(struct server *s)
     ev_prepare_init(&s->drained, on_drain_turn);
     ev_set_priority(&s->drained, EV_MINPRI); /* after the worker's own end of the turn */
     s->drain_step.data = s->drain_deadline.data = s->drained.data = s;
-    return signals_open(&s->signals, &s->worker, orders, s);
+    reaper_init(&s->reaper, &s->worker, &s->upgrade.successor);
+    return signals_open(&s->signals, &s->worker, reaper_is_needed() ? orders : orders + 1, s);
 }
 
 static void unwatch_signals(struct server *s)
@@ -372,6 +388,7 @@ static void unwatch_signals(struct server *s)
     struct ev_loop *loop = s->worker.loop;
 
     signals_close(&s->signals);
+    reaper_stop(&s->reaper);
     ev_timer_stop(loop, &s->drain_step);
     ev_timer_stop(loop, &s->drain_deadline);
     ev_prepare_stop(loop, &s->drained);

@@ -11,15 +11,15 @@
 static void exec_start(struct program *p, const struct backend_open *o)
 {
     static const struct terminal_size size = {TERMINAL_COLUMNS, TERMINAL_ROWS};
-    bool unbuffer = o->route->settings.unbuffer;
+    enum child_standard standard =
+        o->route->settings.unbuffer ? CHILD_OUTPUT_ON_TERMINAL : CHILD_ON_PIPES;
     struct program_start start;
 
-    /* dumb: there is a terminal, but nobody who would see colours */
-    if (program_prepare(&start, o, unbuffer ? "dumb" : NULL) < 0) {
+    if (program_prepare(&start, o, standard) < 0) {
         program_fail(p, ENOMEM, true);
         return;
     }
-    program_run(p, &start, o->id, unbuffer ? CHILD_OUTPUT_ON_TERMINAL : CHILD_ON_PIPES, &size);
+    program_run(p, &start, o->id, standard, &size);
     program_start_release(&start);
 }
 

@@ -83,7 +83,7 @@ static void turn_soon(struct be_pty *t)
 static void pty_begin(struct be_pty *t, const struct backend_open *o)
 {
     t->start = calloc(1, sizeof *t->start);
-    if (t->start == NULL || program_prepare(t->start, o, "xterm-256color") < 0) {
+    if (t->start == NULL || program_prepare(t->start, o, CHILD_ON_TERMINAL) < 0) {
         free(t->start);
         t->start = NULL;
         program_fail(&t->p, ENOMEM, true);

@@ -297,6 +297,13 @@ int exec_env_default(struct exec_env *e, const char *name, const char *value)
     return exec_env_add(e, name, slice_from(value));
 }
 
+bool exec_env_says(const struct exec_env *e, const char *name)
+{
+    size_t n = strlen(name), at = find(e, name, n);
+
+    return at < e->count && e->vars[at][n + 1] != '\0';
+}
+
 void exec_env_release(struct exec_env *e)
 {
     for (size_t i = 0; i < e->count; i++)

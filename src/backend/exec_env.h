@@ -40,6 +40,8 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
 int exec_env_add(struct exec_env *e, const char *name, struct slice value);
 /* The same where that variable is not there yet. */
 int exec_env_default(struct exec_env *e, const char *name, const char *value);
+/* It is there and not empty. */
+bool exec_env_says(const struct exec_env *e, const char *name);
 void exec_env_release(struct exec_env *e);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backend/exec_args.h"
+#include "backend/exec_terminal.h"
 #include "base/words.h"
 
 #define HELD_OPEN 1.0 /* seconds that a pipe may outlive the program */
@@ -430,13 +431,14 @@ void program_soon(struct program *p)
     ev_feed_event(p->worker->loop, &p->edge->later, EV_CUSTOM);
 }
 
-int program_prepare(struct program_start *s, const struct backend_open *o, const char *term)
+int program_prepare(struct program_start *s, const struct backend_open *o,
+                    enum child_standard standard)
 {
     bool templated = o->route->target.templated;
 
     s->argv = templated ? exec_args_expand(&o->request->match) : NULL;
     if ((!templated || s->argv != NULL) && exec_env_build(&s->env, o, environ) == 0 &&
-        (term == NULL || exec_env_default(&s->env, "TERM", term) == 0))
+        exec_terminal_env(&s->env, o->route, standard) == 0)
         return 0;
     free(s->argv);
     s->argv = NULL;

@@ -86,10 +86,9 @@ static inline const struct program *program_of_const(const struct backend *b)
 /* A program, or what begins with one, of that size; all else in it is zero. NULL without memory. */
 struct program *program_new(size_t size, const struct backend_ops *ops,
                             const struct backend_open *o);
-/* term: TERM, unless the route has one; NULL: no terminal. -1 without memory (then nothing is
- * kept).
- */
-int program_prepare(struct program_start *s, const struct backend_open *o, const char *term);
+/* -1 without memory (then nothing is kept). */
+int program_prepare(struct program_start *s, const struct backend_open *o,
+                    enum child_standard standard);
 void program_start_release(struct program_start *s);
 /* Starts it: sets p->child, or what program_fail sets. id is that of the session, for what is
  * logged of stderr. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GROUPS_FIRST 32
 #define GROUPS_MAX 65536 /* of the kernel: NGROUPS_MAX */
@@ -111,4 +112,39 @@ void account_release(struct account *a)
 {
     free(a->groups);
     *a = (struct account){0};
+}
+
+static const char *variable(struct arena *arena, const char *name, const char *value)
+{
+    size_t n = strlen(name) + strlen(value) + 2;
+    char *text = arena_alloc(arena, n);
+
+    if (text != NULL)
+        snprintf(text, n, "%s=%s", name, value);
+    return text;
+}
+
+size_t account_login(const char *text, struct arena *arena, const char *vars[ACCOUNT_LOGIN])
+{
+    char error[ACCOUNT_ERROR_MAX];
+    struct account a = {.uid = geteuid()};
+    size_t count = 0;
+
+    if (text != NULL && account_find(&a, text, error) < 0)
+        return 0;
+    const struct passwd *pw = getpwuid(a.uid);
+    account_release(&a);
+    if (pw == NULL)
+        return 0;
+    const char *const rows[ACCOUNT_LOGIN][2] = {
+        {"HOME", pw->pw_dir},
+        {"USER", pw->pw_name},
+        {"LOGNAME", pw->pw_name},
+        {"SHELL", pw->pw_shell[0] != '\0' ? pw->pw_shell : "/bin/sh"},
+    };
+    for (size_t i = 0; i < ACCOUNT_LOGIN; i++) {
+        vars[count] = rows[i][1][0] != '\0' ? variable(arena, rows[i][0], rows[i][1]) : NULL;
+        count += vars[count] != NULL;
+    }
+    return count;
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/arena.h"
+
 #define ACCOUNT_ERROR_MAX 200
 #define ACCOUNT_NAME_MAX 64
 
@@ -22,5 +24,11 @@ struct account {
  * what is wrong and what to do; then nothing is to be released. */
 int account_find(struct account *a, const char *text, char error[ACCOUNT_ERROR_MAX]);
 void account_release(struct account *a);
+
+/* What a login sets for an account ("NAME", "NAME:GROUP"; NULL: the one we are), as "HOME=/root"
+ * and the like, USER, LOGNAME, SHELL; with memory of the arena. How many there are: none for one
+ * that is not known, or without memory. Asks as account_find does. */
+#define ACCOUNT_LOGIN 4
+size_t account_login(const char *text, struct arena *arena, const char *vars[ACCOUNT_LOGIN]);
 
 #endif

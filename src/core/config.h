@@ -139,6 +139,8 @@ struct route {
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
     char *preamble_word;         /* what was in preamble_secret; read by prepare_config, owned */
+    struct text_list login;      /* NAME=VALUE of its program's account, on a terminal; found by
+                                    prepare_config */
     struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */

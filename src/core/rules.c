@@ -165,6 +165,18 @@ bool rules_prepare(struct route *r, bool stays_root, char why[RULES_ERROR_MAX])
     return find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
 }
 
+void rules_prepare_login(struct route *r)
+{
+    const char *user = r->settings.run_as != NULL ? r->settings.run_as : r->config->user;
+    struct arena *arena = &r->config->arena;
+
+    if (r->backend == NULL || !r->backend->is_terminal)
+        return;
+    r->login.items = arena_alloc(arena, ACCOUNT_LOGIN * sizeof *r->login.items);
+    if (r->login.items != NULL)
+        r->login.count = account_login(user, arena, r->login.items);
+}
+
 bool rules_may_truncate(const struct config *c)
 {
     for (size_t i = 0; i < c->route_count; i++) {

@@ -30,6 +30,10 @@ bool rules_limit_writing(const struct settings *s);
  */
 bool rules_prepare(struct route *r, bool stays_root, char why[RULES_ERROR_MAX]);
 
+/* Of a program on a terminal: completes what a login would have set for its account. It goes on
+ * without where the account is not known. */
+void rules_prepare_login(struct route *r);
+
 /* Some program is kept from writing, but on this kernel not from shortening files: for a word in
  * the log. */
 bool rules_may_truncate(const struct config *c);

@@ -130,6 +130,9 @@ char *child_find(const char *name, const char *path_list);
 /* How many of the worker's children are not yet gone (also counts a group still on the ladder). */
 size_t child_count(const struct worker *w);
 
+/* The leader of one of them, until that is gone with its group. */
+bool child_is_ours(const struct worker *w, pid_t pid);
+
 /* Whether that process is one of the worker's children, or below one, as far as /proc still tells:
  * who has left its session and lost its parents is nobody's. */
 bool child_is_below(const struct worker *w, pid_t pid);

@@ -33,6 +33,11 @@ static bool is_in(const struct child *list, pid_t pid)
     return list != NULL;
 }
 
+bool child_is_ours(const struct worker *w, pid_t pid)
+{
+    return is_in(w->children, pid) || is_in(w->stopping, pid);
+}
+
 /* A program leads a session, and is our child: so either tells whose it is, also when its leader or
  * its parent has ended. */
 bool child_is_below(const struct worker *w, pid_t pid)
@@ -40,11 +45,11 @@ bool child_is_below(const struct worker *w, pid_t pid)
     pid_t self = getpid(), parent = 0, session = 0;
 
     for (int i = 0; i < GENERATIONS_MAX && pid > 1 && pid != self; i++) {
-        if (is_in(w->children, pid) || is_in(w->stopping, pid))
+        if (child_is_ours(w, pid))
             return true;
         if (!look_up(pid, &parent, &session))
             return false;
-        if (is_in(w->children, session) || is_in(w->stopping, session))
+        if (child_is_ours(w, session))
             return true;
         pid = parent;
     }

@@ -19,8 +19,8 @@ PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR\x00\x00\x05\x00\x00\x00[\x03\x
 class Demo:
     """A running demo, in a session of its own as in a terminal of its own."""
 
-    def __init__(self, *args):
-        self.process = subprocess.Popen([RUN, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    def __init__(self, *args, command=RUN):
+        self.process = subprocess.Popen([command, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True, start_new_session=True, env={**os.environ, "WSLUICE": BINARY},
                                         preexec_fn=proc.as_from_a_terminal)
         proc.started.add(self.process.pid)
@@ -58,8 +58,8 @@ class Demo:
 def demo():
     running = []
 
-    def start(*args):
-        running.append(Demo(*args))
+    def start(*args, **how):
+        running.append(Demo(*args, **how))
         return running[-1]
 
     yield start
@@ -111,6 +111,20 @@ def test_end_leaves_nothing_behind(demo, number):
     assert {"wsluice", "python3"} <= {os.path.basename(p.command.split()[0]) for p in running.below}
     status, err = running.finish(number)
     assert (status, err) == (0, [])
+    proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")
+
+
+def test_make_that_is_killed_leaves_nothing_behind(demo, tmp_path):
+    """make passes a SIGTERM on to what it has started itself, and to nothing below."""
+    said = subprocess.run(["make", "-n", "demo"], cwd=REPO, capture_output=True, text=True, timeout=4 * SOON, check=True,
+                          env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}).stdout
+    recipe = next(line for line in said.splitlines() if line.endswith("contrib/demo/run"))
+    recipe = re.sub(r"WSLUICE=\S+", f"WSLUICE={BINARY}", recipe)
+    (tmp_path / "Makefile").write_text(f"demo:\n\t@cd {REPO} && {recipe} 0\n")
+    running = demo("-s", "-C", tmp_path, "demo", command="make")
+    assert running.url
+    status, _ = running.finish(signal.SIGTERM)
+    assert status != 0
     proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")
 
 

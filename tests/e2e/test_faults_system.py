@@ -5,16 +5,20 @@ import os
 import re
 import resource
 import socket
+import signal
 import stat
+import subprocess
+import threading
 import time
 
 import pytest
 
+from lib import proc
 from lib.daemon import command_line
 from lib.proc import wait_until
-from lib.setting import BINARY, SANITIZED, SCALE
+from lib.setting import BINARY, SANITIZED, SCALE, SOON
 from lib.tools import JSON, lasts, sh
-from lib.wire import TEXT
+from lib.wire import TEXT, Raw
 
 # Row 19.
 
@@ -242,3 +246,46 @@ def test_umask_of_programs_is_ours(wsluice, tmp_path):
     finally:
         os.umask(before)
     assert re.fullmatch(rb"0*27", daemon.open().read_message().data)
+
+
+# ---- process 1
+
+@pytest.fixture
+def process_one(tmp_path):
+    """process_one(ARG, ...) starts a daemon as process 1 of a namespace of its own; its port, and its number out here."""
+    running = []
+
+    def start(*args):
+        outer = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", BINARY, "-l", "127.0.0.1:0", *args],
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=proc.die_with_parent)
+        proc.started.add(outer.pid)
+        running.append(outer)
+        for line in outer.stderr:
+            found = re.search(r"listening on ws://127.0.0.1:(\d+)", line)
+            if found:
+                threading.Thread(target=outer.stderr.read, daemon=True).start()
+                return int(found.group(1)), proc.children(outer.pid, recursive=False)[0].pid, outer
+        raise AssertionError("it does not listen")
+
+    yield start
+    for outer in running:
+        outer.kill()
+        outer.wait()
+        proc.started.discard(outer.pid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a process 1")
+def test_process_1_buries_daemons_and_loses_no_status(process_one):
+    """A program may leave daemons behind: they become ours there, and must not stay as zombies. The statuses of programs that end
+    in the same moment are told all the same."""
+    port, pid, outer = process_one("--max-per-address", "0", "--", "sh", "-c",
+                                   "for i in 1 2 3 4 5; do setsid -f sleep 0.0$i; done; read n; setsid -f true; exit $n")
+    clients = [Raw.connect(("127.0.0.1", port)).open("/") for _ in range(60)]
+    for n, client in enumerate(clients):
+        client.text(str(n + 1))
+    assert [client.read_close()[0] for client in clients] == [4001 + n for n in range(60)]
+    for client in clients:
+        client.close()
+    wait_until(lambda: not proc.children(pid), lambda: f"all of {proc.children(pid)} to be buried")
+    os.kill(pid, signal.SIGTERM)
+    assert outer.wait(SOON) == 0

@@ -6,10 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -716,3 +718,74 @@ def test_login_keeps_its_terminal(wsluice):
         terminal.until(b"x-y")
         terminal.to_the_end()
         assert terminal.closed.code == 1000
+
+
+# ---- what a login sets
+
+LOOK = "echo $HOME $USER $LOGNAME $SHELL $LC_CTYPE"
+
+
+def environment(daemon, path="/"):
+    return Terminal(daemon, path, tty=False).to_the_end().decode().split()
+
+
+def of_account(name):
+    account = pwd.getpwnam(name) if isinstance(name, str) else pwd.getpwuid(name)
+    return [account.pw_dir, account.pw_name, account.pw_name, account.pw_shell]
+
+
+NO_LOCALE = {"LC_ALL": "", "LC_CTYPE": "", "LANG": ""}
+
+
+def test_a_terminal_finds_what_a_login_sets(wsluice):
+    """Of our account, and a character set: without one tmux shows underscores."""
+    assert environment(wsluice("--pty", *sh(LOOK), env=NO_LOCALE)) == [*of_account(os.geteuid()), "C.UTF-8"]
+
+
+@pytest.mark.parametrize("name", ["LC_ALL", "LC_CTYPE", "LANG"])
+def test_a_locale_that_is_set_stays(wsluice, name):
+    daemon = wsluice("--pty", *sh("env"), env={**NO_LOCALE, name: "POSIX"})
+    assert "C.UTF-8" not in " ".join(environment(daemon))
+
+
+def test_what_a_login_sets_can_be_set(wsluice):
+    daemon = wsluice("--pty", "--env", "HOME=/h", "--env", "SHELL=/s", "--env", "LC_CTYPE=x", *sh(LOOK), env=NO_LOCALE)
+    assert environment(daemon)[0::3] == ["/h", "/s"] and environment(daemon)[4] == "x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_login_is_of_the_programs_account(wsluice, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("user: nobody\nroutes: " + json.dumps([
+        {"path": "/other", "pty": ["sh", "-c", LOOK], "run-as": "daemon"}, {"path": "/own", "pty": ["sh", "-c", LOOK]}]))
+    daemon = wsluice("-c", config, env=NO_LOCALE)
+    assert environment(daemon, "/other")[:4] == of_account("daemon")
+    assert environment(daemon, "/own")[:4] == of_account("nobody")
+
+
+def test_programs_on_pipes_have_no_login(wsluice):
+    client = wsluice(*sh("env"), env=NO_LOCALE).open()
+    said = {m.data.partition(b"=")[0] for m in client.read_close()[2]}
+    assert b"PATH" in said and not said & {b"HOME", b"USER", b"LOGNAME", b"SHELL", b"PAGER", b"TERM"}
+
+
+# ---- unbuffer and pagers
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+@pytest.mark.parametrize("program", [["git", "log", "--format=%s"], ["sh", "-c", "exec ${MANPAGER:-less} text"], ["sh", "-c", "exec ${PAGER:-less} text"]],
+                         ids=["git", "man", "other"])
+def test_unbuffer_starts_no_pager(wsluice, tmp_path, program):
+    """It would show nothing, or wait for a key that nobody can press."""
+    author = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, capture_output=True)
+    subprocess.run(["git", "-C", tmp_path, "config", "core.pager", "less"], check=True)
+    for n in range(60):
+        subprocess.run(["git", "-C", tmp_path, *author, "commit", "-q", "--allow-empty", "-m", f"line {n}"], check=True, capture_output=True)
+    (tmp_path / "text").write_text("".join(f"line {59 - n}\n" for n in range(60)))
+    client = wsluice("--unbuffer", "--cwd", tmp_path, "--env", f"HOME={tmp_path}", "--", *program).open()
+    assert [m.data.decode() for m in client.read_close()[2]] == [f"line {59 - n}" for n in range(60)]
+
+
+def test_a_pager_can_be_had_all_the_same(wsluice):
+    client = wsluice("--unbuffer", "--env", "PAGER=more", *sh("echo $PAGER $GIT_PAGER $TERM")).open()
+    assert [m.data for m in client.read_close()[2]] == [b"more cat dumb"]
