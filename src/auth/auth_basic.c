@@ -15,6 +15,7 @@
 #include "auth/secret_file.h"
 #include "auth/verify.h"
 #include "base/utf8.h"
+#include "core/auth_cookie.h"
 #include "core/auth_job.h"
 #include "core/request.h"
 
@@ -33,6 +34,7 @@ struct checking {
     struct auth_job *job;
     bool known; /* the name */
     uint8_t mac[SECRET_MAC_SIZE];
+    uint8_t credential[SECRET_MAC_SIZE]; /* of the hash it is checked against */
     char user[HTPASSWD_USER_MAX + 1];
 };
 
@@ -145,6 +147,34 @@ static const char *any_hash(const struct passwords *p, const struct auth *auth, 
     return p->all.users[(size_t)(mac[0] | mac[1] << 8 | mac[2] << 16) % p->all.count].hash;
 }
 
+/* What a cookie is bound to: the line of the user as it is now. */
+static bool digest_hash(const struct auth *auth, const char *hash, uint8_t mac[SECRET_MAC_SIZE])
+{
+    const struct slice texts[] = {slice_from("hash"), slice_from(hash)};
+
+    return secret_mac(auth->key, texts, 2, mac);
+}
+
+static struct auth_claim claim_of(struct slice user, const uint8_t credential[SECRET_MAC_SIZE])
+{
+    struct auth_claim claim = {.who = user};
+
+    memcpy(claim.credential, credential, sizeof claim.credential);
+    return claim;
+}
+
+static bool basic_by_cookie(struct auth_check *a, struct slice who,
+                            uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
+{
+    const struct passwords *p = a->route->auth_data;
+    const char *hash = htpasswd_find(&p->all, who);
+
+    if (hash == NULL || !digest_hash(a->stream->worker->auth, hash, credential))
+        return false;
+    *grant = auth_grant_new(who, NULL, 0);
+    return true;
+}
+
 static const char too_many[] = "too many passwords are being checked, try again later";
 
 static void on_verified(void *owner, int status, struct slice out)
@@ -162,8 +192,9 @@ static void on_verified(void *owner, int status, struct slice out)
     if (grant != NULL && keep > 0)
         auth_cache_add(&w->auth->cache, c->mac, grant, w->now + keep);
     a->job = NULL;
+    const struct auth_claim claim = claim_of(slice_from(c->user), c->credential);
     if (ok)
-        auth_allow(a, grant);
+        auth_allow(a, grant, &claim);
     else if (ran)
         auth_deny(a, 401, "wrong name or password", AUTH_GUESS, c->known ? c->user : NULL);
     else
@@ -174,7 +205,7 @@ static void on_verified(void *owner, int status, struct slice out)
 }
 
 static void verify(struct auth_check *a, struct slice user, struct slice password, const char *hash,
-                   const uint8_t *mac)
+                   const uint8_t *mac, const uint8_t *credential)
 {
     struct auth *auth = a->stream->worker->auth;
     struct checking *c = calloc(1, sizeof *c);
@@ -182,6 +213,7 @@ static void verify(struct auth_check *a, struct slice user, struct slice passwor
     if (c != NULL) {
         c->known = hash != NULL;
         memcpy(c->mac, mac, sizeof c->mac);
+        memcpy(c->credential, credential, sizeof c->credential);
         memcpy(c->user, user.p, user.len < sizeof c->user ? user.len : 0);
         if (hash == NULL)
             hash = any_hash(a->route->auth_data, auth, user);
@@ -204,7 +236,7 @@ static void judge_credentials(struct auth_check *a, struct slice all)
     const char *hash = htpasswd_find(&p->all, user);
     const struct slice texts[] = {slice_from("basic"), user, password, slice_from(hash)};
     const struct auth_grant *known = NULL;
-    uint8_t mac[SECRET_MAC_SIZE];
+    uint8_t mac[SECRET_MAC_SIZE], credential[SECRET_MAC_SIZE] = {0};
 
     if (user.len > HTPASSWD_USER_MAX || password.len > VERIFY_PASSWORD_MAX) {
         auth_deny(a, 401, "wrong name or password", AUTH_GUESS, NULL);
@@ -212,16 +244,18 @@ static void judge_credentials(struct auth_check *a, struct slice all)
     }
     if (auth_throttled(a))
         return;
-    if (!secret_mac(w->auth->key, texts, 4, mac)) {
+    if (!secret_mac(w->auth->key, texts, 4, mac) ||
+        (hash != NULL && !digest_hash(w->auth, hash, credential))) {
         auth_deny(a, 503, "out of memory, try again later", AUTH_NOTHING, NULL);
         return;
     }
     if (hash != NULL && a->route->settings.auth_cache > 0)
         known = auth_cache_find(&w->auth->cache, mac, w->now);
+    const struct auth_claim claim = claim_of(user, credential);
     if (known != NULL)
-        auth_allow(a, auth_grant_copy(known));
+        auth_allow(a, auth_grant_copy(known), &claim);
     else
-        verify(a, user, password, hash, mac);
+        verify(a, user, password, hash, mac, credential);
 }
 
 static void basic_judge(struct auth_check *a)
@@ -233,6 +267,8 @@ static void basic_judge(struct auth_check *a)
     n = read_credentials(stream_request(a->stream), all);
     if (n > 0)
         judge_credentials(a, slice_of(all, (size_t)n));
+    else if (n == 0 && auth_by_cookie(a))
+        return; /* nothing was read */
     else if (n == 0)
         auth_deny(a, 401, "a name and a password are needed", AUTH_NOTHING, NULL);
     else
@@ -257,6 +293,7 @@ const struct auth_ops auth_basic = {
     .release = basic_release,
     .judge = basic_judge,
     .cancel = basic_cancel,
+    .by_cookie = basic_by_cookie,
     .challenge = "Basic",
     .challenge_more = ", charset=\"UTF-8\"",
 };

@@ -13,6 +13,7 @@
 #include "auth/auths.h"
 #include "auth/secret_file.h"
 #include "auth/tokens.h"
+#include "core/auth_cookie.h"
 #include "core/request.h"
 
 #define OFFER "bearer."
@@ -159,23 +160,50 @@ static bool in_query(const struct request *r, struct slice *token)
     return r->token != NULL;
 }
 
+/* A token names itself in a cookie by a digest under the key of this process. */
+static bool bearer_by_cookie(struct auth_check *a, struct slice who,
+                             uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
+{
+    struct bearer *b = a->route->auth_data;
+    const struct token *t = tokens_by_handle(&b->tokens, a->stream->worker->auth->key, who);
+
+    if (t == NULL)
+        return false;
+    memcpy(credential, t->mac, SECRET_MAC_SIZE);
+    *grant = auth_grant_new(slice_from(t->name), NULL, 0);
+    return true;
+}
+
+static void allow(struct auth_check *a, const struct token *t)
+{
+    uint8_t handle[TOKENS_HANDLE_SIZE];
+    struct auth_claim claim = {.who = slice_of((const char *)handle, sizeof handle)};
+
+    if (!tokens_handle(t, a->stream->worker->auth->key, handle))
+        claim.who.len = 0;
+    memcpy(claim.credential, t->mac, sizeof claim.credential);
+    auth_allow(a, auth_grant_new(slice_from(t->name), NULL, 0), &claim);
+}
+
 static void bearer_judge(struct auth_check *a)
 {
     const struct request *r = stream_request(a->stream);
     struct bearer *b = a->route->auth_data;
     struct slice token = {NULL, 0};
-    const char *name = NULL;
+    const struct token *found;
 
     look_again(b, a->stream->worker);
     if (!in_authorization(r, &token) && !in_offers(r, &token) && !in_cookies(r, &token) &&
         !in_query(r, &token)) {
-        auth_deny(a, 401, "a token is needed", AUTH_NOTHING, NULL);
+        if (!auth_by_cookie(a))
+            auth_deny(a, 401, "a token is needed", AUTH_NOTHING, NULL);
         return;
     }
     if (auth_throttled(a))
         return;
-    if (tokens_have(&b->tokens, token, &name))
-        auth_allow(a, auth_grant_new(slice_from(name), NULL, 0));
+    found = tokens_find(&b->tokens, token);
+    if (found != NULL)
+        allow(a, found);
     else
         auth_deny(a, 401, "this token is not known", AUTH_GUESS, NULL);
 }
@@ -232,6 +260,7 @@ const struct auth_ops auth_bearer = {
     .prepare = bearer_prepare,
     .release = bearer_release,
     .judge = bearer_judge,
+    .by_cookie = bearer_by_cookie,
     .challenge = "Bearer",
     .challenge_more = "",
     .forget = bearer_forget,

@@ -26,7 +26,7 @@ static void cert_judge(struct auth_check *a)
     const struct request *r = stream_request(a->stream);
 
     if (slice_is(r->client_verify, "SUCCESS"))
-        auth_allow(a, auth_grant_new(r->client_dn, NULL, 0));
+        auth_allow(a, auth_grant_new(r->client_dn, NULL, 0), NULL);
     else
         auth_deny(a, 403, "a client certificate is needed", AUTH_NOTHING, NULL);
 }

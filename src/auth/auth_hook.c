@@ -204,7 +204,7 @@ static void allow(struct auth_check *a, struct auth_grant *grant)
     if (grant != NULL && keep > 0 && k->mac[0] != 0)
         auth_cache_add(&w->auth->cache, k->mac, grant, w->now + keep);
     free_asking(a);
-    auth_allow(a, grant);
+    auth_allow(a, grant, NULL);
 }
 
 static void deny(struct auth_check *a, int status, const char *why)
@@ -303,7 +303,7 @@ static void hook_judge(struct auth_check *a)
         known = auth_cache_find(&w->auth->cache, mac, w->now);
     }
     if (known != NULL) {
-        auth_allow(a, auth_grant_copy(known));
+        auth_allow(a, auth_grant_copy(known), NULL);
         return;
     }
     if (auth_throttled(a))

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/auth_cookie.h"
 #include "core/auth_delay.h"
 #include "core/auth_queue.h"
 #include "core/backend.h"
 #include "core/handler.h"
 #include "core/stats.h"
+#include "proto/cookie.h"
 #include "proto/handshake.h"
 
 /* Jobs at once, and requests that wait for one. */
@@ -227,7 +229,47 @@ void auth_admit(struct auth_check *a)
     config_release(c);
 }
 
-void auth_allow(struct auth_check *a, struct auth_grant *grant)
+/* Only for pages: whoever opens a WebSocket could have set the cookie by one. */
+static void offer_cookie(const struct auth_check *a, struct request *r,
+                         const struct auth_claim *claim)
+{
+    const struct worker *w = a->stream->worker;
+    char line[AUTH_COOKIE_LINE_MAX], *before = r->set_cookie;
+
+    if (handshake_wanted(r->head) || !auth_cookie_wanted(a->route) ||
+        !auth_cookie_make(w->auth, a->route, r, claim, w->now, line))
+        return;
+    if (before == NULL)
+        r->set_cookie = strdup(line);
+    else if (asprintf(&r->set_cookie, "%s%s", before, line) < 0)
+        r->set_cookie = before;
+    else
+        free(before);
+}
+
+bool auth_by_cookie(struct auth_check *a)
+{
+    const struct worker *w = a->stream->worker;
+    const struct request *r = stream_request(a->stream);
+    uint8_t credential[SECRET_MAC_SIZE];
+    struct auth_grant *grant;
+    struct cookie c;
+
+    if (!auth_cookie_wanted(a->route) || auth_cookie_is_foreign(r))
+        return false;
+    for (size_t at = 0; auth_cookie_next(r, w->now, &at, &c);) {
+        if (!a->ops->by_cookie(a, slice_of(c.who, c.who_len), credential, &grant))
+            continue;
+        if (auth_cookie_holds(w->auth, a->route, &c, credential)) {
+            auth_allow(a, grant, NULL);
+            return true;
+        }
+        free(grant);
+    }
+    return false;
+}
+
+void auth_allow(struct auth_check *a, struct auth_grant *grant, const struct auth_claim *claim)
 {
     struct request *r = stream_request(a->stream);
 
@@ -237,6 +279,8 @@ void auth_allow(struct auth_check *a, struct auth_grant *grant)
     }
     free(r->grant);
     r->grant = grant;
+    if (claim != NULL)
+        offer_cookie(a, r, claim);
     auth_admit(a);
 }
 

@@ -19,6 +19,7 @@
 #include "core/stream.h"
 #include "proto/secret.h"
 
+struct auth_claim;
 struct auth_queue;
 struct auth_delays;
 struct request;
@@ -64,6 +65,10 @@ struct auth_ops {
     const char *challenge, *challenge_more;
     /* Takes what only this kind should see out of the request. NULL function: nothing. */
     void (*forget)(struct request *r);
+    /* Whom a cookie names by `who`: what it must have been made of, by today, and a grant, or NULL
+     * without memory. False: there is nobody. NULL function: no cookies. */
+    bool (*by_cookie)(struct auth_check *a, struct slice who, uint8_t credential[SECRET_MAC_SIZE],
+                      struct auth_grant **grant);
 };
 
 /* All kinds, NULL-terminated: in src/tables.c. */
@@ -94,8 +99,11 @@ void auth_forget(struct request *r, const struct route *route);
 
 /* ---- for kinds */
 
-/* The request may pass. Takes the grant over; NULL: out of memory. */
-void auth_allow(struct auth_check *a, struct auth_grant *grant);
+/* The request may pass. Takes the grant over; NULL: out of memory. claim: a cookie may be made of
+ * it; NULL: of nothing. */
+void auth_allow(struct auth_check *a, struct auth_grant *grant, const struct auth_claim *claim);
+/* The request has no credentials, but perhaps a cookie: then it may pass. Else false. */
+bool auth_by_cookie(struct auth_check *a);
 /* The same for a guard: who it is has been found out before. */
 void auth_admit(struct auth_check *a);
 /* What a request that may not pass has tried. */

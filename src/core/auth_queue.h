@@ -17,7 +17,7 @@
 #include "base/addr.h"
 #include "io/worker.h"
 
-#define AUTH_QUEUE_WAIT 10.0 /* seconds */
+#define AUTH_QUEUE_WAIT 20.0 /* seconds */
 
 struct auth_queue;
 

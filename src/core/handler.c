@@ -175,6 +175,11 @@ void handler_dispatch(struct stream *s)
         hand_over(s, c);
         return;
     }
+    if (!request_take_cookies(r)) {
+        handler_log(s, 503, "out of memory");
+        stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+        return;
+    }
     if ((token_is_secret(r->match.route) || token_is_secret(r->match.files)) &&
         !request_take_token(r)) {
         handler_log(s, 400, "the token in the query is no text");

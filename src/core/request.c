@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "core/auth_cache.h"
+#include "core/auth_cookie.h"
+#include "proto/cookie.h"
 #include "proto/path.h"
 #include "proto/secret.h"
+
+#define COOKIES_MAX (4 * COOKIE_TEXT_MAX) /* of one name there may be several, of several paths */
 
 /* Cuts scheme and authority off an absolute target (RFC 9112, section 3.2.2), which must name this
  * Host. */
@@ -66,6 +70,26 @@ void request_release(struct request *r)
     secret_wipe(slice_from(r->token));
     free(r->token);
     r->token = NULL;
+    free(r->cookies);
+    r->cookies = NULL;
+    free(r->set_cookie);
+    r->set_cookie = NULL;
+}
+
+bool request_take_cookies(struct request *r)
+{
+    struct http_head *h = (struct http_head *)(uintptr_t)r->head; /* the front's own */
+    char values[COOKIES_MAX];
+    size_t n = cookie_take(h, AUTH_COOKIE_NAME, values, sizeof values);
+
+    if (n == 0)
+        return true;
+    r->cookies = malloc(n);
+    if (r->cookies == NULL)
+        return false;
+    memcpy(r->cookies, values, n);
+    r->cookies_len = n;
+    return true;
 }
 
 struct slice request_host_name(const struct request *r)

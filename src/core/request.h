@@ -21,8 +21,11 @@ struct request {
     struct slice query;    /* behind '?', as sent, without a secret token */
     struct slice target;   /* as sent, without that */
     char *token;           /* ?token= where it is a secret, decoded; NULL: none; owned */
-    struct slice host;     /* Host, or what a trusted proxy says it was */
-    uint16_t host_port;    /* of host, told apart by a trusted proxy; 0: not */
+    char *cookies; /* values of the cookies that are ours, each with a NUL; NULL: none; owned */
+    size_t cookies_len; /* bytes of them */
+    char *set_cookie;   /* header lines for an answer that is no error; NULL: none; owned */
+    struct slice host;  /* Host, or what a trusted proxy says it was */
+    uint16_t host_port; /* of host, told apart by a trusted proxy; 0: not */
     union addr client, server;
     enum gate_verdict gate; /* PASS, or why it may not come in */
     bool admin;             /* came by the admin address: only handlers of that door answer */
@@ -50,6 +53,10 @@ void request_release(struct request *r);
 /* Takes ?token=... out of query and target into token, also from where they stand in the head.
  * False without memory or when it is no text. */
 bool request_take_token(struct request *r);
+
+/* Takes the cookie of core/auth_cookie.h out of the head into cookies: nobody behind sees it. False
+ * without memory. */
+bool request_take_cookies(struct request *r);
 
 /* The name the client asked for, without a port: "example.org" of "example.org:8080", "::1" of
  * "[::1]:8080". */

@@ -6,12 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/auth_cookie.h"
 #include "core/config.h"
 #include "front/h1.h"
 #include "io/worker.h"
 
-#define HEAD_MAX (2048 + ROUTE_HEADERS_MAX) /* bytes of an answer's */
-#define BODY_FIELDS_MAX 192                 /* bytes of those about its body */
+#define HEAD_MAX (2048 + ROUTE_HEADERS_MAX + 2 * AUTH_COOKIE_LINE_MAX) /* bytes of an answer's */
+#define BODY_FIELDS_MAX 192 /* bytes of those about its body */
 
 /* RFC 9110, section 6.6.1: a server with a clock tells the time. */
 static const char *date_field(char out[64])
@@ -55,6 +56,13 @@ static const char *connection_field(int status, bool keep_alive, bool is_1_0)
     return is_1_0 ? "Connection: keep-alive\r\n" : "";
 }
 
+/* Who has passed may come again by it; it is for nobody else, so no cache may keep it. */
+static const char *cookie_fields(const struct h1_request *req, int status)
+{
+    return req->handed && status < 400 && req->request.set_cookie != NULL ? req->request.set_cookie
+                                                                          : "";
+}
+
 void h1_respond(struct stream *s, const struct response *r)
 {
     struct h1 *h = h1_of(s);
@@ -67,10 +75,10 @@ void h1_respond(struct stream *s, const struct response *r)
     h->chunked = r->unknown_length && !r->head_only && !is_1_0;
     h->in_chunks = false;
     int n = snprintf(
-        head, sizeof head, "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
+        head, sizeof head, "HTTP/1.1 %d %s\r\n%s%sX-Content-Type-Options: nosniff\r\n%s%s%s%s\r\n",
         r->status, http_reason(r->status), date_field(date), body_fields(r, is_1_0, body),
         r->fields != NULL ? r->fields : "", r->more_fields != NULL ? r->more_fields : "",
-        connection_field(r->status, h->keep_alive, is_1_0));
+        cookie_fields(req, r->status), connection_field(r->status, h->keep_alive, is_1_0));
 
     if (n < 0 || (size_t)n >= sizeof head) /* our own fields are short; never cut a head silently */
         abort();

@@ -12,7 +12,7 @@ from lib import peers, proc
 from lib.admin import Admin, labels
 from lib.setting import REPO, SCALE, SOON
 from lib.tools import JSON, records
-from test_auth import NO_UPGRADE, NOT_QUICK, SLOW, ask, basic, bearer, hashed, hooked, http_hook, script, start, upgrade, write  # noqa: F401
+from test_auth import NO_UPGRADE, NOT_QUICK, ask, basic, bearer, hashed, hooked, http_hook, script, start, upgrade, write  # noqa: F401
 
 FILTER = REPO / "contrib/fail2ban/filter.d/wsluice.conf"
 
@@ -47,7 +47,7 @@ def test_few_addresses_do_not_keep_a_hook_from_others(wsluice, tmp_path):
 
 @pytest.mark.limit(120)
 def test_few_addresses_do_not_keep_passwords_from_being_checked(wsluice, tmp_path):
-    write(tmp_path / "pw", f"u:{hashed('p', NOT_QUICK)}\nslow:{hashed('p', SLOW)}\n")
+    write(tmp_path / "pw", f"u:{hashed('p', NOT_QUICK)}\nslow:{hashed('p', NOT_QUICK)}\n")
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
     clients = crowd(daemon, "/", [f"127.2.2.{n}" for n in range(1, 18)], 32, [basic("slow", "wrong")])
     proc.wait_until(lambda: len(daemon.children()) == 4, lambda: "all places taken")

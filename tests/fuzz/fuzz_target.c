@@ -192,7 +192,7 @@ static void judge(struct auth_check *a)
     must(w->asked_count < sizeof w->asked / sizeof w->asked[0]);
     w->asked[w->asked_count++] = a->route;
     if (w->let_in)
-        auth_allow(a, auth_grant_new(slice_from("somebody"), NULL, 0));
+        auth_allow(a, auth_grant_new(slice_from("somebody"), NULL, 0), NULL);
     else
         auth_deny(a, 401, "no", AUTH_NOTHING, NULL);
 }

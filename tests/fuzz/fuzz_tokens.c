@@ -31,13 +31,14 @@ static bool stands_in(struct slice text, struct slice word)
 static void check_tokens(struct slice file, struct slice token)
 {
     char why[TOKENS_ERROR_MAX] = "", *text = slice_dup(file);
-    const char *name = NULL;
     struct tokens t;
 
     must(text != NULL);
     if (tokens_parse(&t, text, why)) {
-        if (tokens_have(&t, token, &name)) {
-            must(name != NULL && stands_in(file, token));
+        const struct token *found = tokens_find(&t, token);
+
+        if (found != NULL) {
+            must(found->name != NULL && stands_in(file, token));
             must(token.len >= TOKENS_MIN && token.len <= TOKENS_MAX);
             for (size_t i = 0; i < token.len; i++)
                 must(token.p[i] > ' ' && token.p[i] <= '~');

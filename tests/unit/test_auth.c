@@ -179,22 +179,18 @@ static void tokens_are_found(void **state)
 {
     char text[] = "# c\n\n  alice   first-token  \r\nsecond-token\nbob third-token";
     char why[TOKENS_ERROR_MAX];
-    const char *name = NULL;
     struct tokens t;
     (void)state;
 
     assert_true(tokens_parse(&t, text, why));
     assert_int_equal(t.count, 3);
-    assert_true(tokens_have(&t, slice_from("first-token"), &name));
-    assert_string_equal(name, "alice");
-    assert_true(tokens_have(&t, slice_from("second-token"), &name));
-    assert_string_equal(name, "");
-    assert_true(tokens_have(&t, slice_from("third-token"), &name));
-    assert_string_equal(name, "bob");
-    assert_false(tokens_have(&t, slice_from("first-toke"), &name));
-    assert_false(tokens_have(&t, slice_from("first-tokens"), &name));
-    assert_false(tokens_have(&t, slice_from("alice"), &name));
-    assert_false(tokens_have(&t, slice_of(NULL, 0), &name));
+    assert_string_equal(tokens_find(&t, slice_from("first-token"))->name, "alice");
+    assert_string_equal(tokens_find(&t, slice_from("second-token"))->name, "");
+    assert_string_equal(tokens_find(&t, slice_from("third-token"))->name, "bob");
+    assert_null(tokens_find(&t, slice_from("first-toke")));
+    assert_null(tokens_find(&t, slice_from("first-tokens")));
+    assert_null(tokens_find(&t, slice_from("alice")));
+    assert_null(tokens_find(&t, slice_of(NULL, 0)));
     tokens_release(&t);
 }
 
