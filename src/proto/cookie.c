@@ -107,14 +107,29 @@ static size_t keep(struct slice value, char *out, size_t room)
     return value.len + 1;
 }
 
+static bool has_one(struct slice rest, const char *name)
+{
+    struct slice value;
+
+    while (rest.p != NULL) {
+        if (is_named(slice_cut(rest, ';', &rest), name, &value))
+            return true;
+    }
+    return false;
+}
+
 static size_t take_from(struct http_field *f, const char *name, char *kept, size_t room)
 {
     char *begin = (char *)(uintptr_t)f->value.p, *out = begin; /* the front's own memory */
     struct slice rest = f->value, part, value;
     size_t before = f->value.len, n = 0;
 
+    if (!has_one(rest, name))
+        return 0;
     while (rest.p != NULL) {
         part = slice_cut(rest, ';', &rest);
+        if (slice_trim(part).len == 0)
+            continue; /* two semicolons would be left of it */
         if (is_named(part, name, &value)) {
             n += keep(slice_trim(value), kept + n, room - n);
             continue;

@@ -113,6 +113,8 @@ static void is_taken_out(void **state)
     take("wsluice_auth=x; wsluice_auth=y", NULL, "x\0y", 4);
     take("  wsluice_auth = x ;a", "a", "x", 2);
     take("wsluice_authx=x; xwsluice_auth=y", "wsluice_authx=x; xwsluice_auth=y", "", 0);
+    take(";wsluice_auth=x; ;a;", "a", "x", 2);
+    take("a;;b", "a;;b", "", 0);
     take("wsluice_auth", "wsluice_auth", "", 0);
     take("a=wsluice_auth=x", "a=wsluice_auth=x", "", 0);
     take("wsluice_auth=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
