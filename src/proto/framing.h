@@ -103,6 +103,7 @@ static inline uint32_t framing_add_digit(uint32_t value, uint8_t digit)
 }
 
 extern const struct framing framing_lines;
+extern const struct framing framing_crlf;
 extern const struct framing framing_stream;
 extern const struct framing framing_text;
 extern const struct framing framing_nul;

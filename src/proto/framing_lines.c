@@ -2,6 +2,7 @@
 /*
  * lines: a message is a line. To the program: the text and "\n" (a newline inside is kept, so it
  * reads two lines). To the client: a line without its "\n" or "\r\n"; any other "\r" is text.
+ * crlf: the same, with "\r\n" to the backend, as protocols of the internet want it.
  */
 #include "proto/framing.h"
 
@@ -15,6 +16,15 @@ static size_t lines_suffix(uint8_t out[FRAMING_SUFFIX_MAX], uint64_t len, uint8_
     (void)opcode;
     out[0] = '\n';
     return 1;
+}
+
+static size_t crlf_suffix(uint8_t out[FRAMING_SUFFIX_MAX], uint64_t len, uint8_t opcode)
+{
+    (void)len;
+    (void)opcode;
+    out[0] = '\r';
+    out[1] = '\n';
+    return 2;
 }
 
 static bool lines_cut(struct framing_state *st, const uint8_t *p, size_t n, struct framing_cut *cut)
@@ -48,5 +58,15 @@ const struct framing framing_lines = {
     .by_mark = true,
     .opcode_out = WS_TEXT,
     .suffix = lines_suffix,
+    .cut = lines_cut,
+};
+
+const struct framing framing_crlf = {
+    .name = "crlf",
+    .assembles = true,
+    .is_terminal_text = true,
+    .by_mark = true,
+    .opcode_out = WS_TEXT,
+    .suffix = crlf_suffix,
     .cut = lines_cut,
 };

@@ -18,6 +18,7 @@ from lib.wire import BINARY, TEXT, fragments, frame
 
 PACK = {
     "lines": lambda data, _: data + b"\n",
+    "crlf": lambda data, _: data + b"\r\n",
     "nul": lambda data, _: data + b"\0",
     "len32": lambda data, _: struct.pack(">I", len(data)) + data,
     "len32le": lambda data, _: struct.pack("<I", len(data)) + data,
@@ -25,7 +26,7 @@ PACK = {
     "lsp": lambda data, _: b"Content-Length: %d\r\n\r\n%b" % (len(data), data),
     "tagged": lambda data, opcode: struct.pack(">BI", opcode, len(data)) + data,
 }
-OUT = {"lines": TEXT, "nul": TEXT, "len32": BINARY, "len32le": BINARY, "netstring": BINARY, "lsp": TEXT}
+OUT = {"lines": TEXT, "crlf": TEXT, "nul": TEXT, "len32": BINARY, "len32le": BINARY, "netstring": BINARY, "lsp": TEXT}
 STDERR, END = 3, 4  # types of `tagged`
 
 
@@ -209,7 +210,7 @@ def test_partial_lines_do_not_cut_records(wsluice):
     (("--framing", "tagged", "--frames", "text"), "frames cannot be text or binary"),
     (("--framing", "tagged", "--stderr", "merge"), "stderr cannot be merge"),
     (("--framing", "lsp", "--stderr", "merge"), "stderr cannot be merge"),
-    (("--framing", "len16",), "there are: lines stream text nul len32 len32le netstring lsp tagged"),
+    (("--framing", "len16",), "there are: lines crlf stream text nul len32 len32le netstring lsp tagged"),
 ])
 def test_what_cannot_go_together(args, why):
     done = command_line(*args, "--", "cat")

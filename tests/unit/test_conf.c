@@ -224,10 +224,11 @@ static const struct fault_case {
       "exec:PROGRAM ARG..., pty:PROGRAM ARG..., tcp://HOST:PORT, tls://HOST:PORT, unix:PATH, "
       "token-file:PATH, udp://HOST:PORT or echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
-     {"1:10: framing: lnes: no such framing; there are: lines stream text nul len32 len32le "
+     {"1:10: framing: lnes: no such framing; there are: lines crlf stream text nul len32 len32le "
       "netstring lsp tagged datagram"}},
     {"routes: [{exec: [a], framing: x}]\n",
-     {"1:31: framing: x: no such framing; there are: lines stream text nul len32 len32le netstring "
+     {"1:31: framing: x: no such framing; there are: lines crlf stream text nul len32 len32le "
+      "netstring "
       "lsp tagged datagram"}},
     {"routes: [{static: /, path: x}]\n", {"1:28: path: x: a path begins with /"}},
     {"routes: [{static: /, path: /a//b}]\n", {"1:28: path: /a//b: two slashes side by side"}},
@@ -551,7 +552,8 @@ static void test_usage(void **state)
         {{"-r/a=exec:cat {b}"},
          "--route {b} names no capture of the path; for the text itself write {{b}}"},
         {{"--framing=x", "cat"},
-         "--framing x: no such framing; there are: lines stream text nul len32 len32le netstring "
+         "--framing x: no such framing; there are: lines crlf stream text nul len32 len32le "
+         "netstring "
          "lsp tagged datagram"},
     };
     struct box *b = *state;

@@ -364,8 +364,8 @@ static void announced(void **state)
 }
 
 static const struct framing *const assembling[] = {
-    &framing_lines,     &framing_nul, &framing_len32,  &framing_len32le,
-    &framing_netstring, &framing_lsp, &framing_tagged,
+    &framing_lines,   &framing_crlf,      &framing_nul, &framing_len32,
+    &framing_len32le, &framing_netstring, &framing_lsp, &framing_tagged,
 };
 
 /* A message as a session writes it. Returns its length. */
@@ -436,6 +436,7 @@ static void to_bytes(void **state)
         size_t n;
     } rows[] = {
         {&framing_lines, WS_TEXT, "hello\n", 6},
+        {&framing_crlf, WS_TEXT, "hello\r\n", 7},
         {&framing_nul, WS_TEXT, "hello\0", 6},
         {&framing_len32, WS_TEXT, "\0\0\0\5hello", 9},
         {&framing_len32le, WS_TEXT, "\5\0\0\0hello", 9},
@@ -465,6 +466,7 @@ static void kinds(void **state)
         uint8_t opcode_out;
     } rows[] = {
         {&framing_lines, "lines", true, true, true, WS_TEXT},
+        {&framing_crlf, "crlf", true, true, true, WS_TEXT},
         {&framing_stream, "stream", false, false, false, WS_BINARY},
         {&framing_text, "text", false, false, false, WS_TEXT},
         {&framing_nul, "nul", true, true, true, WS_TEXT},
