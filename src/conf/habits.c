@@ -145,7 +145,8 @@ struct foreign {
 
 static const struct foreign options[] = {
     {"p port listen-port", "8080", "write -l {} (or -l 0.0.0.0:{}, for all addresses)"},
-    {"host address bind addr interface i listen-address ip", "0.0.0.0", "write -l {}:8080"},
+    {"interface i", "127.0.0.1", "write -l {}:8080, with an address and no name of an interface, or -l unix:PATH"},
+    {"address bind addr listen-address ip", "0.0.0.0", "write -l {}:8080"},
     {"staticdir web root www dir-static public webroot docroot I index", "DIR", "write --static {}"},
     {"devconsole", NULL, "write --console"},
     {"binary", NULL, "write --framing stream"},
@@ -195,7 +196,7 @@ static const struct foreign options[] = {
     {"signal", NULL, "a program gets SIGTERM, then SIGKILL; see --stop-grace and --kill-grace"},
     {"o once run-once q exit-no-conn exit-on-eof E one-message", NULL, "leave it out: wsluice serves until it is stopped"},
     {"B browser", NULL, "leave it out: the log says which page to open"},
-    {"exec command cmd e c run program", NULL, "write -- PROGRAM ARG..."},
+    {"exec command cmd e run program", NULL, "write -- PROGRAM ARG..."},
     {"line lines", NULL, "write --framing lines"},
     {"max-size max-frame-size max-payload buffer-size srv-buf-size B-size", "1M", "write --max-message {}"},
     {"cors origins allow-origin allowed-origins", "https://example.org", "write --origin {}"},

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What users of other tools write by habit: the message has words that work, and they do work here."""
 
+import re
 import subprocess
 
 import pytest
 
 from lib.daemon import command_line
-from lib.setting import SOON
+from lib.setting import REPO, SOON
 
 # what was written | what the message says to write | with that, or None where it is no command line to try
 OPTIONS = {
@@ -65,7 +66,7 @@ OPTIONS = {
     # nginx and other servers
     "-s reload": ("-s reload", "wsluice ctl reload", None),
     "-g": ("-g www-data -- cat", "--user NAME:www-data", None),
-    "--host": ("--host 127.0.0.1 -- cat", "-l 127.0.0.1:8080", "-l 127.0.0.1:8080 -- cat"),
+    "--bind": ("--bind 127.0.0.1 -- cat", "-l 127.0.0.1:8080", "-l 127.0.0.1:8080 -- cat"),
     "--workers": ("--workers 4 -- cat", "--reuse-port", "--reuse-port -- cat"),
     "--exec": ("--exec cat", "-- PROGRAM", "-- cat"),
     "help": ("help", "wsluice --help", "--help"),
@@ -231,3 +232,16 @@ def test_a_program_of_that_name_is_no_habit(wsluice, tmp_path):
     program.chmod(0o755)
     daemon = wsluice("8080", "localhost:5900", env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     assert daemon.open().read_message().data == b"ran with localhost:5900"
+
+
+def test_no_habit_is_an_option_of_ours():
+    """Such a row would never be met."""
+    source = (REPO / "src/conf/habits.c").read_text()
+    tables = {name: re.findall(r'^    \{"([^"]+)",', re.search(rf" {name}\[\] = \{{\n(.*?)^\}};", source, re.M | re.S)[1], re.M)
+              for name in ("options", "keys")}
+    ours = {"options": re.findall(r"^  (?:-(\w), |    )--([\w-]+)", command_line("--help-all").stdout, re.M),
+            "keys": [(k,) for k in re.findall(r"^  ([a-z-]+) ", command_line("--help-config").stdout, re.M)]}
+    for table, rows in tables.items():
+        assert len(rows) > 10
+        names = {n for found in ours[table] for n in found if n}
+        assert not names & {word for row in rows for word in row.split()}, table
