@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A condition that holds where options of ours stand. */
-#define OURS "not __fish_seen_subcommand_from ctl example"
+#define OURS "not __fish_seen_subcommand_from ctl example passwd"
 
 static void print_value(const struct option_row *row, FILE *out)
 {
@@ -60,6 +60,8 @@ static const char functions[] =
     "end\n"
     "complete -c wsluice -n __fish_use_subcommand -f -a ctl -d 'a running server'\n"
     "complete -c wsluice -n __fish_use_subcommand -f -a example -d 'configurations to begin with'\n"
+    "complete -c wsluice -n __fish_use_subcommand -f -a passwd -d 'a line of a file of passwords'\n"
+    "complete -c wsluice -n '__fish_seen_subcommand_from passwd' -F\n"
     "complete -c wsluice -n '__fish_seen_subcommand_from ctl' -l admin -x -a 'unix: 127.0.0.1:'\n"
     "complete -c wsluice -n '__fish_seen_subcommand_from ctl' -l json\n"
     "complete -c wsluice -n '__fish_seen_subcommand_from ctl' -l interval -x\n"

@@ -127,6 +127,10 @@ static const char subcommands[] =
     "    '2:argument:_wsluice_argument'\n"
     "  return\n"
     "fi\n"
+    "if (( CURRENT > 2 )) && [[ $words[2] == passwd ]]; then\n"
+    "  (( CURRENT == 3 )) && _files\n"
+    "  return\n"
+    "fi\n"
     "if (( CURRENT > 2 )) && [[ $words[2] == example ]]; then\n"
     "  (( CURRENT == 3 )) && compadd -- ";
 
@@ -134,7 +138,7 @@ static const char first[] = "\n"
                             "  return\n"
                             "fi\n"
                             "_wsluice_first() {\n"
-                            "  (( CURRENT == 2 )) && compadd -- ctl example\n"
+                            "  (( CURRENT == 2 )) && compadd -- ctl example passwd\n"
                             "  _command_names -e\n"
                             "}\n"
                             "_arguments -s -S \\\n";

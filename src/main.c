@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "auth/passwd.h"
 #include "auth/verify.h"
 #include "completion.h"
 #include "conf/cli.h"
@@ -164,6 +165,8 @@ int main(int argc, char **argv)
         return verify_main();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_run(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], PASSWD_WORD) == 0)
+        return passwd_run(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "example") == 0)
         return example_run(argc - 1, argv + 1);
     return serve(argc, argv);

@@ -75,7 +75,8 @@ static bool basic_prepare(struct route *r, char why[AUTH_ERROR_MAX])
     struct passwords *p;
 
     if (r->settings.auth_file == NULL) {
-        snprintf(why, AUTH_ERROR_MAX, "auth: basic needs auth-file, as htpasswd -B makes it");
+        snprintf(why, AUTH_ERROR_MAX,
+                 "auth: basic needs auth-file, as wsluice passwd or htpasswd -B makes it");
         return false;
     }
     p = calloc(1, sizeof *p);

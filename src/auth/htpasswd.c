@@ -32,14 +32,16 @@ static const char *judge_hash(const char *hash)
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         if (strncmp(hash, good[i].prefix, strlen(good[i].prefix)) == 0)
-            return is_whole(hash, good[i].last) ? NULL
-                                                : "the hash is damaged; make it anew: htpasswd -B";
+            return is_whole(hash, good[i].last)
+                       ? NULL
+                       : "the hash is damaged; make it anew: wsluice passwd";
     }
     if (strncmp(hash, "$apr1$", 6) == 0 || strncmp(hash, "$1$", 3) == 0)
-        return "an MD5 hash is too weak; use htpasswd -B";
+        return "an MD5 hash is too weak; use wsluice passwd or htpasswd -B";
     if (strncmp(hash, "{SHA}", 5) == 0)
-        return "an unsalted SHA-1 hash is too weak; use htpasswd -B";
-    return "neither yescrypt, bcrypt nor SHA-crypt (a plain password, or DES?); use htpasswd -B";
+        return "an unsalted SHA-1 hash is too weak; use wsluice passwd or htpasswd -B";
+    return "neither yescrypt, bcrypt nor SHA-crypt (a plain password, or DES?); use wsluice passwd "
+           "or htpasswd -B";
 }
 
 static const char *judge_name(const char *name)

@@ -126,6 +126,8 @@ def test_bash_completes_orders_of_ctl_and_examples(tmp_path, admin):
     assert bash(tmp_path, "ctl", "--admin", "unix:adm") == ["admin.sock"]
     assert bash(tmp_path, "ctl", "--admin", f"unix:{tmp_path}/nobody", "kick", "") == []
     assert bash(tmp_path, "example", "vn") == ["vnc"]
+    (tmp_path / "users").touch()
+    assert "passwd" in bash(tmp_path, "pass") and bash(tmp_path, "passwd", str(tmp_path / "us")) == [str(tmp_path / "users")]
 
 
 @needs_bash
