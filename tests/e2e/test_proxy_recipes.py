@@ -61,7 +61,7 @@ def caddy(folder, port, backend, edits):
     file = folder / "Caddyfile"
     # its admin address is a fixed port, which two tests at a time cannot have
     file.write_text("{\n\tadmin off\n}\n" + edit(text, ("127.0.0.1:8081", f"127.0.0.1:{backend}"),
-                                                  (":8080 {", f"http://127.0.0.1:{port} {{"), *edits))
+                                                  (":8080 {", f":{port} {{\n\tbind 127.0.0.1"), *edits))
     return [PROGRAMS["caddy"], "run", "--adapter", "caddyfile", "--config", file]
 
 
@@ -113,14 +113,17 @@ def test_the_page_of_the_proxy_is_of_the_same_origin(start, wsluice):
     address = start(serve(wsluice))
     host = f"{address[0]}:{address[1]}"
 
-    def status(origin, *more):
+    def status(origin, *more, host=host):
         with Raw.connect(address) as client:
             client.send(client.head("/live/echo", [("Host", host), ("Origin", origin), *more], drop=("Host",)))
             return client.read_response().status
 
     assert status(f"http://{host}") == 101
     assert status("http://elsewhere.example") == 403
-    assert status("http://elsewhere.example", ("X-Forwarded-Host", "elsewhere.example")) == 403
+    assert status("http://www.example.org", host="www.example.org") == 101
+    assert status(f"http://{host}", host="www.example.org") == 403
+    for field, value in ("X-Forwarded-Host", "elsewhere.example"), ("X-Forwarded-Port", "80"), ("Forwarded", "host=elsewhere.example"):
+        assert status("http://elsewhere.example", (field, value)) == 403
 
 
 def test_heartbeats_keep_a_silent_session(start, wsluice, kind):
