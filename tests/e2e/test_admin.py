@@ -13,12 +13,12 @@ import time
 
 import pytest
 
-from lib import peers
+from lib import peers, proc
 from lib.admin import OPENMETRICS, Admin, labels
 from lib.daemon import command_line
 from lib.proc import process, wait_until
-from lib.setting import REPO, SANITIZED, SCALE, SOON
-from lib.tools import JSON, ended, records
+from lib.setting import REPO, SCALE
+from lib.tools import JSON, Peak, ended, records
 from lib.wire import BINARY, CLOSE, PING, TEXT, Raw, close_payload, frame
 
 
@@ -230,13 +230,11 @@ def test_sigterm_turns_readiness_too(admin):
 
 
 def test_an_idle_admin_connection_does_not_hold_the_end_up(admin):
-    door = admin("--drain-timeout", "30s", "--to", "echo:")
+    door = admin("--drain-timeout", "1h", "--handshake-timeout", "1h", "--to", "echo:")
     with contextlib.closing(door.connection()) as connection:
         connection.request("GET", "/healthz")
         connection.getresponse().read()
-        start = time.monotonic()
-        assert door.daemon.stop(timeout=10 * SCALE) == 0
-        assert time.monotonic() - start < 5 * SCALE
+        assert door.daemon.stop() == 0
 
 
 # Metrics.
@@ -315,19 +313,24 @@ def test_ends_by_class(admin):
 
 
 def test_heartbeat_and_round_trip(admin):
-    door = admin("--ping", "30ms", "--pong-timeout", "100ms", "--to", "echo:")
-    client = door.daemon.open()
-    for _ in range(3):
+    door = admin("--ping", "30s", "--pong-timeout", "20s", "--to", "echo:", frozen=True)
+    client, inside = door.daemon.open(), door.daemon.inside
+    for n in (1, 2, 3):
+        inside.advance(34)
         got = client.read_frame()
         assert got.opcode == PING
+        inside.advance(0.25)
         client.send_frame(0xA, got.payload)
+        wait_until(lambda: door.metrics()[labels("wsluice_round_trip_seconds_count", route="/", backend="echo")] == n, "the pong")
+    inside.advance(34)
+    inside.advance(20)
     wait_until(lambda: door.metrics().get(labels("wsluice_heartbeat_losses_total", route="/", backend="echo")) == 1,
                "the silent client to be lost")
     m = door.metrics()
     of = {"route": "/", "backend": "echo"}
     assert m[labels("wsluice_round_trip_seconds_count", **of)] == 3
     assert m[labels("wsluice_pings_total", **of)] == 4
-    assert 0 < m[labels("wsluice_round_trip_seconds_sum", **of)] < 3 * SCALE
+    assert abs(m[labels("wsluice_round_trip_seconds_sum", **of)] - 0.75) < 0.01
     buckets = sorted((float(dict(k[1:])["le"]), v) for k, v in m.items() if k[0] == "wsluice_round_trip_seconds_bucket")
     assert [v for _, v in buckets] == sorted(v for _, v in buckets) and buckets[-1] == (float("inf"), 3)
 
@@ -354,14 +357,15 @@ def test_stalls_and_drops_by_side(admin, server):
 
 
 def test_process_and_loop_figures(admin):
+    before = time.time()
     door = admin("--to", "echo:")
     pid = door.daemon.pid
     wait_until(lambda: door.metrics()[("wsluice_loop_lag_seconds_count",)] >= 2, "two seconds of the loop")
     m = door.metrics()
     assert abs(m[("process_open_fds",)] - len(os.listdir(f"/proc/{pid}/fd"))) <= 2
-    assert abs(m[("process_resident_memory_bytes",)] / 1024 - door.daemon.rss_kib()) < 4096
-    assert abs(m[("process_start_time_seconds",)] - os.stat(f"/proc/{pid}").st_ctime) < 3 * SCALE
-    assert 0 < m[("process_cpu_seconds_total",)] <= door.daemon.cpu_seconds() + 1
+    assert abs(m[("process_resident_memory_bytes",)] / 1024 - proc.rss_kib(pid)) < 4096  # the same figure, a moment later
+    assert before - 1 <= m[("process_start_time_seconds",)] <= time.time()
+    assert 0 < m[("process_cpu_seconds_total",)] <= door.daemon.cpu_seconds() + 0.02  # which goes on growing
     assert m[("wsluice_connections",)] == 1
     assert m[labels("wsluice_build_info", version=command_line("--version").stdout.split()[1])] == 1
 
@@ -583,17 +587,16 @@ def test_kick_while_the_backend_is_being_opened(admin):
 
 def test_two_thousand_sessions_are_listed(admin):
     """All of them, in pieces; sessions that come and go meanwhile neither break it nor wait for it."""
-    door = admin("--max-per-address", "0", "--to", "echo:")
+    door = admin("--max-per-address", "0", "--to", "echo:", inside=True)
     clients = [door.daemon.open() for _ in range(2000)]
     live = door.daemon.open()
-    times, stop = [], threading.Event()
+    echoes, stop = [0], threading.Event()
 
     def talk():
         while not stop.is_set():
-            start = time.monotonic()
             live.text("x")
             live.read_message()
-            times.append(time.monotonic() - start)
+            echoes[0] += 1
 
     thread = threading.Thread(target=talk)
     thread.start()
@@ -604,8 +607,10 @@ def test_two_thousand_sessions_are_listed(admin):
     finally:
         stop.set()
         thread.join()
-    times.sort()
-    assert times[len(times) * 99 // 100] < 0.05 * SCALE, "the listing holds others up"
+    turns = door.daemon.inside.turns
+    door.sessions()
+    assert door.daemon.inside.turns - turns >= 20, "the listing holds others up: it is not made in pieces"
+    assert echoes[0] > 0
 
     churn = threading.Thread(target=lambda: [c.close() for c in clients[:1500]])
     churn.start()
@@ -618,17 +623,22 @@ def test_two_thousand_sessions_are_listed(admin):
 
 
 def test_a_reader_that_stops_reading_the_list(admin):
-    """It takes no memory for what it does not read, and is dropped by stall-timeout, or with the daemon."""
-    door = admin("--max-per-address", "0", "--stall-timeout", "700ms", "--handshake-timeout", "3s", "--to", "echo:")
+    """It takes no memory for what it does not read, and is dropped by stall-timeout and nothing else, or with the daemon."""
+    door = admin("--max-per-address", "0", "--stall-timeout", "700ms", "--handshake-timeout", "1h", "--ping", "0", "--to", "echo:",
+                 frozen=True)
     for _ in range(800):
-        door.daemon.open()
+        door.daemon.open("/" + "p" * 8000)
+    assert len(door.get("/sessions")) > 6 << 20, "this may fit into the system's buffers: then nobody stalls"
     slow = Raw.connect((door.address[0], int(door.address[1])), rcvbuf=2048)
-    before = door.daemon.rss_kib()
-    slow.send(b"GET /sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert door.get("/healthz"), "others are answered meanwhile"
-    wait_until(lambda: door.json("/stats")["connections"] == 801, "the reader to be dropped")
-    if not SANITIZED:
-        assert door.daemon.rss_kib() - before < 4096
+    with Peak(door.daemon) as peak:
+        slow.send(b"GET /sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert door.get("/healthz"), "others are answered meanwhile"
+        door.daemon.inside.advance(0.69)
+        assert door.json("/stats")["connections"] == 802, "dropped too early"
+        # what reached its system between two looks counts as life: a look or two more
+        door.daemon.inside.until(lambda: door.json("/stats")["connections"] == 801, 60, step=0.7)
+    peak.check(2048)  # a piece of it, twice while it grows; the list has six times that
+    door.daemon.inside.thaw()
     slow.close()
     slow = Raw.connect((door.address[0], int(door.address[1])), rcvbuf=2048)
     slow.send(b"GET /sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -290,7 +290,7 @@ def test_program_that_reads_nothing_and_the_client_vanishes(wsluice, how):
 
 
 def test_program_that_reads_nothing_while_the_client_floods_and_is_reset(wsluice):
-    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "60s", "--framing", "stream", *NO_READER)
+    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "60s", "--framing", "stream", *NO_READER, inside=True)
     client = daemon.open(connect=dict(sndbuf=65536))
     pid = the_child(daemon)
     with Peak(daemon) as peak:
@@ -328,7 +328,7 @@ def test_program_that_reads_nothing_is_1011_after_stall_timeout(wsluice):
 
 def test_flooding_program_lets_the_others_live(wsluice):
     """One session at full speed to a client that reads as fast as it can."""
-    daemon = wsluice("--framing", "stream", "--route", "/flood=exec:/bin/cat /dev/zero", "--route", "/echo=exec:/bin/cat")
+    daemon = wsluice("--framing", "stream", "--route", "/flood=exec:/bin/cat /dev/zero", "--route", "/echo=exec:/bin/cat", inside=True)
     flood, other = daemon.open("/flood"), daemon.open("/echo")
     stop, count = threading.Event(), [0]
 

@@ -8,7 +8,6 @@ import pytest
 from lib import deflate, peers
 from lib.admin import Admin
 from lib.deflate import RSV1, opened
-from lib.setting import SANITIZED, SCALE
 from lib.tools import JSON, Peak, ended
 from lib.wire import BINARY, CONT, TEXT, Closed, binary, cont, frame, ping
 
@@ -31,14 +30,21 @@ def warm(daemon, path="/"):
     client.raw.finish()
 
 
+def inflated(door):
+    """Bytes that compressed data from clients has become so far: what it costs in time."""
+    return sum(n for (name, *of), n in door.metrics().items()
+               if name == "wsluice_compressed_plain_bytes_total" and ("direction", "in") in of)
+
+
 @pytest.mark.parametrize("how", ["on", "takeover"])
 @pytest.mark.parametrize("backend", [["--to", "echo:"], ["--", "cat"]], ids=["echo", "cat"])
 @pytest.mark.parametrize("size", [len(BOMB), 100])
 def test_bomb_is_1009_and_costs_little(wsluice, how, backend, size):
-    daemon = wsluice("--compression", how, *backend)
+    door = Admin(wsluice("--admin", "127.0.0.1:0", "--compression", how, *backend, inside=True))
+    daemon = door.daemon
     warm(daemon)
     client = opened(daemon)
-    cpu = daemon.cpu_seconds()
+    before = inflated(door)
     with Peak(daemon) as peak:
         for one in cut(BOMB, size):
             if not client.raw.try_send(one):
@@ -48,13 +54,12 @@ def test_bomb_is_1009_and_costs_little(wsluice, how, backend, size):
         assert closed.value.code == 1009
         client.raw.close()
     peak.check(2048)
-    # a clock tick is 10 ms, and there may be two of them too many; a full inflation takes ten times as long
-    assert SANITIZED or daemon.cpu_seconds() - cpu <= 0.05 + 0.02
+    assert inflated(door) - before <= MIB + (64 << 10)  # of 256: up to the limit of a message, and the piece that was too much
 
 
 def test_bomb_behind_what_is_remembered(wsluice):
     """With takeover a bomb needs no zeroes of its own: it refers to those before."""
-    daemon = wsluice("--compression", "takeover", "--to", "echo:")
+    daemon = wsluice("--compression", "takeover", "--to", "echo:", inside=True)
     client = opened(daemon)
     client.send(bytes(100_000))
     assert client.read()[1] == bytes(100_000)
@@ -70,7 +75,7 @@ def test_bomb_behind_what_is_remembered(wsluice):
 def test_bombs_within_the_limit_all_in_one_read(wsluice, server):
     """Each may pass. A service that does not read gets one after the other, not all into our memory."""
     service = server(peers.hold)
-    daemon = wsluice("--compression", "on", "--framing", "lines", *JSON, "--to", service.to)
+    daemon = wsluice("--compression", "on", "--framing", "lines", *JSON, "--to", service.to, inside=True)
     client = opened(daemon)
     sock = service.wait_accepted()
     bombs = b"".join(frame(BINARY, SMALL_BOMB, rsv=RSV1) for _ in range(20))
@@ -92,7 +97,7 @@ def test_bombs_within_the_limit_all_in_one_read(wsluice, server):
 def test_stream_to_a_service_that_reads_nothing_and_then_all(wsluice, server, how):
     """No limit holds for `stream`, but what was not inflated yet waits as it came, and the client is held back."""
     service = server(peers.hold)
-    daemon = wsluice("--compression", how, *JSON, "--to", service.to)
+    daemon = wsluice("--compression", how, *JSON, "--to", service.to, inside=True)
     client = opened(daemon)
     sock = service.wait_accepted()
     size = 12 * MIB
@@ -119,25 +124,23 @@ def test_others_live_while_one_inflates(wsluice, server):
     other = daemon.open()
     client = opened(daemon)
     client.raw.send(frame(BINARY, deflate.bomb(24 * MIB), rsv=RSV1) + ping("done"))
-    slowest, turns = 0.0, 0
+    turns = 0
     client.raw.sock.setblocking(False)
     done = False
     while not done:
-        start = time.monotonic()
         other.send(ping("a"))
         other.read_frame()
-        slowest = max(slowest, time.monotonic() - start)
         turns += 1
         try:
             done = bool(client.raw.sock.recv(100))
         except BlockingIOError:
             pass
-    assert turns >= 5 and slowest < 1 * SCALE
+    assert turns >= 5
     client.raw.sock.setblocking(True)
 
 
 def test_echo_of_bombs_to_a_client_that_does_not_read(wsluice):
-    daemon = wsluice("--compression", "on", "--compression-min", "1M", "--to", "echo:")
+    daemon = wsluice("--compression", "on", "--compression-min", "1M", "--to", "echo:", inside=True)
     client = opened(daemon, rcvbuf=4096)
     noisy = b"".join(frame(BINARY, deflate.bomb(MIB - 1), rsv=RSV1) for _ in range(20))  # goes back as it is
     with Peak(daemon) as peak:
@@ -198,21 +201,20 @@ SESSIONS = 300
 def grown_by(daemon, sessions):
     """KiB for each session that has had a message."""
     warm(daemon)
-    before = daemon.rss_kib()
+    before = daemon.inside.kib()
     clients = []
     for _ in range(sessions):
         clients.append(opened(daemon))
         clients[-1].send(b"a few words, " * 200)
         assert clients[-1].read()[2]
-    return (daemon.rss_kib() - before) / sessions
+    return (daemon.inside.kib() - before) / sessions
 
 
 @pytest.mark.parametrize("how, least, most", [("on", 0, 3), ("takeover", 30, 60)])
 def test_memory_of_idle_sessions(wsluice, how, least, most):
     """Without takeover nothing stays with a session; with it what docs/compression.md says."""
-    daemon = wsluice("--compression", how, "--max-per-address", "0", "--to", "echo:")
-    grown = grown_by(daemon, SESSIONS)
-    assert SANITIZED or least <= grown <= most  # a sanitizer's memory says nothing about ours
+    daemon = wsluice("--compression", how, "--max-per-address", "0", "--to", "echo:", inside=True)
+    assert least <= grown_by(daemon, SESSIONS) <= most
 
 
 def test_shares_count_no_stalls(wsluice, server):

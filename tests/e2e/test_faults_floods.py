@@ -60,7 +60,7 @@ FLOODS = {"pings": frame(PING, b"p" * 125), "empty pings": frame(PING), "pongs":
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
 def test_flood_of_small_frames(wsluice, flood):
     """As fast as they come: what it answers is read, so it all flows; the daemon does not fall behind or grow."""
-    daemon = wsluice("--route", "/echo=echo:", "--route", "/program=exec:/bin/cat")
+    daemon = wsluice("--route", "/echo=echo:", "--route", "/program=exec:/bin/cat", inside=True)
     flooder, other = daemon.open("/echo"), daemon.open("/program")
     batch = flood * (60_000 // len(flood))
     stop = threading.Event()
@@ -89,7 +89,7 @@ def test_flood_of_small_frames(wsluice, flood):
 
 def test_flood_of_closes(wsluice):
     """Sessions opened and closed as fast as one can; and Close after Close on one connection."""
-    daemon = wsluice("--to", "echo:")
+    daemon = wsluice("--to", "echo:", inside=True)
     other = daemon.open()
     client = daemon.open()
     with Peak(daemon) as peak, Pulse(other):
@@ -205,7 +205,7 @@ def test_silence_of_a_keep_alive_connection(wsluice, tmp_path):
 @pytest.mark.parametrize("framing", ["stream", "lines"])
 def test_echo_deadlock(wsluice, framing):
     """A client that writes 8 MB before it reads anything, through cat: everything fills up, then all of it comes."""
-    daemon = wsluice("--framing", framing, "--", "cat")
+    daemon = wsluice("--framing", framing, "--", "cat", inside=True)
     client = daemon.open(connect=dict(rcvbuf=16384, sndbuf=16384, timeout=3 * SOON))
     line = b"".join(b"%07d|" % i for i in range(1000))
     total, got = 8_000_000, bytearray()
@@ -239,7 +239,7 @@ def test_100_slow_readers_while_the_program_floods(orphans_reaped, wsluice, fram
     """Memory: the chunk under way and no more (one-byte lines take three bytes a frame). Then the stall limit cuts
     all of them with 1008, and the one that reads is unharmed."""
     daemon = wsluice(*JSON, *QUICK, "--framing", framing, "--stall-timeout", "2500ms", "--ping", "0",
-                     "--max-per-address", "0", "--route", f"/flood=exec:{program}", "--route", "/echo=exec:/bin/cat")
+                     "--max-per-address", "0", "--route", f"/flood=exec:{program}", "--route", "/echo=exec:/bin/cat", inside=True)
     other = daemon.open("/echo")
     with Pulse(other) if framing == "lines" else contextlib.nullcontext():
         with Peak(daemon) as peak:
@@ -297,7 +297,7 @@ def test_backend_that_reads_slowly_is_not_stuck(wsluice, server):
 
 def test_ten_clients_flood_a_service_that_never_reads(wsluice, server):
     """websockify: 2.1 GB in 8 seconds."""
-    daemon = wsluice("--to", server(peers.hold).to)
+    daemon = wsluice("--to", server(peers.hold).to, inside=True)
     with Peak(daemon) as peak:
         for _ in range(10):
             fill(daemon.open(), patience=0.1)

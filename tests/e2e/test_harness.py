@@ -12,6 +12,7 @@ import pytest
 from lib import proc
 from lib.daemon import Wsluice
 from lib.setting import REPO
+from lib.tools import Peak
 from lib.wire import BINARY, PING, frame
 
 SCRIPT = """\
@@ -125,10 +126,13 @@ def test_a_step_is_over_when_all_is_done_that_is_due(wsluice):
 def test_bytes_and_turns_are_counted(wsluice):
     daemon = wsluice("--framing", "nul", "--max-message", "4M", "--", "cat", inside=True)
     small = daemon.inside.live
-    with pytest.raises(AssertionError, match="bytes more"), daemon.inside.grows_by_at_most(1 << 20):
+    with Peak(daemon) as peak:
         client = daemon.open()
         client.send(frame(BINARY, b"x" * (2 << 20), fin=False))
         proc.wait_until(lambda: daemon.inside.live > small + (2 << 20), "it to be held")
+    peak.check(8 << 10)
+    with pytest.raises(AssertionError, match="KiB more"):
+        peak.check(1 << 10)
     client.close()
     proc.wait_until(lambda: daemon.inside.live < small + (1 << 20), "it to be given back")
     with pytest.raises(AssertionError, match="turned"), daemon.inside.turns_at_most(20):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from lib.setting import SANITIZED, SOON
+from lib.setting import SOON
 from lib.wire import BINARY, CLOSE, CONT, PONG, TEXT, apply_mask, binary, cont, fragments, frame, header, ping, text
 
 KIB, MIB = 1024, 1024 * 1024
@@ -89,9 +89,9 @@ def test_length(default_daemon, length, form):
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
 def test_length_cut_at_every_byte(wsluice, how):
-    daemon = wsluice("--to", "echo:")
+    daemon = wsluice("--to", "echo:", inside=True)
     daemon.open().exchange([binary(b"w" * 65536) * 16], [(BINARY, b"w" * 65536)] * 16)  # the memory of normal work
-    before = daemon.rss_kib()
+    before = daemon.inside.kib()
     for length, form in SIZES:
         head, _ = header(BINARY, length, form=form)
         for at in range(len(head) + 1):
@@ -105,8 +105,8 @@ def test_length_cut_at_every_byte(wsluice, how):
                 assert not rest or rest[0] == 0x80 | CLOSE
                 client.close()
     daemon.settle()
-    grown = daemon.rss_kib() - before
-    assert grown < (16 if SANITIZED else 1) * 1024, f"{grown} KiB allocated for nothing"
+    grown = daemon.inside.kib() - before
+    assert grown < 64, f"{grown} KiB allocated for nothing"
 
 
 def test_sum_of_fragments_overflows(default_daemon):
@@ -121,20 +121,20 @@ def test_sum_of_fragments_overflows(default_daemon):
 
 
 def watch_memory(daemon, pieces, client):
-    """Sends the pieces and returns the most memory in KiB that the daemon used beyond what it had."""
-    before, peak = daemon.rss_kib(), 0
+    """Sends the pieces and returns the most KiB that the daemon had allocated beyond what it had."""
+    before = daemon.inside.kib()
+    daemon.inside.forget_peak()
     for piece in pieces:
         if not client.try_send(piece):
             break
-        peak = max(peak, daemon.rss_kib())
-    return peak - before
+    return daemon.inside.peak / 1024 - before
 
 
-MEMORY = 32 * KIB if SANITIZED else 2 * KIB
+MEMORY = 1024
 
 
 def test_one_byte_fragments(wsluice):
-    daemon = wsluice("--max-message", "200K", "--to", "echo:")
+    daemon = wsluice("--max-message", "200K", "--to", "echo:", inside=True)
     client = daemon.open()
     batch = cont("c", fin=False) * 5000
     client.send(text("c", fin=False))
@@ -151,7 +151,7 @@ def test_one_byte_fragments(wsluice):
 
 def test_empty_fragments(wsluice):
     """They never reach a limit of bytes, so they must cost nothing."""
-    daemon = wsluice("--max-message", "10K", "--to", "echo:")
+    daemon = wsluice("--max-message", "10K", "--to", "echo:", inside=True)
     client = daemon.open()
     client.send(binary(b"start", fin=False))
     batch = cont(fin=False) * 10_000
@@ -162,7 +162,7 @@ def test_empty_fragments(wsluice):
 
 def test_endless_message_behind_the_limit(wsluice):
     """A client that does not care about our Close: memory stays flat, the connection ends."""
-    daemon = wsluice("--max-message", "64K", "--to", "echo:")
+    daemon = wsluice("--max-message", "64K", "--to", "echo:", inside=True)
     client = daemon.open()
     client.send(binary(b"x" * 1000, fin=False))
     grown = watch_memory(daemon, [cont(b"x" * 60_000, fin=False)] * 200, client)
@@ -177,17 +177,17 @@ def test_endless_message_behind_the_limit(wsluice):
                          ids=["ping", "pong", "empty-text", "empty-pong"])
 def test_flood_unread(wsluice, flood):
     """A client that sends and never reads: what would be sent to it must not pile up. Afterwards all still works."""
-    daemon = wsluice("--to", "echo:")
+    daemon = wsluice("--to", "echo:", inside=True)
     client = daemon.open(connect=dict(rcvbuf=4096, sndbuf=65536, timeout=0.5))
     batch = flood * (65536 // len(flood))
-    before, peak = daemon.rss_kib(), 0
+    before = daemon.inside.kib()
+    daemon.inside.forget_peak()
     try:
         for _ in range(200):
             client.send(batch)
-            peak = max(peak, daemon.rss_kib())
     except TimeoutError:
         pass  # backpressure: it stopped reading us
-    assert peak - before < MEMORY
+    assert daemon.inside.peak / 1024 - before < MEMORY
     client.rst()
     other = daemon.open()
     other.exchange([text("fine")], [(TEXT, "fine")])

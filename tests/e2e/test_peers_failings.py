@@ -85,7 +85,7 @@ def test_invalid_utf8_is_replaced(wsluice):
 
 
 def test_200_MB_without_newline_memory_flat(orphans_reaped, wsluice):
-    daemon = wsluice(*JSON, *QUICK, *sh("head -c 200000000 /dev/zero | tr '\\0' x"))
+    daemon = wsluice(*JSON, *QUICK, *sh("head -c 200000000 /dev/zero | tr '\\0' x"), inside=True)
     client = daemon.open()
     with Peak(daemon) as peak:
         code, _, messages = to_the_close(client)
@@ -96,7 +96,7 @@ def test_200_MB_without_newline_memory_flat(orphans_reaped, wsluice):
 
 def test_200_MB_through_a_stream_memory_flat(wsluice):
     total = 50_000_000 if SANITIZED else 200_000_000
-    daemon = wsluice("--framing", "stream", *sh(f"head -c {total} /dev/zero"))
+    daemon = wsluice("--framing", "stream", *sh(f"head -c {total} /dev/zero"), inside=True)
     client = daemon.open()
     got = 0
     with Peak(daemon) as peak:
@@ -144,7 +144,7 @@ def test_fast_exit_output_arrives(wsluice):
 
 
 def test_50_MiB_to_a_child_that_does_not_read_memory_flat(wsluice):
-    daemon = wsluice(*QUICK, "--framing", "stream", "--", "sleep", "1000")
+    daemon = wsluice(*QUICK, "--framing", "stream", "--", "sleep", "1000", inside=True)
     client = daemon.open(connect=dict(sndbuf=65536))
     with Peak(daemon) as peak:
         assert fill(client, limit=50 << 20) < 20 << 20
@@ -154,7 +154,7 @@ def test_50_MiB_to_a_child_that_does_not_read_memory_flat(wsluice):
 
 def test_unfinished_fragmented_message_memory_flat(wsluice):
     """100 MiB of it: 1009 where it is assembled."""
-    daemon = wsluice(*QUICK, "--", "cat")
+    daemon = wsluice(*QUICK, "--", "cat", inside=True)
     client = daemon.open()
     with Peak(daemon) as peak:
         client.try_send(frame(TEXT, "x", fin=False))
@@ -167,7 +167,7 @@ def test_unfinished_fragmented_message_memory_flat(wsluice):
 
 def test_pause_of_a_slow_client_stops_the_program(wsluice):
     """A client that reads nothing holds the program up, and not its output in our memory."""
-    daemon = wsluice(*QUICK, "--framing", "stream", "--", "cat", "/dev/zero")
+    daemon = wsluice(*QUICK, "--framing", "stream", "--", "cat", "/dev/zero", inside=True)
     daemon.open(connect=dict(rcvbuf=4096))
     pid = wait_until(daemon.children, "the program")[0].pid
 
@@ -195,7 +195,7 @@ def test_child_that_ignores_signals_does_not_outlive_us(orphans_reaped, wsluice)
 
 def test_memory_and_time_of_a_session(wsluice, server):
     """28.9 MB and 45 ms a handshake with a process for each; here a few KiB in one process."""
-    daemon = wsluice("--max-per-address", "0", "--to", server(peers.hold).to)
+    daemon = wsluice("--max-per-address", "0", "--to", server(peers.hold).to, inside=True)
     daemon.open()
     with Peak(daemon) as peak:
         took = lasts(lambda: [daemon.open() for _ in range(200)])
@@ -270,7 +270,7 @@ def test_unknown_path_is_an_http_status(wsluice, server):
 
 def test_unread_target_memory_flat(wsluice, server):
     """Ten clients that flood a backend that never reads: 2.1 GB in 8 seconds."""
-    daemon = wsluice("--to", server(peers.hold).to)
+    daemon = wsluice("--to", server(peers.hold).to, inside=True)
     piece, until, total = frame(BINARY, b"f" * 65000), time.monotonic() + 2, []
 
     def flood():

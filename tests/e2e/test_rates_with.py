@@ -26,7 +26,7 @@ HOWS = ["on", "takeover"]
 @pytest.fixture
 def limited(wsluice):
     """limited(OPTION...): the admin door of a daemon."""
-    return lambda *args: Admin(wsluice(*JSON, "--admin", "127.0.0.1:0", *args))
+    return lambda *args: Admin(wsluice(*JSON, "--admin", "127.0.0.1:0", *args, inside=True))
 
 
 def packed(client, messages=PACKED):

@@ -392,7 +392,7 @@ def test_flood_through_echo_and_program_at_once(wsluice):
 
 
 def test_program_that_reads_nothing_is_1011(wsluice):
-    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "500ms", "--pty", *sh("echo ready; exec sleep 1000"))
+    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "500ms", "--pty", *sh("echo ready; exec sleep 1000"), inside=True)
     terminal = Terminal(daemon)
     terminal.until("ready")
     with Peak(daemon) as peak:
@@ -406,7 +406,7 @@ def test_program_that_reads_nothing_is_1011(wsluice):
 
 def test_client_that_reads_nothing_makes_the_program_wait(wsluice):
     """Memory stays, other sessions go on, and what it missed it gets."""
-    daemon = wsluice("--route", "/flood=pty:" + PYTHON + " -c while(1):print(10**999)", "--route", "/cat=pty:cat")
+    daemon = wsluice("--route", "/flood=pty:" + PYTHON + " -c while(1):print(10**999)", "--route", "/cat=pty:cat", inside=True)
     with Peak(daemon) as peak:
         slow = [Terminal(daemon, "/flood", connect={"rcvbuf": 4096}) for _ in range(10)]
         time.sleep(SILENCE)

@@ -14,8 +14,8 @@ from lib import peers
 from lib.admin import Admin
 from lib.daemon import command_line
 from lib.proc import wait_until
-from lib.setting import SANITIZED, SCALE, SOON
-from lib.tools import JSON, Names, ended, records
+from lib.setting import SOON
+from lib.tools import JSON, Names, Peak, ended, records
 from lib.wire import BINARY, CLOSE, PONG, TEXT, binary, close_payload, cont, fragments, frame, ping, text
 
 HIGHEST = 65507  # payload of a datagram over IPv4
@@ -171,7 +171,6 @@ def test_a_server_that_stays_away_is_1011(wsluice, udp):
     start = time.monotonic()
     while client.silent(0.05):
         client.binary(b"and now?")
-        assert time.monotonic() - start < SOON
     assert client.expect_close(1011) == "nobody is there: Connection refused"
     assert time.monotonic() - start > 0.25
 
@@ -207,21 +206,27 @@ def test_idle_timeout_is_stronger(wsluice, udp):
 
 # Who does not keep up.
 
-def test_the_oldest_go_when_the_client_is_behind(wsluice, udp):
-    """The newest always arrive, what is between is dropped and counted; the client is heard all the while."""
-    server = udp()
-    daemon = wsluice(*JSON, "--udp-queue", "20", "--udp-queue-age", "1h", "--to", server.to)
-    client = daemon.open(connect={"rcvbuf": 4096})
-    peer, number = meet(client, server), 0
-    rss = daemon.rss_kib()
-    for _ in range(400):
+def keep_sending(client, server, peer, times):
+    """Ten datagrams each time, numbered; the client is heard all the while. Returns the next number."""
+    number = 0
+    for _ in range(times):
         for _ in range(10):
             server.sock.sendto(struct.pack("!I", number) + bytes(1196), peer)
             number += 1
         client.binary(b"%d" % number)  # nor is the client held back
         assert server.get()[0] == b"%d" % number
-    if not SANITIZED:
-        assert daemon.rss_kib() - rss < 2048
+    return number
+
+
+def test_the_oldest_go_when_the_client_is_behind(wsluice, udp):
+    """The newest always arrive, what is between is dropped and counted; the client is heard all the while."""
+    server = udp()
+    daemon = wsluice(*JSON, "--udp-queue", "20", "--udp-queue-age", "1h", "--to", server.to, inside=True)
+    client = daemon.open(connect={"rcvbuf": 4096})
+    peer = meet(client, server)
+    with Peak(daemon) as peak:
+        number = keep_sending(client, server, peer, 400)
+    peak.check(512)
     server.sock.sendto(struct.pack("!I", number), peer)
     got = []
     while not got or got[-1] != number:
@@ -287,9 +292,9 @@ def test_little_waits_in_the_system_for_a_slow_client(wsluice, udp):
 
 def test_rate_of_a_session_is_limited(wsluice, udp):
     server = udp()
-    daemon = wsluice(*JSON, "--udp-rate", "20", "--to", server.to)
+    daemon = wsluice(*JSON, "--udp-rate", "20", "--to", server.to, inside=True)
     client, other = daemon.open(), daemon.open()
-    start = time.monotonic()
+    daemon.inside.freeze()  # so that no tokens come while we look
     client.send(b"".join(binary(b"first") for _ in range(200)) + ping())
     assert client.read_frame().opcode == PONG  # behind all of them
     other.binary(b"other")  # has a limit of its own
@@ -297,9 +302,8 @@ def test_rate_of_a_session_is_limited(wsluice, udp):
     while server.get()[0] == b"first":
         got += 1
     client.finish()
-    passed = time.monotonic() - start
     record = ended(daemon)
-    assert 20 <= got <= 20 + 20 * passed
+    assert got == 20
     assert record["datagrams_dropped_in"] == 200 - got
 
 

@@ -17,10 +17,9 @@ import pytest
 
 from . import proc
 from .proc import wait_until
-from .setting import SANITIZED, SOON
+from .setting import SOON
 from .wire import BINARY, CLOSE, close_payload, frame
 
-QUARANTINE = 256 << 10  # KiB that the address sanitizer holds back
 PYTHON = "/usr/bin/python3"
 JSON = ("--log-format", "json")
 
@@ -113,39 +112,23 @@ def orphans_reaped():
     thread.join()
 
 
-def lasts(act):
-    """Seconds that act() takes."""
-    start = time.monotonic()
-    act()
-    return time.monotonic() - start
-
-
 class Peak:
-    """with Peak(daemon) as peak: ... then peak.grown() is the most KiB used in between beyond those at the start.
-    A sanitizer keeps freed memory back, so there the figure says little and only the grossest growth is seen."""
+    """with Peak(daemon) as peak: ... then peak.check(KIB): never in between were more bytes allocated than that beyond those
+    at the start. The daemon must be started with inside=True."""
 
     def __init__(self, daemon):
-        self._daemon, self._stop = daemon, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def _watch(self):
-        while not self._stop.wait(0.02):
-            with contextlib.suppress(AssertionError, OSError):
-                self.most = max(self.most, self._daemon.rss_kib())
+        self._inside = daemon.inside
 
     def __enter__(self):
-        self.before = self.most = self._daemon.rss_kib()
-        self._thread.start()
+        self._before = self._inside.live
+        self._inside.forget_peak()
         return self
 
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
+        self._grown = self._inside.peak - self._before
 
     def check(self, kib):
-        grown = self.most - self.before
-        bound = kib * 8 + QUARANTINE if SANITIZED else kib
-        assert grown <= bound, f"memory grew by {grown} KiB, allowed are {bound}"
+        assert self._grown <= kib << 10, f"{self._grown / 1024:.1f} KiB more were allocated at a time, allowed are {kib}"
 
 
 class Names:
