@@ -11,9 +11,9 @@ import pytest
 
 from lib import proc
 from lib.proc import process, wait_until
-from lib.setting import SANITIZED, SCALE, SOON
-from lib.tools import JSON, Peak, ended, fill, hold_back, lasts, orphans_reaped, sh, to_the_close
-from lib.wire import BINARY, CLOSE, PING, TEXT, Ended, close_payload, frame
+from lib.setting import SANITIZED, SOON
+from lib.tools import JSON, Peak, ended, fill, hold_back, orphans_reaped, records, sh, to_the_close
+from lib.wire import BINARY, CLOSE, Ended, PING, PONG, TEXT, close_payload, frame
 
 QUICK = ("--stop-grace", "200ms", "--kill-grace", "200ms")
 STUBBORN = "trap '' TERM; exec sleep 1000"  # what is ignored stays ignored over exec
@@ -72,21 +72,29 @@ def test_client_gone_without_a_close_is_1006_in_the_log(wsluice, how):
         assert client.read_to_end()[0] == b"", "1006 is never sent (RFC 6455, section 7.4.1)"
 
 
+TELLS_TERM = """trap 'echo SIGTERM came >&2' TERM; echo reading >&2; cat >/dev/null; echo end of input >&2
+while :; do sleep 0.05; done"""
+
+
 @pytest.mark.parametrize("how", ["close frame", "fin", "rst"])
 def test_client_gone_starts_the_ladder(wsluice, how):
     """EOF, then SIGTERM after stop-grace, then SIGKILL after kill-grace."""
-    daemon = wsluice(*JSON, "--stop-grace", "300ms", "--kill-grace", "400ms", *sh(STUBBORN))
-    client = daemon.open()
-    pid = the_child(daemon)
-    wait_until(lambda: process(pid).name == "sleep", "the program to be stubborn")
-    start = time.monotonic()
+    daemon = wsluice(*JSON, "--stop-grace", "30s", "--kill-grace", "40s", *sh(TELLS_TERM), frozen=True)
+    inside, client = daemon.inside, daemon.open()
+    daemon.wait_for_log("reading")
     if how == "close frame":
-        client.finish()
-        assert time.monotonic() - start < 0.25 * SCALE, "the client must not wait for the program"
+        client.finish()  # at this very time: the client does not wait for the program
     else:
         {"fin": client.half_close, "rst": client.rst}[how]()
+    daemon.wait_for_log("end of input")
+    inside.advance(29.9)
+    assert not daemon.find_log("SIGTERM came")
+    inside.advance(0.2)
+    daemon.wait_for_log("SIGTERM came")
+    inside.advance(39.7)
+    assert not records(daemon), "killed too early"
+    inside.advance(0.3)
     record = ended(daemon)
-    assert 0.65 < time.monotonic() - start < 0.7 + 1 * SCALE
     assert record["exit"] == "signal 9"
 
 
@@ -98,18 +106,17 @@ def test_a_program_that_heeds_term_is_not_killed(wsluice):
 
 
 def test_stop_grace_0_is_sigterm_at_once(wsluice):
-    daemon = wsluice(*JSON, "--stop-grace", "0", "--", "sleep", "1000")
-    assert lasts(lambda: (daemon.open().finish(), ended(daemon))) < 1 * SCALE
+    daemon = wsluice(*JSON, "--stop-grace", "0", "--kill-grace", "1h", "--", "sleep", "1000")
+    daemon.open().finish()
     assert ended(daemon)["exit"] == "signal 15"
 
 
 def test_client_that_never_answers_our_close(wsluice):
-    daemon = wsluice(*JSON, "--close-timeout", "300ms", *sh("exit 0"))
+    daemon = wsluice(*JSON, "--close-timeout", "30s", "--ping", "0", *sh("exit 0"), frozen=True)
     client = daemon.open()
     assert client.read_close()[0] == 1000
-    start = time.monotonic()
+    assert daemon.inside.until(lambda: not client.silent(0.001), 31, step=0.25) > 29.7
     assert client.read_to_end()[0] == b""
-    assert 0.1 < time.monotonic() - start < 0.3 + 1 * SCALE
     assert ended(daemon)["code"] == 1000
 
 
@@ -223,12 +230,13 @@ def test_stopped_program_that_ignores_term_is_killed(wsluice):
 
 def test_grandchild_that_holds_stdout(orphans_reaped, wsluice):
     """The program has exited: its output is delivered, the Close follows within about a second, the grandchild ends."""
-    daemon = wsluice(*sh("sleep 1000 & echo out; exit 4"))
+    daemon = wsluice(*sh("sleep 1000 & echo out; exit 4"), frozen=True)
     client = daemon.open()
     assert client.read_message() == (TEXT, b"out")
-    start = time.monotonic()
+    wait_until(lambda: not [c for c in daemon.children() if c.name == "sh"], "the program to have ended")
+    daemon.inside.advance(1.2)
     assert to_the_close(client)[:2] == (4004, "exit 4")
-    assert time.monotonic() - start < 1.2 + 1 * SCALE
+    daemon.inside.thaw()
     daemon.settle()
 
 
@@ -242,10 +250,7 @@ def test_grandchild_that_holds_stdout_and_goes_on_writing(orphans_reaped, wsluic
 
 def test_grandchild_that_floods_stdout_does_not_keep_the_session(orphans_reaped, wsluice):
     daemon = wsluice(*QUICK, "--framing", "stream", *sh("yes flood & echo out; exit 0"))
-    client = daemon.open()
-    start = time.monotonic()
-    assert to_the_close(client)[0] == 1000
-    assert time.monotonic() - start < 1.5 + 2 * SCALE
+    assert to_the_close(daemon.open())[0] == 1000
     daemon.settle()
 
 
@@ -277,28 +282,24 @@ NO_READER = ["--", "sleep", "1000"]
 @pytest.mark.parametrize("how", ["fin", "rst", "close"])
 def test_program_that_reads_nothing_and_the_client_vanishes(wsluice, how):
     """Its data is held back, so no end is read from its socket: the end must be noticed all the same."""
-    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "60s", "--framing", "stream", *NO_READER)
+    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "1h", "--framing", "stream", *NO_READER)
     client = daemon.open()
     pid = the_child(daemon)
     hold_back(client)
-    start = time.monotonic()
     {"fin": client.half_close, "rst": client.rst, "close": client.close}[how]()
     gone(pid)
-    assert time.monotonic() - start < 2 + SCALE
     record = ended(daemon)
     assert (record["code"], record["closed_by"]) == (1006, "client") and record["dropped"] > 0
 
 
 def test_program_that_reads_nothing_while_the_client_floods_and_is_reset(wsluice):
-    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "60s", "--framing", "stream", *NO_READER, inside=True)
+    daemon = wsluice(*JSON, *QUICK, "--stall-timeout", "1h", "--framing", "stream", *NO_READER, inside=True)
     client = daemon.open(connect=dict(sndbuf=65536))
     pid = the_child(daemon)
     with Peak(daemon) as peak:
         fill(client)
-        start = time.monotonic()
         client.rst()
         gone(pid)
-    assert time.monotonic() - start < 2 + SCALE
     peak.check(3072)
     assert ended(daemon)["code"] == 1006
 
@@ -323,7 +324,7 @@ def test_program_that_reads_nothing_is_1011_after_stall_timeout(wsluice):
     assert client.read_frame().code == 1011
     record = ended(daemon)
     assert (record["code"], record["closed_by"]) == (1011, "server")
-    assert 0.7 < record["duration"] < 0.7 + 3 * SCALE
+    assert record["duration"] > 0.7
 
 
 def test_flooding_program_lets_the_others_live(wsluice):
@@ -340,17 +341,14 @@ def test_flooding_program_lets_the_others_live(wsluice):
     thread.start()
     try:
         with Peak(daemon) as peak:
-            worst, until = 0.0, time.monotonic() + 1.5
-            while time.monotonic() < until:
-                start = time.monotonic()
+            echoes = 0
+            while echoes < 100 or count[0] < 10 << 20:  # both get on
                 other.binary(b"ping")
                 assert other.read_message().data == b"ping"
-                worst = max(worst, time.monotonic() - start)
+                echoes += 1
     finally:
         stop.set()
         thread.join()
-    assert count[0] > 10 << 20, "no flood at all"
-    assert worst < 0.5 * SCALE, f"an echo took {worst:.3f} s"
     peak.check(3072)
 
 
@@ -442,9 +440,17 @@ def test_ping_is_answered_while_the_program_does_nothing(wsluice):
 
 def test_idle_timeout_is_1001(wsluice):
     """Heartbeats do not count as data."""
-    daemon = wsluice(*JSON, *QUICK, "--ping", "200ms", "--idle-timeout", "900ms", *NO_READER)
-    start = time.monotonic()  # before the 101, from which the daemon counts
+    daemon = wsluice(*JSON, *QUICK, "--ping", "20s", "--idle-timeout", "90s", *NO_READER, frozen=True)
     client = daemon.open()
+    for _ in range(3):
+        daemon.inside.advance(22)
+        found = client.read_frame()
+        assert found.opcode == PING
+        client.send_frame(PONG, found.payload)
+        daemon.inside.settle()
+    daemon.inside.advance(23.8)
+    assert client.read_frame().opcode == PING and client.silent(0.05)
+    daemon.inside.advance(0.4)
+    daemon.inside.thaw()
     assert to_the_close(client)[:2] == (1001, "idle")
-    assert 0.85 < time.monotonic() - start < 0.9 + SCALE and client.pings
     assert ended(daemon)["code"] == 1001

@@ -4,8 +4,7 @@
 import pytest
 
 from lib import peers
-from lib.setting import SCALE
-from lib.tools import JSON, ended, lasts, py, sh, to_the_close
+from lib.tools import JSON, ended, py, sh, to_the_close
 from lib.wire import BINARY, TEXT, Closed, fragments, frame
 
 
@@ -276,8 +275,13 @@ def test_partial_lines_never_by_default(wsluice):
 
 
 def test_partial_lines_show_a_prompt(wsluice):
-    client = wsluice("--partial-lines", "100ms", *sh("printf 'prompt> '; read x; echo got $x; echo end")).open()
-    assert 0.08 <= lasts(lambda: client.read_message()) < 0.1 + 1 * SCALE
+    daemon = wsluice("--partial-lines", "10s", *sh("printf 'prompt> '; echo written >&2; read x; echo got $x; echo end"), frozen=True)
+    client = daemon.open()
+    daemon.wait_for_log("written")
+    daemon.inside.advance(9.9)
+    assert client.silent(0.05)
+    daemon.inside.advance(0.2)
+    client.read_message()
     client.text("42")
     assert [client.read_message(), client.read_message()] == texts("got 42", "end")
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Floods, dribbles, silence, full queues: bounded work and memory, and the others keep their pace
-(faults.md rows 5, 6, 7, 17)."""
+"""Floods, dribbles, silence, full queues: bounded work and memory, and the others keep their pace."""
 
 import contextlib
 import socket
@@ -11,32 +10,34 @@ import pytest
 
 from lib import peers
 from lib.proc import wait_until
-from lib.setting import SANITIZED, SCALE, SOON
-from lib.tools import JSON, Peak, ended, fill, hold_back, lasts, orphans_reaped, records, sh
+from lib.setting import SANITIZED, SOON
+from lib.tools import JSON, Peak, ended, fill, hold_back, orphans_reaped, records, sh
 from lib.wire import BINARY, CLOSE, PING, PONG, TEXT, Ended, close_payload, frame
 
 QUICK = ("--stop-grace", "100ms", "--kill-grace", "100ms")
 
 
 class Pulse:
-    """Another client that measures how long an echo takes, all the while."""
+    """Another client that has its echoes all the while: who is starved has none until the flood is over."""
 
     def __init__(self, client):
-        self.client, self.worst, self.count, self.error = client, 0.0, 0, None
+        self.client, self.count, self.error = client, 0, None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
         try:
             while not self._stop.is_set():
-                start = time.monotonic()
                 self.client.text("beat")
                 assert self.client.read_message().data == b"beat"
-                self.worst = max(self.worst, time.monotonic() - start)
                 self.count += 1
                 time.sleep(0.01)
         except Exception as error:  # shown by __exit__, in the thread of the test
             self.error = error
+
+    def going(self, beats):
+        """For a loop that floods: until there were that many beats meanwhile, or there is something wrong."""
+        return self.count < beats and self.error is None
 
     def __enter__(self):
         self._thread.start()
@@ -47,10 +48,9 @@ class Pulse:
         self._thread.join()
         if kind is None:
             assert self.error is None, f"the other session: {self.error!r}"
-            assert self.count > 3 and self.worst < 0.5 * SCALE, f"{self.count} echoes, the worst took {self.worst:.3f} s"
 
 
-# Row 5: floods that are legal, from a client that reads the answers.
+# Floods that are legal, from a client that reads the answers.
 
 FLOODS = {"pings": frame(PING, b"p" * 125), "empty pings": frame(PING), "pongs": frame(PONG, b"p" * 125),
           "empty text": frame(TEXT), "empty fragments": frame(BINARY, fin=False) + frame(0),
@@ -73,13 +73,12 @@ def test_flood_of_small_frames(wsluice, flood):
 
     reader = threading.Thread(target=drink, daemon=True)
     reader.start()
-    sent, until = 0, time.monotonic() + 1.0
-    with Peak(daemon) as peak, Pulse(other):
-        while time.monotonic() < until:
+    sent = 0
+    with Peak(daemon) as peak, Pulse(other) as pulse:
+        while pulse.going(30) or sent < 50:
             flooder.sock.sendall(batch)
             sent += 1
     stop.set()
-    assert sent > 3
     peak.check(3072)
     with contextlib.suppress(OSError):
         flooder.sock.shutdown(socket.SHUT_RDWR)  # wakes the reader
@@ -92,11 +91,10 @@ def test_flood_of_closes(wsluice):
     daemon = wsluice("--to", "echo:", inside=True)
     other = daemon.open()
     client = daemon.open()
-    with Peak(daemon) as peak, Pulse(other):
+    with Peak(daemon) as peak, Pulse(other) as pulse:
         client.try_send(frame(CLOSE, close_payload(1000)) * 20_000)
         client.read_to_end()
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
+        while pulse.going(30):
             one = daemon.open()
             one.finish()
             one.close()
@@ -112,16 +110,15 @@ def test_flood_of_pings_to_a_program_that_reads_nothing(wsluice):
             assert client.read_frame().opcode == PONG
 
 
-def test_cpu_of_a_flood_ends_with_it(wsluice):
-    daemon = wsluice("--to", "echo:")
+def test_work_of_a_flood_ends_with_it(wsluice):
+    daemon = wsluice("--to", "echo:", inside=True)
     client = daemon.open(connect=dict(rcvbuf=4096, sndbuf=65536))
     fill(client, frame(PING, b"p" * 100) * 600)
-    before = daemon.cpu_seconds()
-    time.sleep(0.6)
-    assert daemon.cpu_seconds() - before < 0.06 * SCALE, "it is busy though nothing can move"
+    with daemon.inside.turns_at_most(60):  # some bytes may still move; who spins turns a hundred thousand times
+        time.sleep(0.6)
 
 
-# Row 6: a byte at a time, both ways.
+# A byte at a time, both ways.
 
 def test_one_byte_writes_both_ways(wsluice, server):
     """Every byte of head and frames on its own, to a service that answers byte by byte."""
@@ -156,24 +153,28 @@ def test_one_byte_reads(wsluice):
     assert bytes(got[4:]) == line
 
 
-# Row 7: cut by silence. (FIN and RST at every byte: test_handshake.py and test_conformance.py.)
+# Cut by silence. (FIN and RST at every byte: test_handshake.py and test_conformance.py.)
 
 def test_silence_at_any_byte_of_the_request(wsluice):
-    daemon = wsluice("--handshake-timeout", "700ms", "--max-per-address", "0", "--to", "echo:")
+    daemon = wsluice("--handshake-timeout", "30s", "--max-per-address", "0", "--ping", "0", "--to", "echo:",
+                     frozen=True)
     good = daemon.open()
     head = good.head()
-    start = time.monotonic()
     cut = []
-    with Pulse(good):
+    with Pulse(good) as pulse:
         for n in range(len(head)):
             client = daemon.connect()
             client.send(head[:n])
             cut.append(client)
+        wait_until(lambda: pulse.count > 3, "echoes meanwhile")
+        daemon.inside.advance(29.9)
+        assert all(client.silent(0.001) for client in cut)
+        daemon.inside.advance(0.2)
+        daemon.inside.thaw()
         for client in cut:
             answer, _ = client.read_to_end()
             assert not answer or answer.startswith(b"HTTP/1.1 408 "), answer
             client.close()
-    assert 0.6 < time.monotonic() - start < 0.7 + 3 * SCALE
 
 
 def test_silence_in_a_frame_is_the_heartbeats_business(wsluice):
@@ -191,16 +192,17 @@ def test_silence_in_a_frame_is_the_heartbeats_business(wsluice):
 
 def test_silence_of_a_keep_alive_connection(wsluice, tmp_path):
     (tmp_path / "index.html").write_text("page")
-    daemon = wsluice("--handshake-timeout", "500ms", "--static", tmp_path, "--route", "/ws=echo:")
+    daemon = wsluice("--handshake-timeout", "30s", "--static", tmp_path, "--route", "/ws=echo:", frozen=True)
     client = daemon.connect()
     client.send(client.head("/", drop=("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")))
     assert client.read_response().status == 200
-    start = time.monotonic()
+    daemon.inside.advance(29.9)
+    assert client.silent(0.05)
+    daemon.inside.advance(0.2)
     assert client.read_to_end()[0] == b""
-    assert time.monotonic() - start < 0.5 + 2 * SCALE
 
 
-# Row 17: both directions full, slow readers, stuck backends.
+# Both directions full, slow readers, stuck backends.
 
 @pytest.mark.parametrize("framing", ["stream", "lines"])
 def test_echo_deadlock(wsluice, framing):
@@ -246,8 +248,7 @@ def test_100_slow_readers_while_the_program_floods(orphans_reaped, wsluice, fram
             slow = [daemon.open("/flood", connect=dict(rcvbuf=4096)) for _ in range(SLOW)]
             time.sleep(1)
         peak.check(SLOW * bound + 3072)
-        wait_until(lambda: len(records(daemon)) >= SLOW, lambda: f"{SLOW} sessions to be cut, {len(records(daemon))} are",
-                   5 + 5 * SCALE)
+        wait_until(lambda: len(records(daemon)) >= SLOW, lambda: f"{SLOW} sessions to be cut, {len(records(daemon))} are")
     assert {r["code"] for r in records(daemon)} == {1008}
     assert len(slow) == SLOW
     daemon.close_clients()
@@ -255,12 +256,11 @@ def test_100_slow_readers_while_the_program_floods(orphans_reaped, wsluice, fram
 
 def test_reader_that_takes_a_little_is_never_cut(wsluice):
     """Slow is not stuck: any byte that moves starts the clock again."""
-    daemon = wsluice(*QUICK, "--framing", "stream", "--stall-timeout", "600ms", "--", "cat", "/dev/zero")
+    daemon = wsluice(*QUICK, "--framing", "stream", "--ping", "0", "--stall-timeout", "60s", "--", "cat", "/dev/zero", frozen=True)
     client = daemon.open(connect=dict(rcvbuf=4096))
-    until = time.monotonic() + 2.5
-    while time.monotonic() < until:
+    for _ in range(100):
         assert client.sock.recv(8000)
-        time.sleep(0.1)
+        daemon.inside.advance(10)
     daemon.check()
     assert not daemon.find_log("session closed")
 
@@ -288,7 +288,7 @@ def test_backend_that_reads_slowly_is_not_stuck(wsluice, server):
         while sock.recv(20_000):
             time.sleep(0.02)
 
-    daemon = wsluice("--stall-timeout", "500ms", "--to", server(sip).to)
+    daemon = wsluice("--stall-timeout", "2s", "--to", server(sip).to)
     client = daemon.open(connect=dict(sndbuf=65536, timeout=3 * SOON))
     for _ in range(30):
         client.binary(b"x" * 60_000)
@@ -330,18 +330,16 @@ def test_client_that_pings_and_does_not_read_gets_the_last_answer(wsluice):
     assert pongs[-1] == b"99"
 
 
-def test_held_back_client_costs_no_cpu(wsluice):
-    daemon = wsluice(*QUICK, "--framing", "stream", "--", "sleep", "1000")
+def test_held_back_client_costs_no_work(wsluice):
+    daemon = wsluice(*QUICK, "--framing", "stream", "--", "sleep", "1000", inside=True)
     clients = [daemon.open() for _ in range(10)]
     for client in clients:
         hold_back(client)
-    before = daemon.cpu_seconds()
-    time.sleep(0.6)
-    assert daemon.cpu_seconds() - before < 0.05 * SCALE
-    for client in clients:
-        client.half_close()  # epoll tells a half-closed socket again and again: no reason to spin
-    before = daemon.cpu_seconds()
-    took = lasts(daemon.settle)
-    assert daemon.cpu_seconds() - before < 0.1 * SCALE and took < 3 * SCALE
+    with daemon.inside.turns_at_most(100):
+        time.sleep(0.6)
+    with daemon.inside.turns_at_most(500):
+        for client in clients:
+            client.half_close()  # epoll tells a half-closed socket again and again: no reason to spin
+        daemon.settle()
     with pytest.raises((Ended, TimeoutError)):
         clients[0].read_frame(0.1)
