@@ -74,6 +74,9 @@ export class Link extends EventTarget implements AsyncIterable<string | ArrayBuf
   send(data: string | ArrayBuffer | ArrayBufferView): Promise<void>;
   /** The end of our input, on a route with eof-on-empty. Answers still come. */
   end(): Promise<void>;
+  /** Sends a signal to the program ("INT"), on a route with `signals`; protocols has to be "channels.wsluice". What is sent and
+   * read then has a byte in front: send() puts it there, channel() takes it off. */
+  kill(name?: string): void;
   /** Resolves when it is open; rejects when there will be no further try. */
   ready(): Promise<void>;
   /** Sends a message; resolves with the ms until its answer, which goes to nobody else. Only where something answers. */

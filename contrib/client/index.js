@@ -2,6 +2,7 @@
 // A client for wsluice: one WebSocket that comes back by itself, and helpers for what travels on it. Types: index.d.ts
 
 const BORDER = Symbol("a session ended here"); // among the messages that wait to be read
+const CHANNELS = "channels.wsluice"; // the subprotocol with a byte in front of each message, both ways
 const RETRY = { first: 500, most: 30_000, stay: 10_000, tries: Infinity, when: (close) => worthRetrying(close) };
 const DEFAULTS = { protocols: [], timeout: 15_000, highWater: 1 << 20, queue: 10_000, signal: null };
 
@@ -154,7 +155,7 @@ export class Link extends EventTarget {
     const ws = this.#ws;
     if (ws?.readyState !== 1) throw new Error(`not connected: ${ws ? "closing" : this.state}`);
     if (this.#inputEnded) throw new Error("end() has been called");
-    ws.send(data); // that it has left is told by no event
+    ws.send(ws.protocol === CHANNELS ? marked(0, data) : data); // that it has left is told by no event
     for (let pause = 4; ws.bufferedAmount > this.#how.highWater; pause = Math.min(2 * pause, 100)) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       if (ws.readyState > 1) throw new Error("the connection ended while this was on its way");
@@ -165,6 +166,13 @@ export class Link extends EventTarget {
   async end() {
     await this.send("");
     this.#inputEnded = true;
+  }
+
+  /** Sends a signal to the program: on a route with `signals`, where the protocol "channels.wsluice" was asked for. */
+  kill(name = "INT") {
+    if (this.#ws?.readyState !== 1) throw new Error(`not connected: ${this.state}`);
+    if (this.#ws.protocol !== CHANNELS) throw new Error(`no signals here: ask for the protocol ${CHANNELS} on a route with \`signals\``);
+    this.#ws.send(marked(3, JSON.stringify({ signal: name })));
   }
 
   /** Resolves when it is open; rejects when there will be no further try. */
@@ -263,7 +271,15 @@ export function bytes(data) {
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
 }
 
-/** Of a route with `stderr: message`: the first byte of a message says where the rest comes from. */
+function marked(mark, data) {
+  if (typeof data === "string") return String.fromCharCode(mark) + data;
+  const out = new Uint8Array(data.byteLength + 1);
+  out.set([mark]);
+  out.set(bytes(data), 1);
+  return out;
+}
+
+/** Of a route with `stderr: message`, or with the protocol "channels.wsluice": the first byte of a message says where the rest comes from. */
 export function channel(data) {
   const mark = typeof data === "string" ? data.charCodeAt(0) : bytes(data)[0];
   if (mark !== 1 && mark !== 2) throw new Error("this message is of no channel: does the route have `stderr: message`?");

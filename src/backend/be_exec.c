@@ -64,6 +64,7 @@ const struct backend_ops backend_exec = {
     .delivered = program_delivered,
     .lost = program_lost,
     .pause = program_pause,
+    .signal = program_signal,
     .finish = program_finish,
     .stop = program_stop,
     .close = program_close,

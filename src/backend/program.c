@@ -524,6 +524,14 @@ void program_finish(struct backend *b)
     io_finish(&program_of(b)->io);
 }
 
+void program_signal(struct backend *b, int number)
+{
+    struct program *p = program_of(b);
+
+    if (p->child != NULL && !p->stopped)
+        child_signal(p->child, number);
+}
+
 void program_stop(struct backend *b)
 {
     struct program *p = program_of(b);

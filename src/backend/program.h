@@ -112,6 +112,7 @@ uint64_t program_delivered(const struct backend *b);
 uint64_t program_lost(const struct backend *b);
 void program_pause(struct backend *b, bool paused);
 void program_finish(struct backend *b);
+void program_signal(struct backend *b, int number);
 void program_stop(struct backend *b);
 void program_close(struct backend *b);
 void program_describe(const struct backend *b, char *out, size_t size);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/signal_name.h"
 #include "conf/options.h"
 #include "core/rules.h"
 
@@ -151,11 +152,30 @@ static bool judge_paths(const struct text_list *paths, const char *none, char wh
     return true;
 }
 
+static bool add_signals(struct route *r, char why[BUILD_ERROR_MAX])
+{
+    char names[SIGNAL_NAMES_MAX];
+
+    for (size_t i = 0; i < r->settings.signals.count; i++) {
+        int number = signal_of_name(slice_from(r->settings.signals.items[i]));
+
+        if (number == 0) {
+            snprintf(why, BUILD_ERROR_MAX, "\"%.40s\": no such signal; there are: %s",
+                     r->settings.signals.items[i], signal_names(names));
+            return false;
+        }
+        r->signals |= UINT64_C(1) << number;
+    }
+    return true;
+}
+
 const char *build_rules(struct route *r, char why[BUILD_ERROR_MAX])
 {
     const struct settings *s = &r->settings;
     struct child_rules *rules;
 
+    if (!add_signals(r, why))
+        return "signals";
     if (s->run_as == NULL && s->rlimits.count == 0 && s->umask == NULL && s->nice == 0 &&
         s->read_paths.count == 0 && s->write_paths.count == 0)
         return NULL;

@@ -76,6 +76,8 @@ const struct option_row option_rows[] = {
     {"env", 0, OPTION_PAIRS, SETTING(env), "NAME=VALUE", NULL, NULL, 0, 0, "a variable for programs; repeat for several"},
     {"pass-env", 0, OPTION_LIST, SETTING(pass_env), "LIST", NULL, NULL, 0, 0,
      "names of our own variables to pass to programs, commas between"},
+    {"signals", 0, OPTION_LIST, SETTING(signals), "LIST", NULL, NULL, 0, 0,
+     "exec: signals that clients may send to the program, by the subprotocol channels.wsluice: INT, commas between"},
     {"run-as", 0, OPTION_TEXT, SETTING(run_as), "NAME[:GROUP]", NULL, NULL, 0, 0,
      "whose process a program is (ours)"},
     {"rlimits", 0, OPTION_PAIRS, SETTING(rlimits), "NAME=LIMIT", NULL, NULL, 0, 0,

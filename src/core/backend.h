@@ -117,6 +117,8 @@ struct backend_ops {
     /* Of a terminal; 0: that one stays. The first call starts what `size_follows` holds back. NULL
      * where is_terminal is false. */
     void (*resize)(struct backend *b, uint16_t columns, uint16_t rows);
+    /* To a program and its group, at once. NULL: there is none, or a terminal makes signals. */
+    void (*signal)(struct backend *b, int number);
     /* End of input, after what is queued: stdin closed, FIN. */
     void (*finish)(struct backend *b);
     /* The session is over: `ended` comes within the graces of the route. */

@@ -76,6 +76,7 @@ struct settings {
     const char *cwd;
     struct text_list env;      /* NAME=VALUE for programs */
     struct text_list pass_env; /* names taken from our own environment */
+    struct text_list signals;  /* names of those that clients may send to programs on pipes */
     const char *run_as;        /* whose process a program is; NULL: ours */
     struct text_list rlimits;  /* NAME=SOFT[:HARD] for programs */
     const char *umask;         /* of programs, octal; NULL: ours */
@@ -139,6 +140,7 @@ struct route {
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
     char *preamble_word;         /* what was in preamble_secret; read by prepare_config, owned */
+    uint64_t signals;            /* of the settings; bit n: signal n */
     struct text_list login;      /* NAME=VALUE of its program's account, on a terminal; found by
                                     prepare_config */
     struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/backend.h"
+#include "proto/channel.h"
 #include "proto/handshake.h"
 #include "proto/tty.h"
 #include "proto/ws.h"
@@ -25,15 +26,21 @@ static struct slice first_meaningless(const struct http_head *head, const struct
     while (handshake_next_offer(&o, &offer)) {
         bool is_tty = slice_is(offer, TTY_SUBPROTOCOL) && r->backend->runs_programs;
 
-        if (!is_ours(offer) && !is_tty)
+        if (!is_ours(offer) && !is_tty && !slice_is(offer, CHANNEL_SUBPROTOCOL))
             return offer;
     }
     return slice_of("", 0);
 }
 
+bool subprotocol_has_channels(const struct route *r)
+{
+    return r->signals != 0 && r->backend->signal != NULL;
+}
+
 struct slice subprotocol_choose(const struct http_head *head, const struct route *r)
 {
     static const char *const usual[] = {"binary", TTY_SUBPROTOCOL};
+    static const char *const channels = CHANNEL_SUBPROTOCOL;
     const struct text_list *list = &r->settings.subprotocols;
     struct slice chosen;
 
@@ -41,6 +48,8 @@ struct slice subprotocol_choose(const struct http_head *head, const struct route
         return chosen;
     if (list->count > 0)
         return handshake_choose(head, list->items, list->count, &chosen) ? chosen : slice_of("", 0);
+    if (subprotocol_has_channels(r) && handshake_choose(head, &channels, 1, &chosen))
+        return chosen;
     if (handshake_choose(head, usual, r->backend->is_terminal ? 2 : 1, &chosen))
         return chosen;
     return r->backend->any_subprotocol ? first_meaningless(head, r) : slice_of("", 0);

@@ -12,10 +12,13 @@
 
 /*
  * The name that chose the route; else the client's first that is listed; else, without a list,
- * "binary", on terminals also "tty", or else the client's first that has no meaning of ours. Empty:
- * none.
+ * CHANNEL_SUBPROTOCOL where clients may send signals, "binary", on terminals also "tty", or else
+ * the client's first that has no meaning of ours. Empty: none.
  */
 struct slice subprotocol_choose(const struct http_head *head, const struct route *r);
+
+/* Clients may send signals to its program, by CHANNEL_SUBPROTOCOL. */
+bool subprotocol_has_channels(const struct route *r);
 
 /* NULL, or what a subprotocol that is widely known wants of framing and frames, while the route
  * does otherwise. */

@@ -168,6 +168,12 @@ static bool terminate(struct child *c)
     return true;
 }
 
+void child_signal(struct child *c, int number)
+{
+    if (!c->is_reaped)
+        (void)signal_group(c, number);
+}
+
 void child_kill(struct child *c)
 {
     c->rung = CHILD_KILLED;

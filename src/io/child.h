@@ -115,6 +115,9 @@ void child_stop_later(struct child *c);
  * caller closes the master. */
 void child_hang_up(struct child *c, int master);
 
+/* To the group, as a key of a terminal would. Nothing once the leader has ended. */
+void child_signal(struct child *c, int number);
+
 /* SIGKILL to the group now. */
 void child_kill(struct child *c);
 

@@ -310,6 +310,37 @@ test("pieces", () => {
   assert.equal(text(bytes("\ufeffä")), "\ufeffä");
 });
 
+test("signals to the program", async (t) => {
+  const { url } = await serve(t, "--signals", "INT", "--eof-on-empty", "--", "cat");
+  const open = async (protocols) => {
+    const made = link(t, url, { protocols });
+    await made.ready();
+    return made;
+  };
+  const stays = await open("channels.wsluice");
+  const messages = stays[Symbol.asyncIterator]();
+  for (const data of ["héllo", "", new TextEncoder().encode("bytes"), new TextEncoder().encode("buffer").buffer].filter((d) => d !== "")) {
+    await stays.send(data);
+    assert.deepEqual(channel((await messages.next()).value), { from: "stdout", data: text(data) });
+  }
+  const closed = new Promise((resolve) => stays.on("close", resolve));
+  stays.kill("INT");
+  assert.deepEqual(programEnd((await closed).code), { signal: 2 });
+  assert.throws(() => stays.kill("INT"), /not connected: closed/);
+
+  const ends = await open("channels.wsluice"); // the end of input is the empty message behind the byte
+  await ends.end();
+  assert.deepEqual(await all(ends), []);
+
+  const refused = await open("channels.wsluice");
+  const why = new Promise((resolve) => refused.on("close", resolve));
+  refused.kill("KILL");
+  assert.match((await why).words, /not allowed/);
+
+  const plain = await open([]);
+  assert.throws(() => plain.kill(), /ask for the protocol channels.wsluice/);
+});
+
 test("channels", async (t) => {
   const { url } = await serve(t, "--stderr", "message", "--", "sh", "-c", "echo says; echo complains >&2");
   const got = (await all(link(t, url))).map(channel).sort((a, b) => (a.from < b.from ? -1 : 1));

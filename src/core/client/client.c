@@ -93,6 +93,7 @@ int client_init(struct client *c, const struct client_open *o)
     c->code = WS_CODE_ABNORMAL;
     c->input_open = true;
     c->echoes = o->echoes;
+    c->channels = o->speaks_channels;
     c->tty = o->speaks_tty ? CLIENT_TTY_BEGINS : CLIENT_TTY_NOT;
     ws_reader_init(&c->reader, message_limit(o), 0);
     if (client_need_extra(c) == NULL || client_throttle_start(c) < 0 ||

@@ -58,6 +58,8 @@ struct client_events {
     void (*finish)(struct client_owner *o);
     /* Its terminal has another size; 0: that one stays as it is. */
     void (*resize)(struct client_owner *o, uint16_t columns, uint16_t rows);
+    /* It sends this signal to the program. False: its route does not allow that. */
+    bool (*signal)(struct client_owner *o, int number);
     /* Whether what it sends has to wait for the backend. Asked at any time. */
     bool (*blocked)(const struct client_owner *o);
     /* Its timer has fired: see client_arm. */
@@ -113,9 +115,11 @@ struct client {
     bool paused : 1;      /* it is not read */
     bool deferred : 1;    /* extra->held is the rest of a chunk, which has to wait: client_in.c */
     bool blocked : 1;     /* and that because of the backend */
+    bool channels : 1;    /* its messages begin with a byte that says what they are for */
     bool asked_pause : 1; /* of a terminal client: it wants no output for now */
     uint8_t tty;          /* enum client_tty */
-    uint8_t tty_command;  /* first byte of the unfinished message; 0: none yet */
+    uint8_t tty_command;  /* first byte of the unfinished message; 0: none yet. With channels: that
+                             byte and 1 */
     struct utf8_state in_utf8;
     uint16_t code;             /* of the first Close, sent or received; WS_CODE_ABNORMAL without */
     uint16_t rtt[CLIENT_RTTS]; /* ms, the last ones: the upper halves of floats */
@@ -140,6 +144,7 @@ struct client_open {
     struct deflate_params deflate;
     const struct framing *framing; /* that of the route, or that of the terminal protocol */
     bool speaks_tty;
+    bool speaks_channels;
     bool echoes;
 };
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/client/client_in.h"
+#include "proto/channel.h"
 #include "proto/tty.h"
 
 static void message_done(struct client *c, uint64_t n)
@@ -161,17 +162,32 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
         message_done(c, f->len);
 }
 
+/* What to do about an order that is whole. */
+static void follow(struct input *in, struct slice order)
+{
+    struct client *c = in->c;
+    const char *wrong;
+    int number = 0;
+
+    wrong = c->channels ? channel_read_about(order, &number)
+                        : client_tty_order(c, c->tty_command, order);
+    if (wrong != NULL)
+        client_input_fail(in, WS_CODE_PROTOCOL, wrong);
+    else if (number != 0 && !client_settings(c)->read_only && c->state == CLIENT_OPEN &&
+             !c->owner->events->signal(c->owner, number))
+        client_input_fail(in, WS_CODE_POLICY, "this signal is not allowed here");
+}
+
 /* More of a message that is not input. */
 static void take_order(struct input *in, const struct ws_frame *f, const uint8_t *p, size_t n)
 {
     struct client *c = in->c;
     struct client_extra *busy = client_need_extra(c);
     struct buf *m = busy != NULL ? &busy->in_message : NULL;
-    const char *wrong;
 
     client_input_flush(in); /* what was typed before it comes first */
     if (m != NULL && buf_len(m) + n > TTY_ORDER_MAX) {
-        client_input_fail(in, WS_CODE_TOO_BIG, "tty: an order longer than 4096 bytes");
+        client_input_fail(in, WS_CODE_TOO_BIG, "an order longer than 4096 bytes");
         return;
     }
     if (m == NULL || buf_append(m, p, n) < 0) {
@@ -180,10 +196,9 @@ static void take_order(struct input *in, const struct ws_frame *f, const uint8_t
     }
     if (!f->end)
         return;
-    wrong = client_tty_order(c, c->tty_command, slice_of((const char *)buf_data(m), buf_len(m)));
-    buf_release(m);
-    if (wrong != NULL)
-        client_input_fail(in, WS_CODE_PROTOCOL, wrong);
+    follow(in, slice_of((const char *)buf_data(m), buf_len(m)));
+    if (c->extra != NULL)
+        buf_release(&c->extra->in_message);
 }
 
 /* Terminal clients: the first byte of a message says what it is. What is typed goes on as it comes,
@@ -229,6 +244,63 @@ static bool ends_input(const struct client *c)
            !c->echoes;
 }
 
+/* Of a message's first bytes: takes the first one off, which says what the rest is for. False when
+ * there is none yet. */
+static bool take_channel(struct client *c, struct ws_frame *f, uint8_t **payload)
+{
+    if (f->begin)
+        c->tty_command = 0;
+    if (c->tty_command != 0)
+        return true;
+    if (f->len == 0)
+        return false;
+    c->tty_command = (uint8_t)(1 + (**payload ^ f->key[0]));
+    f->begin = true; /* empty pieces may have come before */
+    ++*payload;
+    f->payload++;
+    f->len--;
+    const uint8_t key[4] = {f->key[1], f->key[2], f->key[3], f->key[0]};
+    memcpy(f->key, key, sizeof key);
+    return true;
+}
+
+static void take_about(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct client *c = in->c;
+
+    if (f->begin)
+        c->in_utf8 = (struct utf8_state){0};
+    ws_unmask(payload, payload, f->len, f->key);
+    if (!text_ok(c, f, payload)) {
+        client_input_fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
+        return;
+    }
+    take_order(in, f, payload, f->len);
+    if (f->end && !in->failed)
+        message_done(c, f->len);
+}
+
+static void take_message(struct input *in, const struct ws_frame *f, uint8_t *payload);
+
+static void take_channels(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct client *c = in->c;
+    struct ws_frame rest = *f;
+
+    if (!take_channel(c, &rest, &payload)) {
+        if (f->end)
+            message_done(c, 0); /* it is for nothing */
+        return;
+    }
+    if (c->tty_command == 1 + CHANNEL_INPUT)
+        take_message(in, &rest, payload);
+    else if (c->tty_command == 1 + CHANNEL_ABOUT)
+        take_about(in, &rest, payload);
+    else
+        client_input_fail(in, WS_CODE_PROTOCOL,
+                          "channels: a message begins with byte 0 (input) or 3 (about)");
+}
+
 void client_message(struct input *in, const struct ws_frame *f, uint8_t *payload)
 {
     struct client *c = in->c;
@@ -240,6 +312,17 @@ void client_message(struct input *in, const struct ws_frame *f, uint8_t *payload
         take_tty(in, f, payload);
         return;
     }
+    if (c->channels)
+        take_channels(in, f, payload);
+    else
+        take_message(in, f, payload);
+}
+
+/* What is for the backend. */
+static void take_message(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct client *c = in->c;
+
     if (f->begin && f->end && f->len == 0 && ends_input(c)) {
         client_input_flush(in);
         c->messages_in++;

@@ -11,6 +11,8 @@
 #include "core/handler.h"
 #include "core/limits.h"
 #include "core/session/session_impl.h"
+#include "core/subprotocol.h"
+#include "proto/channel.h"
 #include "proto/tty.h"
 
 /* ---- its state ---- */
@@ -183,6 +185,8 @@ static struct session *session_new(const struct session_open *o, const char *uni
         .deflate = o->deflate,
         .framing = speaks_tty ? &framing_stream : route->framing,
         .speaks_tty = speaks_tty,
+        .speaks_channels =
+            subprotocol_has_channels(route) && slice_is(o->subprotocol, CHANNEL_SUBPROTOCOL),
         .echoes = s->echoes,
     };
     if (client_init(s->client, &how) < 0) {
@@ -190,8 +194,9 @@ static struct session *session_new(const struct session_open *o, const char *uni
         return NULL;
     }
     s->opcode_out = opcode_out(s);
-    s->channels = route->settings.stderr_mode == STDERR_MESSAGE && !s->echoes &&
-                  (kind->has_stderr || session_framing(s)->typed);
+    s->channels = (route->settings.stderr_mode == STDERR_MESSAGE && !s->echoes &&
+                   (kind->has_stderr || session_framing(s)->typed)) ||
+                  s->client->channels;
     return s;
 }
 

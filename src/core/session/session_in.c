@@ -62,6 +62,17 @@ static void on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
     s->backend->ops->resize(s->backend, columns, rows);
 }
 
+static bool on_signal(struct client_owner *o, int number)
+{
+    struct session *s = session_of(o);
+
+    if (!(session_route(s)->signals >> number & 1))
+        return false;
+    if (s->backend != NULL)
+        s->backend->ops->signal(s->backend, number);
+    return true;
+}
+
 /* Also while CLOSING: a service that has said all may still be told more than it reads. */
 bool session_blocked(const struct session *s)
 {
@@ -87,6 +98,7 @@ const struct client_events session_client_events = {
     .farewell = on_farewell,
     .finish = on_finish,
     .resize = on_resize,
+    .signal = on_signal,
     .blocked = on_blocked,
     .timer = session_on_timer,
     .settle = on_settle,
