@@ -168,12 +168,15 @@ static bool basic_by_cookie(struct auth_check *a, struct slice who,
                             uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
 {
     const struct passwords *p = a->route->auth_data;
+    const struct auth *auth = a->stream->worker->auth;
     const char *hash = htpasswd_find(&p->all, who);
 
-    if (hash == NULL || !digest_hash(a->stream->worker->auth, hash, credential))
+    if (!digest_hash(auth, hash != NULL ? hash : any_hash(p, auth, who), credential)) {
+        memset(credential, 0, SECRET_MAC_SIZE);
         return false;
+    }
     *grant = auth_grant_new(who, NULL, 0);
-    return true;
+    return hash != NULL;
 }
 
 static const char too_many[] = "too many passwords are being checked, try again later";

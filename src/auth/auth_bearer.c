@@ -17,7 +17,7 @@
 #include "core/request.h"
 
 #define OFFER "bearer."
-#define COOKIE "wsluice_token="
+#define COOKIE AUTH_TOKEN_COOKIE "="
 
 /* r->auth_data */
 struct bearer {
@@ -167,6 +167,7 @@ static bool bearer_by_cookie(struct auth_check *a, struct slice who,
     struct bearer *b = a->route->auth_data;
     const struct token *t = tokens_by_handle(&b->tokens, a->stream->worker->auth->key, who);
 
+    memset(credential, 0, SECRET_MAC_SIZE);
     if (t == NULL)
         return false;
     memcpy(credential, t->mac, SECRET_MAC_SIZE);
@@ -250,8 +251,6 @@ static void bearer_forget(struct request *r)
 
     for (size_t i = 0; (f = next_field(r, "Sec-WebSocket-Protocol", &i)) != NULL; i++)
         cut_parts(f, ',', OFFER);
-    for (size_t i = 0; (f = next_field(r, "Cookie", &i)) != NULL; i++)
-        cut_parts(f, ';', COOKIE);
 }
 
 const struct auth_ops auth_bearer = {

@@ -253,14 +253,17 @@ bool auth_by_cookie(struct auth_check *a)
     const struct request *r = stream_request(a->stream);
     uint8_t credential[SECRET_MAC_SIZE];
     struct auth_grant *grant;
+    bool known, holds;
     struct cookie c;
 
     if (!auth_cookie_wanted(a->route) || auth_cookie_is_foreign(r))
         return false;
     for (size_t at = 0; auth_cookie_next(r, w->now, &at, &c);) {
-        if (!a->ops->by_cookie(a, slice_of(c.who, c.who_len), credential, &grant))
-            continue;
-        if (auth_cookie_holds(w->auth, a->route, &c, credential)) {
+        grant = NULL;
+        known = a->ops->by_cookie(a, slice_of(c.who, c.who_len), credential, &grant);
+        holds =
+            auth_cookie_holds(w->auth, a->route, &c, credential); /* known or not takes as long */
+        if (known && holds) {
             auth_allow(a, grant, NULL);
             return true;
         }
@@ -413,8 +416,11 @@ void auth_deny(struct auth_check *a, int status, const char *why, enum auth_atte
 
 void auth_forget(struct request *r, const struct route *route)
 {
-    const struct http_head *h = r->head;
+    struct http_head *h = (struct http_head *)(uintptr_t)r->head; /* the front's own */
+    char none[1];
 
+    /* Browsers send it to every route below its path, also to those that ask for no token. */
+    (void)cookie_take(h, AUTH_TOKEN_COOKIE, none, 0);
     if (route == NULL || route->auth == NULL)
         return;
     for (size_t i = 0; i < h->count; i++) {

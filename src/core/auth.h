@@ -25,7 +25,8 @@ struct auth_delays;
 struct request;
 
 #define AUTH_ERROR_MAX 512
-#define AUTH_ENV_MAX 64 /* variables a hook may set */
+#define AUTH_TOKEN_COOKIE "wsluice_token" /* for auth: bearer; no program gets it, on any route */
+#define AUTH_ENV_MAX 64                   /* variables a hook may set */
 
 /* What a worker remembers; made by auth_new. */
 struct auth {
@@ -66,7 +67,8 @@ struct auth_ops {
     /* Takes what only this kind should see out of the request. NULL function: nothing. */
     void (*forget)(struct request *r);
     /* Whom a cookie names by `who`: what it must have been made of, by today, and a grant, or NULL
-     * without memory. False: there is nobody. NULL function: no cookies. */
+     * without memory. False: there is nobody; then credential is of nobody, but made like others,
+     * so that the time taken does not tell. NULL function: no cookies. */
     bool (*by_cookie)(struct auth_check *a, struct slice who, uint8_t credential[SECRET_MAC_SIZE],
                       struct auth_grant **grant);
 };

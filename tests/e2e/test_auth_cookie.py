@@ -125,6 +125,9 @@ def test_a_wrong_one_is_none(daemon):
 def test_nobody_behind_sees_it(daemon, tmp_path):
     name = of(daemon, "/app/page.html", basic("alice"))
     assert "HTTP_COOKIE" not in env_of(daemon.connect().open("/open", [cookie(name)]))
+    for path, headers in (("/open", []), ("/app/env", [basic("alice")])):  # nor the one that holds a token
+        env = env_of(daemon.connect().open(path, [cookie(f"a=b; wsluice_token={TOKEN}"), *headers]))
+        assert env["HTTP_COOKIE"] == "a=b"
     assert ask(daemon, "/hook/page.html", [cookie(f"{name}; a=b"), bearer("good")]).status == 200
     seen = (tmp_path / "seen").read_text()
     assert "HTTP_COOKIE=a=b\n" in seen and "wsluice_auth" not in seen
