@@ -77,7 +77,7 @@ CONFIGURATIONS = configurations()
 def test_configurations_are_accepted(where, text, home):
     own = Certificate(home, "localhost")
     for theirs, here in (("/etc/wsluice/cert.pem", own.cert), ("/etc/wsluice/key.pem", own.key), ("/etc/wsluice/users", "users"),
-                         ("/usr/local/bin/operator-shell", "/bin/sh"), ("/var/lib/wsluice/sessions", str(home)), ("/etc/wsluice/tokens", "tokens")):
+                         ("/usr/local/bin/operator-shell", "/bin/sh"), ("/var/lib/wsluice/sessions", str(home)), ("/etc/wsluice/tokens", "tokens"), ("/srv/www", "www")):
         text = text.replace(theirs, here)
     (home / "c.yaml").write_text(text + ("user: root\n" if os.geteuid() == 0 and "user:" not in text else ""))
     done = command_line("--check", "-c", "c.yaml", cwd=home)
