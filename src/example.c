@@ -11,7 +11,8 @@
 
 #include "conf/options.h"
 
-#define TERMINAL_MARK "@TERMINAL@" /* stands for the folder of the terminal page */
+/* The folder of the terminal page in examples: what stands there in ours is told instead. */
+#define TERMINAL_MARK "/usr/share/wsluice/terminal"
 
 /* clang-format off */
 #define EXAMPLES(X) \
@@ -69,7 +70,7 @@ static void find_terminal(char out[PATH_MAX])
         if (realpath(candidate, out) != NULL)
             return;
     }
-    strcpy(out, "/usr/share/wsluice/terminal");
+    strcpy(out, TERMINAL_MARK);
 }
 
 /* Without its first line, which is for the sources. */

@@ -21,6 +21,8 @@ enum habit_place {
     HABIT_ROUTE,   /* the value of --route */
     HABIT_COMMAND, /* COMMAND and its arguments, blanks between; no such program */
     HABIT_VALUE,   /* name of an option or key, a blank, its value */
+    HABIT_TIME,    /* the value of an option that is a time */
+    HABIT_SIZE,    /* or a size */
     HABIT_YAML,    /* a line of a file, without the blanks around it */
 };
 

@@ -267,11 +267,16 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
 
 void option_advise(const char *name, const char *value, char error[OPTION_ERROR_MAX])
 {
+    const struct option_row *row = option_find(slice_from(name));
     char written[OPTION_ERROR_MAX], advice[HABIT_ADVICE_MAX];
     size_t n = strlen(error);
+    bool found;
 
     snprintf(written, sizeof written, "%s %s", name, value);
-    if (habits_find(HABIT_VALUE, written, advice))
+    found = habits_find(HABIT_VALUE, written, advice) ||
+            (row != NULL && row->type == OPTION_TIME && habits_find(HABIT_TIME, value, advice)) ||
+            (row != NULL && row->type == OPTION_SIZE && habits_find(HABIT_SIZE, value, advice));
+    if (found)
         snprintf(error + n, OPTION_ERROR_MAX - n, "; %s", advice);
 }
 
