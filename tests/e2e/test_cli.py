@@ -170,7 +170,7 @@ def options_of_help():
 VALUES = {"listen": "127.0.0.1:0", "to": "echo:", "route": "/x=echo:", "framing": "text", "frames": "binary",
           "invalid-utf8": "close", "subprotocol": "a, b", "origin": "any", "static": "/", "errors": "close",
           "stderr": "merge", "cwd": "/", "env": "A=b", "pass-env": "HOME", "rlimits": "nofile=256",
-          "nice": "1", "run-as": str(os.geteuid()), "umask": "077", "read-paths": "any", "write-paths": "any", "max-sessions": "100",
+          "headers": "X-A=b", "nice": "1", "run-as": str(os.geteuid()), "umask": "077", "read-paths": "any", "write-paths": "any", "max-sessions": "100",
           "max-per-address": "7", "max-message": "64KiB", "unix-mode": "0600", "dns-servers": "127.0.0.1:5353",
           "log-level": "debug", "log-format": "text",
           "compression-level": "9", "compression-window": "15"}
