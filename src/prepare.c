@@ -158,6 +158,11 @@ static bool any_tls(const struct config *c)
     return false;
 }
 
+struct tlsctx_spec prepare_tls_spec(const struct listen_spec *l)
+{
+    return (struct tlsctx_spec){l->certs, l->cert_count, l->client_cert, l->client_ca};
+}
+
 /* Certificates given for all listeners go to those without their own. Unix sockets stay plain: who
  * can reach them is on this machine. */
 static void open_tls(struct config *c, struct listen_spec *l, struct teller *f)
@@ -178,7 +183,7 @@ static void open_tls(struct config *c, struct listen_spec *l, struct teller *f)
         fault(f, "client certificates for", l->text,
               "there is no TLS; give it a certificate and key");
     if (l->cert_count > 0 && client_cert_fits(l, f)) {
-        const struct tlsctx_spec spec = {l->certs, l->cert_count, l->client_cert, l->client_ca};
+        const struct tlsctx_spec spec = prepare_tls_spec(l);
 
         l->tls = tlsctx_new(&spec, error);
         if (l->tls == NULL)

@@ -32,4 +32,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
 size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const char *line),
                         void *arg);
 
+/* What TLS of a listener is made of. */
+struct tlsctx_spec prepare_tls_spec(const struct listen_spec *l);
+
 #endif

@@ -28,6 +28,7 @@
 #include "prepare.h"
 #include "priv.h"
 #include "reaper.h"
+#include "renew.h"
 #include "signals.h"
 #include "successor.h"
 #include "tables.h"
@@ -45,6 +46,7 @@ struct server {
     struct passed passed;
     struct notify notify;
     struct upgrade upgrade;
+    struct renew renew;
     struct priv priv;
     bool user_given; /* who we are was said at the start; later it cannot be */
     const struct server_loader *loader;
@@ -250,6 +252,7 @@ static bool swap(struct server *s, struct config *c)
     s->worker.config = c;
     s->worker.dns_servers = c->dns_servers;
     gate_follow(s->worker.gate, c);
+    renew_follow(&s->renew);
     s->worker.log.level = (enum log_level)c->log_level;
     s->worker.log.format = (enum log_format)c->log_format;
     config_release(old);
@@ -470,6 +473,8 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_writable(c, complain, NULL) > 0)
         return 1;
     gate_follow(w->gate, c);
+    renew_init(&s->renew, w);
+    renew_follow(&s->renew);
     notify_open(&s->notify, w->loop);
     successor_ready(&s->passed);
     passed_release(&s->passed);
@@ -491,6 +496,7 @@ static void server_close(struct server *s)
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);
         unwatch_signals(s);
+        renew_release(&s->renew);
         connections_drop(&s->connections);
         stats_free(w);
         resolve_release(w);

@@ -33,6 +33,29 @@ bool file_changed(const char *path, const struct file_stamp *stamp)
     return !file_stamp_same(&now, stamp);
 }
 
+/* FNV-1a, by words. */
+static void feed(uint64_t *digest, uint64_t word)
+{
+    *digest = (*digest ^ word) * 0x100000001b3U;
+}
+
+bool file_digest(const char *path, uint64_t *digest)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return false;
+    feed(digest, st.st_dev);
+    feed(digest, st.st_ino);
+    feed(digest, (uint64_t)st.st_size);
+    feed(digest, (uint64_t)st.st_mode);
+    feed(digest, (uint64_t)st.st_mtim.tv_sec);
+    feed(digest, (uint64_t)st.st_mtim.tv_nsec);
+    feed(digest, (uint64_t)st.st_ctim.tv_sec);
+    feed(digest, (uint64_t)st.st_ctim.tv_nsec);
+    return true;
+}
+
 char *file_read_all(int fd, size_t size, size_t *len)
 {
     char *text = malloc(size + 1);

@@ -17,14 +17,17 @@ struct staple {
 /* The whole file, at most FILE_MAX bytes; NULL with an error. */
 static struct staple *read_file(const char *file, char error[TLSFILE_ERROR_MAX])
 {
-    BIO *in = tlsfile_fault(file) == NULL ? BIO_new_file(file, "rb") : NULL;
+    const char *wrong;
+    struct stat st;
+    BIO *in = tlsfile_open(file, &st, &wrong);
     struct staple *s = malloc(sizeof *s + FILE_MAX), *fitting;
     int n = in != NULL && s != NULL ? BIO_read(in, s->der, FILE_MAX) : -1;
 
     BIO_free(in);
     if (n <= 0) {
         free(s);
-        (void)tlsfile_fail(error, file, "cannot read an OCSP response from it");
+        (void)tlsfile_fail(error, file,
+                           wrong != NULL ? wrong : "cannot read an OCSP response from it");
         return NULL;
     }
     fitting = realloc(s, sizeof *s + (size_t)n);

@@ -17,7 +17,8 @@ _Static_assert(TLSCLIENT_ERROR_MAX == TLSFILE_ERROR_MAX, "the same lines");
 
 struct tlsclient {
     SSL_CTX *ctx;
-    char *name; /* NULL: the host */
+    char *name;     /* NULL: the host */
+    uint64_t files; /* what they were just before they were read */
 };
 
 struct tlsclient_shake {
@@ -48,7 +49,7 @@ static bool load(struct tlsclient *c, const struct tlsclient_spec *spec,
         /* What is listed is trusted, whoever else vouches for it: a service's own certificate may
          * stand there. */
         (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
-        if (!tlsfile_load_ca(c->ctx, spec->ca, error))
+        if (!tlsfile_load_ca(c->ctx, spec->ca, false, error))
             return false;
     } else if (spec->verify && SSL_CTX_set_default_verify_paths(c->ctx) != 1) {
         return tlsfile_fail(error, "the system's certificates of authorities", "cannot use them");
@@ -64,10 +65,23 @@ struct tlsclient *tlsclient_new(const struct tlsclient_spec *spec, char error[TL
         snprintf(error, TLSCLIENT_ERROR_MAX, "out of memory");
         return NULL;
     }
+    (void)tlsclient_look(spec, &c->files);
     if (load(c, spec, error))
         return c;
     tlsclient_free(c);
     return NULL;
+}
+
+bool tlsclient_look(const struct tlsclient_spec *spec, uint64_t *files)
+{
+    const char *const all[] = {spec->ca, spec->cert, spec->key};
+
+    return tlsfile_look(all, sizeof all / sizeof all[0], files);
+}
+
+uint64_t tlsclient_files(const struct tlsclient *c)
+{
+    return c->files;
 }
 
 void tlsclient_free(struct tlsclient *c)

@@ -26,6 +26,10 @@ struct tlsclient_spec {
 struct tlsclient *tlsclient_new(const struct tlsclient_spec *spec, char error[TLSCLIENT_ERROR_MAX]);
 void tlsclient_free(struct tlsclient *c); /* NULL is fine */
 
+/* As tlsctx_look and tlsctx_files. */
+bool tlsclient_look(const struct tlsclient_spec *spec, uint64_t *files);
+uint64_t tlsclient_files(const struct tlsclient *c);
+
 struct tlsclient_events {
     /* ssl is connected and the owner's, as fd is again. */
     void (*done)(void *owner, int fd, struct ssl_st *ssl);

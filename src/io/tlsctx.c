@@ -21,6 +21,7 @@ struct tlsctx {
     unsigned references;
     BIO_METHOD *bio;
     struct tickets tickets;
+    uint64_t files;
     size_t count;
     struct served {
         SSL_CTX *ctx;
@@ -98,16 +99,10 @@ static int verify_anything(int ok, X509_STORE_CTX *store)
 
 static bool ask_clients(SSL_CTX *ctx, const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
 {
-    STACK_OF(X509_NAME) * names;
-
     if (spec->client_cert == TLSCTX_CLIENT_OFF)
         return true;
-    if (!tlsfile_load_ca(ctx, spec->client_ca, error))
+    if (!tlsfile_load_ca(ctx, spec->client_ca, true, error))
         return false;
-    names = SSL_load_client_CA_file(spec->client_ca); /* tells clients which of theirs may do */
-    if (names == NULL)
-        return tlsfile_fail(error, spec->client_ca, "cannot read PEM certificates from it");
-    SSL_CTX_set_client_CA_list(ctx, names);
     if (spec->client_cert == TLSCTX_CLIENT_REQUIRE)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     else
@@ -166,6 +161,7 @@ struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERRO
         return NULL;
     }
     t->references = 1;
+    (void)tlsctx_look(spec, &t->files);
     t->bio = tlsbio_method();
     if (t->bio == NULL) {
         snprintf(error, TLSCTX_ERROR_MAX, "out of memory");
@@ -183,6 +179,28 @@ struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERRO
     (void)SSL_CTX_set_tlsext_servername_callback(t->served[0].ctx, choose_certificate);
     (void)SSL_CTX_set_tlsext_servername_arg(t->served[0].ctx, t);
     return t;
+}
+
+bool tlsctx_look(const struct tlsctx_spec *spec, uint64_t *files)
+{
+    const char *ca[] = {spec->client_cert != TLSCTX_CLIENT_OFF ? spec->client_ca : NULL};
+    uint64_t one;
+
+    if (!tlsfile_look(ca, 1, files))
+        return false;
+    for (size_t i = 0; i < spec->count; i++) {
+        const char *const all[] = {spec->certs[i].cert, spec->certs[i].key, spec->certs[i].ocsp};
+
+        if (!tlsfile_look(all, sizeof all / sizeof all[0], &one))
+            return false;
+        *files = *files * 31 + one;
+    }
+    return true;
+}
+
+uint64_t tlsctx_files(const struct tlsctx *t)
+{
+    return t->files;
 }
 
 struct tlsctx *tlsctx_retain(struct tlsctx *t)

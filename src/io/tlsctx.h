@@ -8,7 +8,9 @@
  * sessions resume by tickets under keys that live in memory only (io/tickets.h). Counted
  * references: connections keep the one they began with, so certificates can be changed under way.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tlsctx;
 
@@ -38,6 +40,11 @@ struct tlsctx_spec {
 struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX]);
 struct tlsctx *tlsctx_retain(struct tlsctx *t);
 void tlsctx_release(struct tlsctx *t); /* NULL is fine */
+
+/* What the files of spec are now, as one number; false when one is not there. And what they were
+ * just before t was made of them: when the numbers differ, the files are others. */
+bool tlsctx_look(const struct tlsctx_spec *spec, uint64_t *files);
+uint64_t tlsctx_files(const struct tlsctx *t);
 
 /* A server-side connection object (SSL) on a socket, which stays the caller's; NULL without memory.
  * t must live as long as it. */

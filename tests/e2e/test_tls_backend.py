@@ -263,7 +263,7 @@ def test_a_service_that_floods_with_new_keys_is_cut(wsluice, tmp_path, pair, roo
 @pytest.mark.parametrize("args, says", [
     (["--backend-ca", "/nonexistent/ca.pem"], "/nonexistent/ca.pem: No such file"),
     (["--backend-cert", "CERT"], "backend-key go together"),
-    (["--backend-cert", "CERT", "--backend-key", "OTHER"], "fits the certificate"),
+    (["--backend-cert", "CERT", "--backend-key", "OTHER"], "the key does not fit the certificate"),
 ])
 def test_bad_files_stop_the_start(tmp_path, pair, args, says):
     other = Certificate(tmp_path, "localhost")
