@@ -14,6 +14,24 @@ static bool broken(struct token_target *t, const char *name, const char *why)
     return false;
 }
 
+/* "HOST:PORT", split at the last colon: an IPv6 address may stand there with brackets or without.
+ */
+static bool split_target(struct slice to, struct slice *host, uint16_t *port)
+{
+    const char *colon = to.len > 0 ? memrchr(to.p, ':', to.len) : NULL;
+    struct slice before, none;
+    union addr address;
+
+    if (colon == NULL)
+        return false;
+    before = slice_of(to.p, (size_t)(colon - to.p));
+    if (before.len == 0 || before.p[0] == '[' || memchr(before.p, ':', before.len) == NULL)
+        return addr_split(to, host, port) == NULL;
+    *host = before;
+    return addr_parse_host(before, 0, &address) &&
+           addr_split(slice_of(colon + 1, to.len - before.len - 1), &none, port) == NULL;
+}
+
 static bool set_target(struct slice to, struct token_target *t)
 {
     struct slice host = to;
@@ -25,7 +43,7 @@ static bool set_target(struct slice to, struct token_target *t)
     } else {
         if (slice_starts(to, "tcp://"))
             to = slice_of(to.p + 6, to.len - 6);
-        if (addr_split(to, &host, &t->port) != NULL || t->port == 0)
+        if (!split_target(to, &host, &t->port) || t->port == 0)
             return false;
         if (host.len > 1 && host.p[0] == '[')
             host = slice_of(host.p + 1, host.len - 2);
@@ -38,6 +56,19 @@ static bool set_target(struct slice to, struct token_target *t)
     return true;
 }
 
+/* A token ends at the first colon with a blank behind it, so it may have colons itself; where there
+ * is none such, at the first. */
+static struct slice cut_token(struct slice line, struct slice *to)
+{
+    for (size_t i = 0; i + 1 < line.len; i++) {
+        if (line.p[i] == ':' && (line.p[i + 1] == ' ' || line.p[i + 1] == '\t')) {
+            *to = slice_of(line.p + i + 1, line.len - i - 1);
+            return slice_of(line.p, i);
+        }
+    }
+    return slice_cut(line, ':', to);
+}
+
 bool token_file_line(struct slice line, struct slice token, struct token_target *t)
 {
     struct slice to, name;
@@ -47,7 +78,7 @@ bool token_file_line(struct slice line, struct slice token, struct token_target 
         line = slice_trim(slice_of(line.p, line.len - 1));
     if (line.len == 0 || line.p[0] == '#')
         return false;
-    name = slice_trim(slice_cut(line, ':', &to));
+    name = slice_trim(cut_token(line, &to));
     if (token.len == 0 || name.len != token.len || !secret_equal(name.p, token.p, token.len))
         return false;
     if (to.p != NULL && set_target(slice_trim(to), t))

@@ -4,8 +4,10 @@
 
 /*
  * Which service a token stands for, as websockify's TokenFile has it: lines `TOKEN: HOST:PORT` or
- * `TOKEN: unix:PATH`. Blank lines and those that begin with # are left out. The files themselves
- * are backend/token_list.h's.
+ * `TOKEN: unix:PATH`. Blank lines and those that begin with # are left out. A token ends at the
+ * first colon with a blank behind it, or where there is none such at the first (`TOKEN:HOST:PORT`);
+ * the port stands behind the last one, so IPv6 addresses need no brackets. The files themselves are
+ * backend/token_list.h's.
  */
 #include <stdbool.h>
 #include <stdint.h>

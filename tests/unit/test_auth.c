@@ -641,9 +641,59 @@ static void a_token_directory_is_read_when_it_changes(void **state)
     assert_true(unlink(one) == 0 && rmdir(dir) == 0);
 }
 
+/* Where a token ends and a target is split, however many colons there are. */
+static void token_lines_with_colons(void **state)
+{
+    static const struct {
+        const char *line, *token, *host; /* host NULL: the line is this token's, and wrong */
+        int port;
+    } cases[] = {
+        {"one:host:5900", "one", "host", 5900},
+        {"one:\thost:5900", "one", "host", 5900},
+        {"one: ::1:5900", "one", "::1", 5900},
+        {"one:::1:5900", "one", "::1", 5900},
+        {"one: [::1]:5900", "one", "::1", 5900},
+        {"one:[2001:db8::7]:1", "one", "2001:db8::7", 1},
+        {"one: 2001:db8::7:65535", "one", "2001:db8::7", 65535},
+        {"a:b:c: host:1", "a:b:c", "host", 1},
+        {"a:b:c: ::1:1", "a:b:c", "::1", 1},
+        {"urn:uuid:1: tcp://host:1", "urn:uuid:1", "host", 1},
+        {"a:b: unix:/run/a:b: c", "a:b", "/run/a:b: c", 0},
+        {"a:host:1", "a", "host", 1},
+        {"one: ::1", "one", NULL, 0},
+        {"one: a:b:1", "one", NULL, 0},
+        {"one: ::1:0", "one", NULL, 0},
+        {"one: ::1:65536", "one", NULL, 0},
+        {"one: ::1:x", "one", NULL, 0},
+        {"one: ::1:", "one", NULL, 0},
+        {"one: :1", "one", NULL, 0},
+        {"one: [::1:1", "one", NULL, 0},
+        {"one:", "one", NULL, 0},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct token_target t = {0};
+        bool is_good = cases[i].host != NULL;
+
+        assert_int_equal(token_file_line(slice_from(cases[i].line), slice_from(cases[i].token), &t),
+                         is_good);
+        assert_int_equal(t.broken, !is_good);
+        if (!is_good)
+            continue;
+        assert_string_equal(t.host, cases[i].host);
+        assert_int_equal(t.port, cases[i].port);
+    }
+    struct token_target t = {0};
+    assert_false(token_file_line(slice_from("a:b: host:1"), slice_from("a"), &t));
+    assert_false(token_file_line(slice_from("a:host:1"), slice_from("a:host"), &t));
+    assert_false(t.broken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(token_lines_with_colons),
         cmocka_unit_test(base64_of_rfc_4648),
         cmocka_unit_test(unescape),
         cmocka_unit_test(digests_tell_lists_apart),
