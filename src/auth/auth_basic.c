@@ -115,19 +115,24 @@ static void look_again(struct passwords *p, struct worker *w)
 
 /* ---- a request */
 
-/* "user:password" of the request's Authorization into out; its length, 0 without one, -1 for a
- * wrong one. */
+/* "user:password" of the request's Authorization into out; its length, 0 without one or when
+ * nothing stands in it, -1 for a wrong one. */
 static int read_credentials(const struct request *r, char out[CREDENTIALS_MAX])
 {
     size_t count;
     struct slice rest, value = http_head_get(r->head, "Authorization", &count);
     struct slice scheme = slice_cut(value, ' ', &rest);
 
-    if (count == 0)
+    bool is_basic = slice_eq_nocase(scheme, slice_from("Basic"));
+    bool says_nothing = value.len == 0 || (is_basic && slice_trim(rest).len == 0);
+
+    if (count == 0 || (count == 1 && says_nothing))
         return 0;
-    if (count > 1 || !slice_eq_nocase(scheme, slice_from("Basic")) || rest.p == NULL)
+    if (count > 1 || !is_basic)
         return -1;
     int n = secret_base64(slice_trim(rest), out, CREDENTIALS_MAX);
+    if (n == 1 && out[0] == ':') /* a dialog that was closed without a word; nobody has no name */
+        return 0;
     if (n <= 0 || !utf8_valid((const uint8_t *)out, (size_t)n) ||
         memchr(out, ':', (size_t)n) == NULL)
         return -1;

@@ -102,8 +102,8 @@ static bool in_authorization(const struct request *r, struct slice *token)
     if (count == 0)
         return false;
     *token = slice_trim(*token);
-    if (count > 1 || !slice_eq_nocase(scheme, slice_from("Bearer")))
-        *token = slice_of("", 0); /* no token, and a wrong attempt */
+    if (count > 1 || (scheme.len > 0 && !slice_eq_nocase(scheme, slice_from("Bearer"))))
+        *token = slice_of(" ", 1); /* nobody's token, and a wrong attempt */
     return true;
 }
 
@@ -194,8 +194,9 @@ static void bearer_judge(struct auth_check *a)
     const struct token *found;
 
     look_again(b, a->stream->worker);
-    if (!in_authorization(r, &token) && !in_offers(r, &token) && !in_cookies(r, &token) &&
-        !in_query(r, &token)) {
+    if ((!in_authorization(r, &token) && !in_offers(r, &token) && !in_cookies(r, &token) &&
+         !in_query(r, &token)) ||
+        token.len == 0) {
         if (!auth_by_cookie(a))
             auth_deny(a, 401, "a token is needed", AUTH_NOTHING, NULL);
         return;

@@ -285,7 +285,7 @@ static void ask(struct auth_check *a, struct asking *k)
 /* A browser sends cookies and queries before anybody has asked it for credentials. */
 static enum auth_attempt attempt_of(const struct request *r)
 {
-    if (field(r, "Authorization").p != NULL)
+    if (field(r, "Authorization").len > 0)
         return AUTH_GUESS;
     return field(r, "Cookie").p != NULL || r->query.p != NULL ? AUTH_PERHAPS : AUTH_EMPTY;
 }

@@ -86,6 +86,26 @@ def test_requests_for_nothing_are_free_while_they_are_few(wsluice, tmp_path):
     assert not daemon.find_log("authentication failed")
 
 
+@pytest.mark.parametrize("path, headers", [
+    ("/basic", []), ("/basic", [("Authorization", "")]), ("/basic", [("Authorization", "Basic")]), ("/basic", [("Authorization", "Basic ")]),
+    ("/basic", [basic("", "")]), ("/bearer", []), ("/bearer", [("Authorization", "")]), ("/bearer", [("Authorization", "Bearer")]),
+    ("/bearer", [("Cookie", "wsluice_token=")]), ("/bearer?token=", []),
+])
+def test_an_empty_attempt_is_none(wsluice, tmp_path, path, headers):
+    """More of them at once than an address may have attempts under way, and a good one passes beside them."""
+    write(tmp_path / "tokens", "alice some-good-token\n")
+    write(tmp_path / "pw", f"u:{hashed('p')}\n")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /bearer, to: "echo:", console: on, auth: bearer, auth-file: {tmp_path}/tokens}}
+  - {{path: /basic, to: "echo:", console: on, auth: basic, auth-file: {tmp_path}/pw}}
+""")
+    clients = crowd(daemon, path, ["127.2.2.1"], 40, headers)
+    assert [client.read_response().status for client in clients] == [401] * 40
+    assert ask(daemon, "/bearer", [bearer("some-good-token")], "127.2.2.1").status == 200
+    assert not daemon.find_log("authentication failed")
+
+
 def test_networks_by_the_thousand_refuse_nobody_else(wsluice, tmp_path):
     """Behind a proxy that is believed every address is to be had: each with an attempt under way."""
     write(tmp_path / "tokens", "alice some-good-token\n")
