@@ -16,7 +16,7 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     novnc Xtigervnc@tigervnc-standalone-server xsetroot@x11-xserver-utils xev@x11-utils htop@htop
     python3-jsonschema ca-certificates node@nodejs npm@npm
     chromium@chromium redis-server@redis-server mosquitto@mosquitto socat@socat strace@strace
-    clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny readelf@binutils scdoc@scdoc
+    clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny zsh@zsh fish@fish readelf@binutils scdoc@scdoc
     haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
     ngircd@ngircd dnsmasq@dnsmasq-base /usr/games/teeworlds-server@teeworlds-server
     apache2@apache2 caddy@caddy lighttpd@lighttpd zsh@zsh fish@fish fail2ban-regex@fail2ban'

@@ -13,11 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +35,8 @@ struct inside {
         ahead; /* while it is not frozen: nanoseconds that it is ahead of the true one */
     _Atomic int64_t
         idle; /* the value of `now` up to which everything is done and nothing is ready */
-    _Atomic int64_t pid; /* of the process that counts: the first one */
+    _Atomic int64_t pid;     /* of the process that counts: the first one */
+    _Atomic int64_t nodelay; /* sockets that TCP_NODELAY was set on */
 };
 
 static struct inside unused, *in = &unused;
@@ -137,6 +141,19 @@ void free(void *p)
     __libc_free(p);
 }
 #endif
+
+/* ---- what nobody outside can ask a socket */
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    static int (*real)(int, int, int, const void *, socklen_t);
+
+    if (real == NULL)
+        real = (int (*)(int, int, int, const void *, socklen_t))dlsym(RTLD_NEXT, "setsockopt");
+    if (level == IPPROTO_TCP && name == TCP_NODELAY && *(const int *)value != 0)
+        in->nodelay++;
+    return real(fd, level, name, value, size);
+}
 
 /* ---- the clock */
 

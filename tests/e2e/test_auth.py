@@ -12,14 +12,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from lib import peers, proc
 from lib.admin import Admin
 from lib.daemon import command_line
-from lib.setting import BINARY, SCALE, SOON
+from lib.setting import BINARY, SOON
 from lib.tls import Authority
 from lib.tls import client as tls_client
 from lib.wire import Raw
@@ -79,8 +78,8 @@ def upgrade(daemon, path, headers=(), source=None, **how):
     return daemon.connect(source=source or next(SOURCES)).upgrade(path, headers, **how)
 
 
-def start(wsluice, path, text, *args):
-    return wsluice("--config", write(path / "wsluice.yaml", text), *args)
+def start(wsluice, path, text, *args, **how):
+    return wsluice("--config", write(path / "wsluice.yaml", text), *args, **how)
 
 
 @pytest.fixture(scope="module")
@@ -316,32 +315,34 @@ def test_bad_token_file_is_not_shown(tmp_path, line):
 
 
 def test_good_password_is_remembered_a_bad_one_not(wsluice, tmp_path):
+    """Whether a process has worked on it tells: its time is added to ours when it has ended."""
     write(tmp_path / "pw", f"u:{hashed('p', SLOW)}\n")
-    daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw", "--auth-cache", "2s")
+    daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw", "--auth-cache", "100s",
+                     inside=True)
 
-    def seconds(password, status):
-        began = time.monotonic()
+    def is_checked(password, status):
+        before = proc.cpu_seconds_of_children(daemon.pid)
         assert ask(daemon, "/", [basic("u", password)]).status == status
-        return time.monotonic() - began
+        return proc.cpu_seconds_of_children(daemon.pid) > before
 
-    first = seconds("p", 200)
-    again = min(seconds("p", 200) for _ in range(3))
-    assert again < first / 4, f"{first} s, then {again} s"
-    wrong = [seconds("q", 401) - 1 for _ in range(2)]  # each from an address of its own: 1 s of delay
-    assert min(wrong) > first / 4, f"{first} s, wrong ones {wrong}"
-    proc.wait_until(lambda: seconds("p", 200) > first / 4, lambda: "forgotten after 2 s")
+    assert is_checked("q", 401) and is_checked("q", 401)
+    daemon.inside.freeze()
+    assert is_checked("p", 200)
+    daemon.inside.advance(99)
+    assert not is_checked("p", 200)
+    daemon.inside.advance(101)
+    assert is_checked("p", 200)
 
 
 def test_unknown_names_take_as_long(wsluice, tmp_path):
     write(tmp_path / "pw", f"u:{hashed('p', SLOW)}\n")
     daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
-    times = {}  # of the processor, for the processes that check; the clock says nothing on a busy machine
+    times = {}  # of the processor, for the processes that check; and a hash that is left out takes a hundredth of it
     for user in ("u", "nobody") * 2:
         before = proc.cpu_seconds_of_children(daemon.pid)
         assert ask(daemon, "/", [basic(user, "wrong")]).status == 401
         times.setdefault(user, []).append(proc.cpu_seconds_of_children(daemon.pid) - before)
-    known, unknown = min(times["u"]), min(times["nobody"])
-    assert 0.5 < unknown / known < 2, times
+    assert max(times["nobody"]) > max(times["u"]) / 5 and max(times["u"]) > max(times["nobody"]) / 5, times
 
 
 def test_loop_is_not_blocked(wsluice, tmp_path):
@@ -358,19 +359,16 @@ routes:
     for thread in threads:
         thread.start()
     proc.wait_until(lambda: len(daemon.children()) >= 2, lambda: "passwords being checked")
-    trips = []
-    while not answers and len(trips) < 100000:
-        began = time.monotonic()
+    trips = 0  # of echoes that came back while the same two processes were checking
+    while not answers:
+        checking = {c.pid for c in daemon.children()}
         echo.text(b"x")
         assert echo.read_message().data == b"x"
-        trips.append(time.monotonic() - began)
-        time.sleep(0.002)
+        trips += bool(checking & {c.pid for c in daemon.children()})
     for thread in threads:
         thread.join()
     assert answers == [200] * 3
-    assert len(trips) > 50
-    trips.sort()
-    assert trips[len(trips) * 95 // 100] < 0.05 * SCALE and trips[-1] < 0.25 * SCALE, trips[-5:]
+    assert trips >= 3
 
 
 def test_client_that_leaves_while_its_password_is_checked(wsluice, tmp_path):
@@ -509,7 +507,7 @@ routes:
     assert ask(daemon, "/tokens", [bearer("the-old-token")]).status == 401
     write(tmp_path / "pw", "new:plain\n")
     proc.wait_until(lambda: ask(daemon, "/pw", [basic("new", "p")]).status == 200 and daemon.find_log("passwords not read again.*pw:1:"),
-                    lambda: "the old ones kept", 10 * SCALE)
+                    lambda: "the old ones kept")
     (tmp_path / "tokens").unlink()
     assert ask(daemon, "/tokens", [bearer("the-new-token")]).status == 200
 
@@ -525,18 +523,17 @@ def test_changed_password_ends_what_was_remembered(wsluice, tmp_path):
 
 # After failures.
 
-def test_answers_to_failures_are_delayed(daemon):
-    source, echo, took = next(SOURCES), daemon.open("/open"), []
-    for _ in range(3):
-        began = time.monotonic()
-        assert ask(daemon, "/bearer/ws", [bearer("wrong-token")], source).status == 401
-        took.append(time.monotonic() - began)
-    assert [round(t) for t in took] == [1, 2, 4] or all(n <= t < n + SCALE for n, t in zip((1, 2, 4), took)), took
-    began = time.monotonic()
-    assert ask(daemon, "/bearer/ws", [bearer()], source).status == 200  # a good one is not
-    assert ask(daemon, "/bearer/ws", [], source).status == 401  # nor one that tried nothing
-    echo.finish()
-    assert time.monotonic() - began < SCALE
+def test_answers_to_failures_are_delayed(wsluice, tmp_path):
+    write(tmp_path / "tokens", f"alice {TOKEN}\n")
+    daemon = wsluice("--to", "echo:", "--console", "--auth", "bearer", "--auth-file", tmp_path / "tokens", frozen=True)
+    for delay in (1, 2, 4):
+        with daemon.connect() as client:
+            client.send(client.head("/", [bearer("wrong-token")], drop=NO_UPGRADE))
+            took = daemon.inside.until(lambda: not client.silent(0.001), 10, step=0.1)
+            assert delay - 0.1 <= took <= delay + 0.2
+            assert client.read_response().status == 401
+    assert ask(daemon, "/", [bearer()], "127.0.0.1").status == 200  # a good one is not
+    assert ask(daemon, "/", [], "127.0.0.1").status == 401  # nor one that tried nothing
 
 
 def test_clients_that_leave_during_the_delay(daemon):
@@ -613,13 +610,13 @@ def script(path, text):
     return path
 
 
-def hooked(wsluice, path, hook, *more):
+def hooked(wsluice, path, hook, *more, **how):
     words = ", ".join(f'"{w}"' for w in ([hook] if isinstance(hook, (str, pathlib.Path)) else hook))
     return start(wsluice, path, f"""
 routes:
   - {{path: /env, exec: [/usr/bin/env], auth: hook, auth-hook: [{words}]{''.join(', ' + m for m in more)}}}
   - {{path: /files, static: {path}, auth: hook, auth-hook: [{words}]{''.join(', ' + m for m in more)}}}
-""")
+""", **how)
 
 
 def env_of(client):
@@ -748,10 +745,20 @@ def test_hook_answer_is_remembered(wsluice, tmp_path):
 
 @pytest.mark.parametrize("text, status", [("exec sleep 60", 503), ("kill -9 $$", 503), ("exec yes", 503), ("exit 77", 401)])
 def test_hook_program_that_fails(wsluice, tmp_path, text, status):
-    daemon = hooked(wsluice, tmp_path, script(tmp_path / "hook", text + "\n"))
-    began = time.monotonic()
-    answer = ask(daemon, "/files/hook")
-    assert answer.status == status and time.monotonic() - began < 5 + 2 * SCALE
+    daemon = hooked(wsluice, tmp_path, script(tmp_path / "hook", text + "\n"), inside=True)
+    if text == "exec sleep 60":
+        daemon.inside.freeze()
+        with daemon.connect() as client:
+            client.send(client.head("/files/hook", drop=NO_UPGRADE))
+            proc.wait_until(daemon.children, lambda: "the hook running")
+            daemon.inside.advance(4.9)
+            assert client.silent(0.05)
+            daemon.inside.advance(0.2)
+            daemon.inside.thaw()
+            answer = client.read_response()
+    else:
+        answer = ask(daemon, "/files/hook")
+    assert answer.status == status
     assert (answer.get("retry-after") is not None) == (status == 503)
 
 
@@ -778,7 +785,7 @@ def http_hook():
             self.server.seen.append((self.path, dict(self.headers.items())))
             status = self.server.status.get(self.headers.get("Authorization"), 403)
             if status == "silent":
-                self.server.gone.wait(30 * SCALE)
+                self.server.gone.wait()
                 return
             self.send_response(status)
             self.send_header("X-User", self.server.names.get(self.headers.get("Authorization"), "dora"))
@@ -800,7 +807,7 @@ def http_hook():
 
 
 def test_hook_by_http(wsluice, tmp_path, http_hook):
-    daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{http_hook.server_address[1]}/may?i", "auth-cache: 1m")
+    daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{http_hook.server_address[1]}/may?i", "auth-cache: 1m", inside=True)
     headers = [bearer("good"), ("Cookie", "a=b")]
     env = env_of(daemon.connect().open("/env/deep?q=1", headers))
     assert env["REMOTE_USER"] == "dora"
@@ -812,9 +819,14 @@ def test_hook_by_http(wsluice, tmp_path, http_hook):
     assert upgrade(daemon, "/env", [bearer("none")]).status == 401
     assert upgrade(daemon, "/env", [bearer("bad")]).status == 403
     assert upgrade(daemon, "/env", [bearer("odd")]).status == 503
-    began = time.monotonic()
-    assert ask(daemon, "/env", [bearer("silent")]).status == 503
-    assert 4.5 < time.monotonic() - began < 5 + 2 * SCALE
+    daemon.inside.freeze()
+    with daemon.connect() as client:
+        client.send(client.head("/env", [bearer("silent")], drop=NO_UPGRADE))
+        proc.wait_until(lambda: len(http_hook.seen) == 5, lambda: "the question")
+        daemon.inside.advance(4.9)
+        assert client.silent(0.05)
+        daemon.inside.advance(0.2)
+        assert client.read_response().status == 503
 
 
 @pytest.mark.parametrize("name", ["d\x01ra", "d\tra", "\x7f", "() { :; }", "d" * 256])

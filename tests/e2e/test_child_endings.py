@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How sessions with programs end, whoever ends them, and programs that do not end well (faults.md rows 13 and 14)."""
+"""How sessions with programs end, whoever ends them, and programs that do not end well."""
 
 import os
 import random
@@ -352,7 +352,7 @@ def test_flooding_program_lets_the_others_live(wsluice):
     peak.check(3072)
 
 
-# kill -9 of the program at every state (row 13).
+# kill -9 of the program at every state.
 
 def kill_states(rng, daemon):
     """One session brought to some state; yields nothing, but returns (client, pid)."""

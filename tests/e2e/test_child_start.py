@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting programs: what they are given (faults.md row 16), and what happens when they cannot start (row 15)."""
+"""Starting programs: what they are given, and what happens when they cannot start."""
 
 import contextlib
 import os

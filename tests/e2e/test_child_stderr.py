@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What programs say on stderr: in the log, one printable line each, whatever it is (faults.md rows 14 and 29)."""
+"""What programs say on stderr: in the log, one printable line each, whatever it is."""
 
 import json
 import unicodedata

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When descriptors run out (faults.md row 19), two daemons on one socket (row 27), limits."""
+"""When descriptors run out, two daemons on one socket, limits."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from lib.setting import BINARY, SOON
 from lib.tools import JSON, sh
 from lib.wire import TEXT, Raw
 
-# Row 19.
+# Out of descriptors.
 
 
 def echoes(client, word=b"fine"):
@@ -162,7 +162,7 @@ def test_errors_close_speaks_in_close_codes(wsluice, what, code):
     assert got == code and reason
 
 
-# Row 27, and Unix sockets.
+# Two daemons on one socket, and Unix sockets.
 
 def test_second_daemon_on_one_unix_socket_fails(wsluice, tmp_path):
     path = tmp_path / "s"

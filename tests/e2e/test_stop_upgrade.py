@@ -11,7 +11,7 @@ import pytest
 
 from lib import proc
 from lib.proc import wait_until
-from lib.setting import BINARY, SCALE, SOON
+from lib.setting import BINARY, SOON
 from lib.swarm import Swarm
 from lib.tools import PYTHON, orphans_reaped, sh
 from lib.wire import TEXT
@@ -303,14 +303,14 @@ def test_a_successor_that_hangs_is_killed_and_the_old_one_serves_on(slow, succes
 
 
 def test_a_successor_in_time_is_not_killed_later(slow, successors):
-    daemon = slow("--upgrade-timeout", f"{1.5 * SCALE}s", "--drain-timeout", "60s", "--stop-grace", "30s",
+    daemon = slow("--upgrade-timeout", "5s", "--drain-timeout", "60s", "--stop-grace", "30s",
                   *sh("cat >/dev/null; sleep 30"))
     stays = daemon.open()
     since, start = daemon.mark(), time.monotonic()
     daemon.send_signal(signal.SIGUSR2)
     daemon.go("\n")
     successor = successors(daemon, sender=False, since=since)
-    time.sleep(max(0, start + 1.7 * SCALE - time.monotonic()))
+    time.sleep(max(0, start + 5.3 - time.monotonic()))
     assert not successor.gone() and not daemon.find_log("was killed")
     stays.rst()
     daemon.stop()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs on a terminal: what they find there, keys, sizes, both ways of speaking, and how all of it ends (faults.md
-rows 14 and 17)."""
+"""Programs on a terminal: what they find there, keys, sizes, both ways of speaking, and how all of it ends."""
 
 import contextlib
 import hashlib

@@ -13,7 +13,7 @@ from .proc import wait_until
 from .setting import BINARY
 
 LIBRARY = pathlib.Path(BINARY).parent / "inside.so"
-_FIELDS = ("live", "peak", "calls", "turns", "frozen", "now", "ahead", "idle", "pid")
+_FIELDS = ("live", "peak", "calls", "turns", "frozen", "now", "ahead", "idle", "pid", "nodelay")
 
 
 class Inside:
