@@ -6,9 +6,12 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/auth.h"
+#include "core/route.h"
 #include "handler/handlers.h"
 #include "handler/mime.h"
 #include "handler/static_find.h"
@@ -81,19 +84,40 @@ static const char *path_below(const struct request *r)
     return r->path + r->match.files_prefix;
 }
 
+#define INDEX "index.html"
+
+/* The index of a folder is a path of its own, and that one's door may be another. */
+static bool is_behind_another_door(const struct config *c, const struct request *r)
+{
+    struct request index = *r;
+    size_t n = strlen(r->path);
+    bool behind;
+
+    if (r->path[n - 1] != '/')
+        return false;
+    index.path = malloc(n + sizeof INDEX);
+    if (index.path == NULL)
+        return true;
+    memcpy(mempcpy(index.path, r->path, n), INDEX, sizeof INDEX);
+    route_find(c, &index, &index.match);
+    behind = index.match.route != NULL && !auth_same(r->match.route, index.match.route) &&
+             !auth_same(r->match.files, index.match.route);
+    free(index.path);
+    return behind;
+}
+
 /* A path where only a route could answer is left to who speaks for it: the console, or the hint
  * that WebSocket is spoken there. A route with files of its own shows them, so without the console
  * a missing file is just that. */
 static bool static_wants(const struct config *c, const struct route *route, const struct request *r)
 {
     const struct route *files = r->match.files;
-    (void)c;
 
     if (files == NULL || handshake_wanted(r->head))
         return false;
     if (route->backend == NULL || (files == route && !route->settings.console))
         return true;
-    return static_has_page(files->static_fd, path_below(r));
+    return is_behind_another_door(c, r) || static_has_page(files->static_fd, path_below(r));
 }
 
 static bool is_origin(const char *text)
@@ -221,15 +245,33 @@ static void answer_file(struct stream *s, struct static_page *page)
     stream_end(s);
 }
 
+/* Told before anybody looks whether there is such a page. */
+static void send_to_index(struct stream *s)
+{
+    const struct response answer = {
+        .status = 302,
+        .fields = "Location: " INDEX "\r\n",
+        .body = slice_from("see Location\n"),
+        .head_only = slice_is(stream_request(s)->head->method, "HEAD"),
+    };
+
+    handler_log(s, 302, NULL);
+    stream_respond(s, &answer);
+    stream_end(s);
+}
+
 static void static_handle(struct stream *s, const struct config *c, const struct route *route)
 {
     const struct request *r = stream_request(s);
     struct static_page page = {0};
-    (void)c;
     (void)route;
 
     if (!slice_is(r->head->method, "GET") && !slice_is(r->head->method, "HEAD")) {
         static_refuse(s, 405, handshake_refusal_fields(405), "files are only read here");
+        return;
+    }
+    if (is_behind_another_door(c, r)) {
+        send_to_index(s);
         return;
     }
     page.fd = static_find(r->match.files->static_fd, path_below(r), &page.st);

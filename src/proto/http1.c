@@ -250,6 +250,7 @@ const char *http_reason(int status)
         {204, "No Content"},
         {206, "Partial Content"},
         {301, "Moved Permanently"},
+        {302, "Found"},
         {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},

@@ -194,6 +194,24 @@ routes:
     assert ask(daemon, "/private/page.html", [basic("alice")]).body == b"private page"
 
 
+def test_a_lock_on_an_index_holds_for_its_folder(wsluice, place, tmp_path):
+    """The folder's own path shows the same page: who asks for it is sent to where the lock is, be there a page or not."""
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {place}/www}}
+  - {{path: /index.html, to: "echo:", auth: basic, auth-file: {place}/passwords}}
+  - {{path: /none/index.html, to: "echo:", auth: basic, auth-file: {place}/passwords}}
+  - {{path: /open, to: "echo:"}}
+  - {{path: /open/index.html, to: "echo:", auth: basic, auth-file: {place}/passwords}}
+""")
+    for path in ("/", "/none/", "/%6eone/", "/open/"):
+        for headers in ([], [basic("alice")]):
+            answer = ask(daemon, path, headers)
+            assert (answer.status, answer.get("location")) == (302, "index.html") and b"files" not in answer.body
+    assert ask(daemon, "/index.html").status == 401
+    assert ask(daemon, "/index.html", [basic("alice")]).body == b"files"
+
+
 @pytest.mark.parametrize("console", [False, True])
 def test_a_route_without_lock_does_not_tell_what_is_behind_one(wsluice, place, tmp_path, console):
     """An open route above files with a password: who has none learns nothing of them, by no method."""

@@ -34,7 +34,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TARGET_MAX 2048
-#define ROUTES 6
+#define ROUTES 7
 
 static void must(bool ok)
 {
@@ -45,13 +45,21 @@ static void must(bool ok)
 /* ---- a tree whose files say their own names, and routes into it ---- */
 
 static const char *const tree[] = {
-    "index.html",          "page",
-    "private/index.html",  "private/x",
-    "private/deep/x",      "private/open/x",
-    "private/ws/x",        "private/ws/index.html",
-    "private%2Fx",         "..x",
-    "deep/private/x",      "deep/private/ws/x",
-    "u/bob/index.html",    "u/bob/x",
+    "index.html",
+    "page",
+    "private/index.html",
+    "private/x",
+    "private/deep/x",
+    "private/open/x",
+    "private/ws/x",
+    "private/ws/index.html",
+    "private%2Fx",
+    "..x",
+    "deep/private/x",
+    "deep/private/ws/x",
+    "deep/index.html",
+    "u/bob/index.html",
+    "u/bob/x",
     ".well-known/private",
 };
 
@@ -65,6 +73,7 @@ static const struct {
     {"/private/ws", NULL, false},
     {"/deep/private", NULL, true},
     {"/u/{who:.+}", NULL, true},
+    {"/deep/index.html", NULL, true},
 };
 
 struct world {

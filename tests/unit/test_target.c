@@ -48,6 +48,8 @@ static const struct {
     {"/private/ws/x", 200, "private/ws/x", 1},
     {"/private/ws/", 200, "private/ws/index.html", 1},
     {"/deep/private/x", 200, "deep/private/x", 1},
+    {"/deep/", 302, "", 0}, /* to where its door is */
+    {"/deep/index.html", 200, "deep/index.html", 1},
     {"/u/bob/", 200, "u/bob/index.html", 1},
     {"/private%252Fx", 200, "private%2Fx", 0},
     {"/..x", 404, "", 0},
