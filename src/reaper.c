@@ -10,6 +10,7 @@
 /* Seconds from a child's end to the look, in which programs of ours are asked for by those that
  * watch them; and between looks, however many end. */
 #define PAUSE 0.1
+#define ONE_LOOK 1000 /* burials, so that a storm of orphans does not hold others up */
 
 bool reaper_is_needed(void)
 {
@@ -35,8 +36,9 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
 
-    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-        if (info.si_pid == *r->spared || child_is_ours(r->worker, info.si_pid)) {
+    for (int n = 0; waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+         n++) {
+        if (n == ONE_LOOK || info.si_pid == *r->spared || child_is_ours(r->worker, info.si_pid)) {
             reaper_look(r);
             return;
         }

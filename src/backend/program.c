@@ -192,12 +192,16 @@ static void leave_terminal(struct program *p)
     p->base.events->ended(p->base.owner, &alive);
 }
 
+/* Output is a sign of life, too: then the second begins anew. While the client is slow it is not
+ * asked for. */
 static void look_at_terminal(struct program *p)
 {
-    if (!terminal_is_away(io_fd(&p->io))) {
+    int master = io_fd(&p->io);
+
+    if (!terminal_is_away(master) || (!p->paused && terminal_has_output(master))) {
         drop_edge(p);
         io_return(&p->io);
-    } else if (worker_clock() < p->edge->away_until) {
+    } else if (p->paused || worker_clock() < p->edge->away_until) {
         p->edge->away_look *= 2 * p->edge->away_look < AWAY_LAST_LOOK ? 2 : 1;
         look_in(p, p->edge->away_look);
     } else {

@@ -290,8 +290,10 @@ static void io_on_readable(struct io *io)
     }
     int err = n < 0 ? errno : 0;
 
-    if (io_went_away(io))
+    if (err == EIO && io->may_return) {
+        (void)io_went_away(io); /* or somebody has opened it by now */
         return;
+    }
     io_end_reading(io);
     if (err == 0)
         io->events->eof(io);

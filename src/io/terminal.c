@@ -78,16 +78,26 @@ pid_t terminal_hang_up(int master)
     return group;
 }
 
+static short events(int master)
+{
+    struct pollfd fd = {.fd = master, .events = POLLIN};
+
+    return poll(&fd, 1, 0) > 0 ? fd.revents : 0;
+}
+
 bool terminal_is_away(int master)
 {
-    struct pollfd fd = {.fd = master};
+    return (events(master) & POLLHUP) != 0;
+}
 
-    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLHUP) != 0;
+bool terminal_has_output(int master)
+{
+    return (events(master) & POLLIN) != 0;
 }
 
 /* A terminal gives 4 KiB at most in one call. Where it gives much there is more, nearly always, and
  * a larger frame is cheaper than several; a typed character costs no second call. EIO: nobody holds
- * the slave, the end. */
+ * the slave, the end, unless it may return. */
 static ssize_t terminal_read(struct io *io, void *p, size_t n)
 {
     size_t have = 0;
@@ -99,10 +109,7 @@ static ssize_t terminal_read(struct io *io, void *p, size_t n)
     } while (got >= TERMINAL_MUCH && n - have >= TERMINAL_MUCH && have < TERMINAL_READ);
     if (have > 0)
         return (ssize_t)have;
-    if (got >= 0 || errno != EIO)
-        return got;
-    errno = EAGAIN; /* somebody was faster than we */
-    return io->may_return && !terminal_is_away(io_fd(io)) ? -1 : 0;
+    return got < 0 && errno == EIO && !io->may_return ? 0 : got;
 }
 
 static bool is_away(const struct io *io)

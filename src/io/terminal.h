@@ -49,6 +49,8 @@ pid_t terminal_hang_up(int master);
 /* Nobody holds the slave, or all who do were hung up. The program may open it again: a shell's
  * "exec <&- >&- 2>&-", or login(1), which hangs up all others. */
 bool terminal_is_away(int master);
+/* There is something to read: also of who has opened it for a moment only. */
+bool terminal_has_output(int master);
 
 extern const struct io_link terminal_link;        /* the master is both directions */
 extern const struct io_link terminal_output_link; /* reads the master, writes a pipe */

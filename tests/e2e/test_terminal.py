@@ -700,6 +700,19 @@ def test_a_terminal_that_stays_closed_is_1000_though_the_program_lives(wsluice):
     assert time.monotonic() - start > 0.8, "it was given its second"
 
 
+def test_who_opens_it_for_moments_only_is_heard(wsluice):
+    """Never open when we look: what was written says that the program is there, for longer than the second."""
+    script = ("import os, time\n"
+              "for fd in (0, 1, 2): os.close(fd)\n"
+              "end = time.monotonic() + 2.5\n"
+              "while time.monotonic() < end:\n"
+              "    fd = os.open('/dev/tty', os.O_RDWR); os.write(fd, b'x'); os.close(fd)\n"
+              "fd = os.open('/dev/tty', os.O_RDWR); os.write(fd, b'done'); os._exit(5)\n")
+    terminal = Terminal(wsluice("--pty", *py(script)), tty=False)
+    assert terminal.to_the_end().strip(b"x") == b"done"
+    assert terminal.closed.code == 4005
+
+
 def test_a_status_that_follows_a_closed_terminal_is_told(wsluice):
     daemon = wsluice("--pty", *sh(f"{CLOSED}; sleep 0.1; exit 7"))
     terminal = Terminal(daemon, tty=False)
