@@ -52,7 +52,7 @@ void cli_print_help(void)
           "      --unbuffer        nothing arrives? COMMAND holds its output back\n"
           "  -f, --framing NAME    what a message is: lines, text, stream, lsp and others\n"
           "      --origin LIST     pages that may connect (same-origin)\n"
-          "      --auth HOW        basic, bearer and others, with --auth-file FILE\n"
+          "      --auth HOW        basic and others; wsluice passwd makes the --auth-file\n"
           "      --tls-cert FILE   with --tls-key FILE: wss:// and https://\n"
           "      --user NAME[:GROUP]  whom to become once all is open\n"
           "      --help-all        all options; --help-config all keys of a file\n\n"

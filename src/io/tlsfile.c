@@ -220,10 +220,11 @@ static bool load_key(SSL_CTX *ctx, const char *key, char error[TLSFILE_ERROR_MAX
     BIO *in = tlsfile_open(key, &st, &wrong);
     EVP_PKEY *pkey = NULL;
 
-    if (wrong == NULL && (st.st_mode & S_IROTH) != 0)
-        wrong = "readable for everybody; run chmod o-r on it";
+    /* what is no key may be readable */
     if (wrong == NULL)
         wrong = key_mistake(key);
+    if (wrong == NULL && (st.st_mode & S_IROTH) != 0)
+        wrong = "readable for everybody; run chmod o-r on it";
     if (wrong == NULL && (pkey = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL)) == NULL)
         wrong = "cannot read a PEM key from it";
     if (wrong == NULL &&
