@@ -3,6 +3,7 @@
 //   node demo.mjs demo URL PNG [light|dark]   the demo's page; its picture goes to PNG
 //   node demo.mjs editor URL PNG              the demo's editor with its language server
 //   node demo.mjs console URL                 the console's page on an echo route
+//   node demo.mjs flood URL [PNG]             the same, with many messages
 import { chromium } from "playwright-core";
 
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -146,10 +147,80 @@ async function consolePage(context) {
   return seen;
 }
 
+// How often the layout is asked for, while many messages come; what is kept of them; and what is typed.
+async function consoleFlood(context) {
+  const seen = {};
+  await context.addInitScript(() => {
+    const how = Object.getOwnPropertyDescriptor(Element.prototype, "scrollHeight");
+    window.asked = 0;
+    Object.defineProperty(Element.prototype, "scrollHeight", { get() { window.asked++; return how.get.call(this); } });
+  });
+  const page = await open(context);
+  await text(page, "#state", /^connected/);
+  const bottom = () => page.evaluate(() => log.scrollHeight - log.scrollTop - log.clientHeight < 5);
+  const drawn = () => page.waitForFunction(() => waiting.length === 0);
+  await drawn();
+  seen.asked = await page.evaluate(() => {
+    window.asked = 0;
+    for (let i = 0; i < 5000; i++) account("in", `line ${i}`);
+    return new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(window.asked))));
+  });
+  await drawn();
+  seen.counted = await text(page, "#count", /5,000 received/);
+  seen.kept = await page.$$eval("#log .body", (all) => [all.length, all[0].textContent, all.at(-1).textContent]);
+  seen.follows = await bottom();
+  await page.evaluate(() => { for (let i = 0; i < 5000; i++) ws.send(`echo ${i}`); });
+  await text(page, "#log .in:last-child .body", /^echo 4999$/);
+  seen.echoed = await page.textContent("#count");
+  await page.evaluate(() => { log.scrollTop = 0; });
+  await page.evaluate(() => account("in", "while reading above"));
+  await drawn();
+  seen.stays = !(await bottom());
+
+  await page.selectOption("#kind", "hex");
+  await page.fill("#text", "68 c3 a9 0a");
+  await page.click("#send");
+  seen.hex = await text(page, "#log .in:last-child .body", /^68/);
+  await page.selectOption("#view", "text");
+  seen.asText = await page.textContent("#log .in:last-child .body");
+  await page.selectOption("#view", "hex");
+  seen.back = await page.textContent("#log .in:last-child .body");
+  await page.selectOption("#kind", "text");
+  seen.ends = [];
+  for (const label of ["none", "LF", "CR LF", "CR"]) {
+    await page.selectOption("#end", { label });
+    await page.fill("#text", `end ${label}`);
+    await page.press("#text", "Enter");
+    await text(page, "#log .in:last-child .body", new RegExp(`^end ${label}`));
+    seen.ends.push(await page.$eval("#log .in:last-child .body", (one) => JSON.stringify(one.textContent)));
+  }
+  seen.recalled = [];
+  await page.fill("#text", "draft");
+  for (const key of ["ArrowUp", "ArrowUp", "ArrowDown", "ArrowDown", "ArrowDown"]) {
+    await page.press("#text", key);
+    seen.recalled.push(await page.inputValue("#text"));
+  }
+  await page.click("#clear");
+  seen.cleared = await page.evaluate(() => log.childElementCount);
+  for (const [width, height] of [[1280, 900], [390, 844]]) {
+    await page.setViewportSize({ width, height });
+    (seen.fits ??= []).push(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && log.clientHeight > 100));
+  }
+  if (png) {
+    await page.evaluate(() => { account("out", "hello\n"); account("in", "hello, and a longer line that has to be broken somewhere on a phone\n");
+      account("in", new Uint8Array([104, 195, 169, 10]).buffer); show("note", "connected to ws://127.0.0.1"); show("bad", "closed 1006"); });
+    await drawn();
+    await page.screenshot({ path: png + "-narrow.png" });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.screenshot({ path: png + "-wide.png" });
+  }
+  return seen;
+}
+
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
 try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: scheme });
-  const seen = await ({ demo, editor, console: consolePage }[scene](context));
+  const seen = await ({ demo, editor, console: consolePage, flood: consoleFlood }[scene](context));
   console.log(JSON.stringify({ ...seen, faults }));
 } catch (error) {
   console.error(String(error), JSON.stringify(faults));

@@ -742,6 +742,18 @@ def test_console_in_a_browser(with_console):
         "subprotocol": "connected, subprotocol binary", "lines": 1000, "faults": []}
 
 
+def test_console_takes_thousands_of_messages(with_console):
+    """It asks for the layout once a frame, not once a message, and keeps the last thousand lines."""
+    host, port = with_console.address
+    seen = json.loads(peers.node("demo.mjs", "flood", f"http://{host}:{port}/echo"))
+    assert 0 < seen.pop("asked") <= 4
+    assert "5,000 received" in seen.pop("counted") and "10,000 received" in seen.pop("echoed")
+    assert seen == {
+        "kept": [1000, "line 4000", "line 4999"], "follows": True, "stays": True, "hex": "68 c3 a9 0a", "asText": "h\u00e9\n",
+        "back": "68 c3 a9 0a", "ends": ['"end none"', '"end LF\\n"', '"end CR LF\\r\\n"', '"end CR\\r"'],
+        "recalled": ["end CR", "end CR LF", "end CR", "draft", "draft"], "cleared": 0, "fits": [True, True], "faults": []}
+
+
 def test_vanished_client_is_no_error(daemon):
     """The connection ends in the middle of a request's head."""
     client = daemon.connect()
