@@ -8,10 +8,11 @@ import signal
 import pytest
 
 from lib import peers, proc
-from lib.setting import REPO, SCALE, SOON
+from lib.setting import SCALE, SOON
 from lib.tls import Certificate
 from lib.tls import client as tls_client
-from test_auth import NO_UPGRADE, PASSWORD, ask, basic, bearer, env_of, hashed, hooked, script, start, upgrade, write
+from test_auth import NO_UPGRADE, PASSWORD, ask, basic, bearer, env_of, hashed, script, start, upgrade, write
+from test_terminal_page import page  # noqa: F401
 
 TOKEN = "a-token-of-alice"
 ATTRIBUTES = ["Max-Age=3600", "HttpOnly", "SameSite=Strict"]
@@ -169,8 +170,7 @@ def test_over_tls_it_is_secure(wsluice, tmp_path):
 
 
 @pytest.mark.limit(120)
-def test_terminal_page_behind_a_token_and_a_password_in_chromium(wsluice, tmp_path):
-    page = REPO / "contrib" / "terminal" / "www"
+def test_terminal_page_behind_a_token_and_a_password_in_chromium(wsluice, page, tmp_path):  # noqa: F811
     shell = ["env", "PS1=$ ", "TMOUT=", "bash", "--norc", "--noprofile"]
     write(tmp_path / "users", f"alice:{hashed('sesame')}\n")
     write(tmp_path / "others", f"alice:{hashed('sesame')}\n")
