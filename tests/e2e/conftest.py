@@ -5,14 +5,18 @@ Run as `WSLUICE=build/plain/wsluice /usr/bin/python3 -m pytest tests/e2e`. A san
 """
 
 import os
+import pathlib
+import shutil
 import signal
+import subprocess
+import tempfile
 
 import pytest
 
 from lib import proc
 from lib.daemon import Wsluice
 from lib.peers import Server, Udp
-from lib.setting import BINARY, SANITIZED
+from lib.setting import BINARY, SANITIZED, SOON
 
 # Seconds: the last resort for a test that waits for ever in spite of all. No test is judged by it: a busy machine may need
 # many times what an idle one does.
@@ -47,6 +51,14 @@ def pytest_runtest_call(item):
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of the sanitizer build, what is marked `plain` is not asked: make check asks the plain build."""
+    others = [item for item in items if SANITIZED and item.get_closest_marker("plain")]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def _finish_all(started):
@@ -95,6 +107,23 @@ def server():
 def udp():
     """udp() opens the socket of a UDP server on 127.0.0.1."""
     yield from _factory(Udp)
+
+
+@pytest.fixture
+def unprivileged():
+    """unprivileged(ARG, ...) runs the binary to its end, as a user for whom the modes of files hold: root becomes nobody.
+    .folder is one that such a user can reach, and not write to."""
+    with tempfile.TemporaryDirectory(prefix="wsluice-") as folder:
+        os.chmod(folder, 0o755)
+        binary = shutil.copy(BINARY, folder)
+        who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+
+        def run(*args):
+            return subprocess.run([binary, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SOON,
+                                  cwd="/", **who)
+
+        run.folder = pathlib.Path(folder)
+        yield run
 
 
 @pytest.fixture

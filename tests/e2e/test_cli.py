@@ -123,10 +123,16 @@ def test_static_directory(tmp_path):
         complains(["-l", "127.0.0.1:0", "--static", path, "--to", "echo:"], 1, str(path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_static_directory_unreadable(tmp_path):
-    tmp_path.joinpath("dir").mkdir(0o000)
-    complains(["-l", "127.0.0.1:0", "--static", tmp_path / "dir", "--to", "echo:"], 1, str(tmp_path / "dir"))
+def test_static_directory_unreadable(unprivileged):
+    path = unprivileged.folder / "dir"
+    path.mkdir(0o000)
+    done = unprivileged("-l", "127.0.0.1:0", "--static", path, "--to", "echo:")
+    assert done.returncode == 1 and str(path) in done.stderr and "Permission denied" in done.stderr, done
+
+
+def test_only_root_becomes_somebody_else(unprivileged):
+    done = unprivileged("-l", "127.0.0.1:0", "--user", "daemon", "--to", "echo:")
+    assert done.returncode == 1 and "only root can become somebody else" in done.stderr, done
 
 
 def test_cwd_that_does_not_exist(tmp_path):

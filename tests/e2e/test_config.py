@@ -202,7 +202,8 @@ def test_a_captured_word_is_no_option(wsluice, tmp_path, kind, words):
 
 @pytest.mark.parametrize("pattern, yes, no", [
     (r"-[a-z]+", "-x", "+x"), (r"\+[0-9]+", "+1", "1"), ("[+][0-9]+", "+1", "1"), ("@.*", "@x", "-x"), (r"-?[0-9]+", "-1", "+1"),
-    ("[-+0-9]+", "1", "-1"), ("[+-][0-9]+", None, "+1"), ("-x|[^/]+", "x", "-x"), ("(-x|y)", "y", "-x"), (".*", "x", "@x")])
+    ("[-+0-9]+", "1", "-1"), ("[+-][0-9]+", None, "+1"), ("-x|[^/]+", "x", "-x"), ("(-x|y)", "y", "-x"), (".*", "x", "@x"),
+    ("[[:alpha:]]+", "x", "1"), ("[[:digit:][:alpha:]]+", "1x", "1.x"), ("[^[:alpha:]]+", "1", "x"), ("[[:alpha:]-]+", "a-b", "-a")])
 def test_who_wants_an_option_begins_the_pattern_with_it(wsluice, tmp_path, pattern, yes, no):
     path = write(tmp_path / "c.yaml", "framing: stream\nroutes: " + json.dumps(
         [{"path": "/{f:" + pattern + "}", "exec": ["printf", "%s", "{f}"]}]))

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from lib.setting import REPO, SANITIZED, SOON
+from lib.setting import REPO, SOON
 
-pytestmark = [pytest.mark.skipif(SANITIZED, reason="make install installs the plain build"), pytest.mark.limit(300)]
+pytestmark = [pytest.mark.plain("make install installs the plain build"), pytest.mark.limit(300)]
 
 
 @pytest.fixture(scope="module", params=["/usr/local", "/usr", "/opt/wsluice"])

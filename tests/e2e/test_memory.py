@@ -11,13 +11,13 @@ from lib import peers
 from lib.admin import Admin, labels
 from lib.deflate import Deflated, agreed
 from lib.proc import wait_until
-from lib.setting import BINARY, SANITIZED, SOON
+from lib.setting import BINARY, SOON
 from lib.tls import Certificate
 from lib.tls import client as tls_client
 from lib.wire import BINARY as BINARY_FRAME
 from lib.wire import TEXT, frame
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="sanitizers have their own malloc and want all of the address space")
+pytestmark = pytest.mark.plain("sanitizers have their own malloc and want all of the address space")
 
 # Fails one call, when it is told to: {armed, countdown, failed} lie in a file that the test maps too.
 FAILING = r"""

@@ -324,10 +324,11 @@ def test_bad_directory_is_told_at_the_start(tmp_path, kind, why):
     assert re.fullmatch(rf"wsluice: record {path}: {why}.*\n", done.stderr), done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_unwritable_directory_is_told_at_the_start(tmp_path):
-    tmp_path.chmod(0o500)
-    done = command_line("-l", "127.0.0.1:0", "--record", tmp_path, "--to", "echo:")
+def test_unwritable_directory_is_told_at_the_start(unprivileged):
+    path = unprivileged.folder / "records"
+    path.mkdir()
+    path.chmod(0o555)
+    done = unprivileged("-l", "127.0.0.1:0", "--record", path, "--to", "echo:")
     assert done.returncode == 1 and "Permission denied" in done.stderr
 
 

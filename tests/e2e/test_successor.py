@@ -14,7 +14,7 @@ import pytest
 
 from lib import proc
 from lib.proc import wait_until
-from lib.setting import BINARY, SANITIZED, SOON
+from lib.setting import BINARY, SOON
 from lib.tools import sh
 from test_stop_upgrade import replaceable, successors  # noqa: F401
 
@@ -78,7 +78,7 @@ def for_anybody():
 
 
 @needs_root
-@pytest.mark.skipif(SANITIZED, reason="the leak sanitizer has to look at its own process")
+@pytest.mark.plain("the leak sanitizer has to look at its own process")
 @pytest.mark.parametrize("start", [["--user", "nobody"], None], ids=["gave-up-root", "never-root"])
 def test_a_successors_memory_is_closed_to_programs_before_its_first_instruction(wsluice, successors, for_anybody, start):
     """Who has /proc/PID/mem open keeps it, whatever is forbidden later; and any program of our user can cause an upgrade."""
@@ -113,7 +113,7 @@ def test_a_successors_memory_is_closed_to_programs_before_its_first_instruction(
 
 
 @needs_root
-@pytest.mark.skipif(SANITIZED, reason="the leak sanitizer has to look at its own process")
+@pytest.mark.plain("the leak sanitizer has to look at its own process")
 def test_a_file_with_mode_0711_is_closed_from_the_start(for_anybody):
     """As the documents advise for a start without root: nobody cannot read it, so the kernel keeps the process to itself."""
     for mode, verdict in ((0o755, "open"), (0o711, "Permission denied")):

@@ -15,7 +15,7 @@ import pytest
 from lib import peers, proc
 from lib.daemon import command_line
 from lib.proc import wait_until
-from lib.setting import SANITIZED, SOON
+from lib.setting import SOON
 from lib.tls import Certificate, client, s_client
 from lib.tools import JSON, ended
 from lib.wire import TEXT, Raw
@@ -36,7 +36,7 @@ def secure(wsluice, cert):
 # What is offered.
 
 
-@pytest.mark.skipif(SANITIZED, reason="testssl starts thousands of processes; the offer is the plain build's too")
+@pytest.mark.plain("testssl starts thousands of processes; the offer is the plain build's too")
 def test_testssl_finds_nothing(secure, tmp_path):
     daemon = secure("--to", "echo:")
     found = tmp_path / "findings.json"
@@ -146,7 +146,7 @@ def test_some_new_keys_are_fine(secure, talker):
 # Memory.
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's memory says nothing about ours")
+@pytest.mark.plain("a sanitizer's memory says nothing about ours")
 def test_an_idle_session_holds_no_buffers(secure, cert):
     """About 14 KiB of it are what OpenSSL keeps for any connection; buffers of one record each way would be 33 more."""
     daemon = secure("--max-per-address", "0", "--to", "echo:")

@@ -294,7 +294,7 @@ static void lsp_endless_header(void **state)
     (void)state;
     memset(in, 'x', sizeof in);
     in[1] = ':';
-    for (size_t at = 0; at < sizeof in; at += 7) {
+    for (size_t at = 0; at < sizeof in; at += at >= 4090 && at < 4100 ? 1 : 7) {
         struct framing_state st = {0};
         struct framing_cut cut;
         const uint8_t *p = (const uint8_t *)in;
