@@ -103,7 +103,7 @@ static void look_again(struct passwords *p, struct worker *w)
 {
     char why[AUTH_ERROR_MAX];
 
-    if (!secret_file_changed(&p->file, w->now))
+    if (!secret_file_changed(&p->file, w->clock))
         return;
     if (load(p, why))
         log_line(&w->log, LOG_INFO, "passwords read again", LOG_C("file", p->file.path),
@@ -199,7 +199,7 @@ static void on_verified(void *owner, int status, struct slice out)
     (void)out;
 
     if (grant != NULL && keep > 0)
-        auth_cache_add(&w->auth->cache, c->mac, grant, w->now + keep);
+        auth_cache_add(&w->auth->cache, c->mac, grant, w->clock + keep);
     a->job = NULL;
     const struct auth_claim claim = claim_of(slice_from(c->user), c->credential);
     if (ok)
@@ -259,7 +259,7 @@ static void judge_credentials(struct auth_check *a, struct slice all)
         return;
     }
     if (hash != NULL && a->route->settings.auth_cache > 0)
-        known = auth_cache_find(&w->auth->cache, mac, w->now);
+        known = auth_cache_find(&w->auth->cache, mac, w->clock);
     const struct auth_claim claim = claim_of(user, credential);
     if (known != NULL)
         auth_allow(a, auth_grant_copy(known), &claim);

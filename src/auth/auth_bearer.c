@@ -81,7 +81,7 @@ static void look_again(struct bearer *b, struct worker *w)
 {
     char why[AUTH_ERROR_MAX];
 
-    if (!secret_file_changed(&b->file, w->now))
+    if (!secret_file_changed(&b->file, w->clock))
         return;
     if (load(b, why))
         log_line(&w->log, LOG_INFO, "tokens read again", LOG_C("file", b->file.path),

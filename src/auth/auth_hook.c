@@ -202,7 +202,7 @@ static void allow(struct auth_check *a, struct auth_grant *grant)
     double keep = a->route->settings.auth_cache;
 
     if (grant != NULL && keep > 0 && k->mac[0] != 0)
-        auth_cache_add(&w->auth->cache, k->mac, grant, w->now + keep);
+        auth_cache_add(&w->auth->cache, k->mac, grant, w->clock + keep);
     free_asking(a);
     auth_allow(a, grant, NULL);
 }
@@ -300,7 +300,7 @@ static void hook_judge(struct auth_check *a)
 
     if (a->route->settings.auth_cache > 0 && make_mac(a, mac)) {
         mac[0] |= 1; /* all zeroes: not to be remembered */
-        known = auth_cache_find(&w->auth->cache, mac, w->now);
+        known = auth_cache_find(&w->auth->cache, mac, w->clock);
     }
     if (known != NULL) {
         auth_allow(a, auth_grant_copy(known), NULL);

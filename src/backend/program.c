@@ -176,7 +176,7 @@ static void on_away(struct io *io)
         stay_away(p);
         return;
     }
-    p->edge->away_until = worker_clock() + AWAY_MAX;
+    p->edge->away_until = worker_time(p->worker) + AWAY_MAX;
     p->edge->away_look = AWAY_FIRST_LOOK;
     look_in(p, AWAY_FIRST_LOOK);
 }
@@ -201,7 +201,7 @@ static void look_at_terminal(struct program *p)
     if (!terminal_is_away(master) || (!p->paused && terminal_has_output(master))) {
         drop_edge(p);
         io_return(&p->io);
-    } else if (p->paused || worker_clock() < p->edge->away_until) {
+    } else if (p->paused || worker_time(p->worker) < p->edge->away_until) {
         p->edge->away_look *= 2 * p->edge->away_look < AWAY_LAST_LOOK ? 2 : 1;
         look_in(p, p->edge->away_look);
     } else {

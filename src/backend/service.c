@@ -208,7 +208,7 @@ static void shake(struct service *s, int fd)
 {
     struct service_opening *o = s->opening;
     size_t n = header_len(s);
-    double left = o->deadline - worker_clock();
+    double left = o->deadline - worker_time(worker_of(s));
 
     if (n > 0 && send(fd, buf_data(&o->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
         close(fd);
@@ -291,7 +291,7 @@ struct service *service_new(const struct backend_open *o, const struct backend_o
     }
     s->base = (struct backend){ops, o->events, o->owner};
     s->route = o->route;
-    s->opening->deadline = worker_clock() + o->route->settings.connect_timeout;
+    s->opening->deadline = worker_time(o->worker) + o->route->settings.connect_timeout;
     ev_timer_init(&s->last, on_last, 0, 0);
     s->last.data = o->worker;
     return s;

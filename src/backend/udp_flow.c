@@ -44,7 +44,7 @@ static void queue_add(struct be_udp *u, enum stats_side to, const struct iovec *
     struct udp_queue *q = to == STATS_CLIENT ? &u->to_client : &u->to_server;
     uint64_t before = q->dropped;
 
-    udp_queue_add(q, u->worker->now, d->iov_base, d->iov_len);
+    udp_queue_add(q, u->worker->clock, d->iov_base, d->iov_len);
     u->stats->datagrams_dropped[to][STATS_DROP_QUEUE] += q->dropped - before;
 }
 
@@ -52,7 +52,7 @@ static bool queue_first(struct be_udp *u, enum stats_side to, struct iovec *d)
 {
     struct udp_queue *q = to == STATS_CLIENT ? &u->to_client : &u->to_server;
     uint64_t before = q->dropped;
-    bool is_some = udp_queue_first(q, u->worker->now, d);
+    bool is_some = udp_queue_first(q, u->worker->clock, d);
 
     u->stats->datagrams_dropped[to][STATS_DROP_QUEUE] += q->dropped - before;
     return is_some;
@@ -151,9 +151,9 @@ static bool rate_allows(struct be_udp *u)
 {
     const struct rate *rate = &u->route->settings.udp_rate;
 
-    if (rate_wait(&u->sent, rate, 1, u->worker->now) > 0)
+    if (rate_wait(&u->sent, rate, 1, u->worker->clock) > 0)
         return false;
-    rate_reserve(&u->sent, rate, 1, u->worker->now);
+    rate_reserve(&u->sent, rate, 1, u->worker->clock);
     return true;
 }
 

@@ -146,7 +146,7 @@ static void check_end(struct auth_check *a, double left)
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_take(s, NULL, NULL);
     if (a->counted)
-        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client, s->worker->now,
+        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client, s->worker->clock,
                           left);
     config_release(a->config);
     free(a);
@@ -237,7 +237,7 @@ static void offer_cookie(const struct auth_check *a, struct request *r,
     char line[AUTH_COOKIE_LINE_MAX], *before = r->set_cookie;
 
     if (handshake_wanted(r->head) || !auth_cookie_wanted(a->route) ||
-        !auth_cookie_make(w->auth, a->route, r, claim, w->now, line))
+        !auth_cookie_make(w->auth, a->route, r, claim, w->clock, line))
         return;
     if (before == NULL)
         r->set_cookie = strdup(line);
@@ -258,7 +258,7 @@ bool auth_by_cookie(struct auth_check *a)
 
     if (!auth_cookie_wanted(a->route) || auth_cookie_is_foreign(r))
         return false;
-    for (size_t at = 0; auth_cookie_next(r, w->now, &at, &c);) {
+    for (size_t at = 0; auth_cookie_next(r, w->clock, &at, &c);) {
         grant = NULL;
         known = a->ops->by_cookie(a, slice_of(c.who, c.who_len), credential, &grant);
         holds =
@@ -337,7 +337,7 @@ bool auth_throttled(struct auth_check *a)
     if (a->counted)
         return false;
     a->counted =
-        auth_delays_enter(s->worker->auth->delays, &stream_request(s)->client, s->worker->now);
+        auth_delays_enter(s->worker->auth->delays, &stream_request(s)->client, s->worker->clock);
     if (a->counted)
         return false;
     auth_deny(a, 429, too_many, AUTH_NOTHING, NULL);
@@ -358,7 +358,7 @@ static void log_guess(const struct auth_check *a, const char *user)
 
     auth->failures++;
     stats_refused(s->worker, a->status);
-    if (!auth_delays_tell(auth->delays, &r->client, s->worker->now, &untold))
+    if (!auth_delays_tell(auth->delays, &r->client, s->worker->clock, &untold))
         return;
     if (untold > 0)
         snprintf(more, sizeof more, "%llu", (unsigned long long)untold);
@@ -379,10 +379,10 @@ static double delay_of(struct auth_check *a, enum auth_attempt attempt)
 
     if (attempt == AUTH_NOTHING)
         return 0;
-    delay = attempt == AUTH_EMPTY ? auth_delays_empty(w->auth->delays, client, w->now)
-                                  : auth_delays_failed(w->auth->delays, client, w->now);
+    delay = attempt == AUTH_EMPTY ? auth_delays_empty(w->auth->delays, client, w->clock)
+                                  : auth_delays_failed(w->auth->delays, client, w->clock);
     if (!a->counted) /* else their answers would wait here without a limit */
-        a->counted = auth_delays_enter(w->auth->delays, client, w->now);
+        a->counted = auth_delays_enter(w->auth->delays, client, w->clock);
     if (a->counted)
         return delay;
     a->status = 429;

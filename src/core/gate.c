@@ -56,7 +56,7 @@ static void drop_expired(struct gate *g)
     size_t kept = 0;
 
     for (size_t i = 0; i < g->order_count; i++) {
-        if (g->orders[i].until <= 0 || g->orders[i].until > g->worker->now)
+        if (g->orders[i].until <= 0 || g->orders[i].until > g->worker->clock)
             g->orders[kept++] = g->orders[i];
     }
     g->order_count = kept;
@@ -245,7 +245,7 @@ static struct rate_bucket *bucket_of(const struct gate *g, const union addr *cli
     for (size_t i = 0; i < WAYS; i++) {
         if (memcmp(set[i].address, address, sizeof address) == 0)
             return &set[i].bucket;
-        level = rate_wait(&set[i].bucket, rate, rate->burst, g->worker->now);
+        level = rate_wait(&set[i].bucket, rate, rate->burst, g->worker->clock);
         if (level < lowest) {
             lowest = level;
             least = &set[i];
@@ -269,7 +269,7 @@ static struct rate_bucket *address_bucket(struct gate *g, const union addr *clie
 
 static enum gate_verdict refuse(struct gate *g, const union addr *client, enum gate_verdict v)
 {
-    double now = g->worker->now;
+    double now = g->worker->clock;
     char text[ADDR_TEXT_MAX];
 
     g->refused[v]++;
@@ -297,7 +297,7 @@ enum gate_verdict gate_enter(struct gate *g, const union addr *client)
 {
     const struct config *c = g->worker->config;
     struct rate_bucket *own;
-    double now = g->worker->now;
+    double now = g->worker->clock;
 
     if (is_banned(g, client))
         return refuse(g, client, GATE_BANNED);
@@ -331,7 +331,7 @@ unsigned gate_retry_after(const struct gate *g, const union addr *client, enum g
         v == GATE_ADDRESS_RATE && g->known != NULL && has_address(client)
             ? bucket_of(g, client, false)
             : NULL;
-    double wait = 0, now = g->worker->now;
+    double wait = 0, now = g->worker->clock;
 
     if (v == GATE_BANNED)
         return 0;
@@ -381,7 +381,7 @@ bool gate_ban(struct gate *g, const struct cidr *network, double seconds)
     if (order == NULL)
         order = &g->orders[g->order_count++];
     order->network = *network;
-    order->until = seconds > 0 ? g->worker->now + seconds : 0;
+    order->until = seconds > 0 ? g->worker->clock + seconds : 0;
     start_walk(g);
     return true;
 }

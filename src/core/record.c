@@ -216,7 +216,7 @@ static bool open_part(struct record *r)
     }
     r->size = 0;
     r->has_event = false;
-    r->begun_at = r->worker->now;
+    r->begun_at = r->worker->clock;
     clock_gettime(CLOCK_REALTIME, &now);
     return put(r, header,
                r->facts.format == RECORD_CAST ? cast_header(r, header, &now)
@@ -240,7 +240,7 @@ static void put_event(struct record *r, const char *rest, size_t n)
         return;
     len = (size_t)snprintf(time, sizeof time,
                            r->facts.format == RECORD_CAST ? "[%.6f," : "{\"time\":%.6f,",
-                           r->worker->now - r->begun_at);
+                           r->worker->clock - r->begun_at);
     if (r->waits + len + n > RECORD_BUFFER && !flush(r)) /* a line is in one piece */
         return;
     if (put(r, time, len) && put(r, rest, n))

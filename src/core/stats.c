@@ -111,7 +111,7 @@ static void start_second(struct worker *w)
 {
     struct stats *st = w->stats;
 
-    st->due = w->now + SECOND;
+    st->due = w->clock + SECOND;
     ev_timer_set(&st->second, SECOND, 0);
     ev_timer_start(w->loop, &st->second);
 }

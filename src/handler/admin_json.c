@@ -189,7 +189,7 @@ void admin_json_bans(struct stream *s)
     char text[CIDR_TEXT_MAX];
 
     for (size_t i = 0; i < n; i++) {
-        double left = all[i].until > 0 ? all[i].until - w->now : -1;
+        double left = all[i].until > 0 ? all[i].until - w->clock : -1;
 
         (void)json_array_append_new(list, json_pack("{s:s, s:o}", "network",
                                                     cidr_format(&all[i].network, text), "left",

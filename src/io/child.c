@@ -131,7 +131,7 @@ static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents);
 /* The timer goes off at that time, or before. */
 static void wake_ladder(struct worker *w, double due)
 {
-    double left = due - worker_clock();
+    double left = due - worker_time(w);
 
     if (due == HUGE_VAL || (ev_is_active(&w->ladder) && w->ladder_due <= due))
         return;
@@ -163,7 +163,7 @@ static bool terminate(struct child *c)
         (void)signal_group(c, SIGCONT); /* the one before succeeded, or it ended since */
     else if (errno == ESRCH && c->is_reaped)
         return false;
-    c->until = worker_clock() + c->kill_grace;
+    c->until = worker_time(worker_of(c)) + c->kill_grace;
     go_on_at(c, c->until);
     return true;
 }
@@ -177,7 +177,7 @@ void child_signal(struct child *c, int number)
 void child_kill(struct child *c)
 {
     c->rung = CHILD_KILLED;
-    c->until = worker_clock() + GONE_WAIT;
+    c->until = worker_time(worker_of(c)) + GONE_WAIT;
     c->step = FIRST_LOOK;
     c->due = HUGE_VAL; /* the leader's end is told, and then the group is followed */
     if (signal_group(c, SIGKILL) != 0 && errno != ESRCH)
@@ -192,7 +192,7 @@ void child_kill(struct child *c)
  */
 static void follow_group(struct child *c)
 {
-    double now = worker_clock(), next = now + c->step;
+    double now = worker_time(worker_of(c)), next = now + c->step;
 
     if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->until <= now)) {
         child_gone(c);
@@ -217,7 +217,7 @@ static void go_on(struct child *c)
     c->due = HUGE_VAL;
     if (c->rung == CHILD_STOPPING)
         (void)terminate(c);
-    else if (c->rung == CHILD_TERMINATED && c->until <= worker_clock())
+    else if (c->rung == CHILD_TERMINATED && c->until <= worker_time(worker_of(c)))
         child_kill(c);
     if (c->is_reaped && !c->events)
         follow_group(c);
@@ -227,7 +227,7 @@ static void go_on(struct child *c)
 static void on_ladder(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct worker *w = timer->data;
-    double now = worker_clock(), first = HUGE_VAL;
+    double now = worker_time(w), first = HUGE_VAL;
     struct child *next;
     (void)loop;
     (void)revents;
@@ -254,7 +254,7 @@ void child_stop(struct child *c)
     if (c->rung != CHILD_RUNNING)
         return;
     c->rung = CHILD_STOPPING;
-    go_on_at(c, worker_clock() + c->stop_grace);
+    go_on_at(c, worker_time(worker_of(c)) + c->stop_grace);
 }
 
 double child_stop_grace(const struct child *c)
@@ -265,7 +265,7 @@ double child_stop_grace(const struct child *c)
 void child_stop_later(struct child *c)
 {
     if (child_stop_grace(c) > 0)
-        go_on_at(c, worker_clock() + c->stop_grace);
+        go_on_at(c, worker_time(worker_of(c)) + c->stop_grace);
 }
 
 void child_release(struct child *c)

@@ -15,6 +15,9 @@
 
 #include "io/paused.h"
 
+/* In a turn that has both, bytes are looked at before deadlines that they may keep. */
+#define IO_BEFORE_TIMERS 1
+
 static struct io_pipes *io_pipes_of(struct io *io)
 {
     return (struct io_pipes *)io;
@@ -46,6 +49,7 @@ static int io_need_writer(struct io *io)
     if (pipes->writer == NULL)
         return -1;
     ev_io_init(pipes->writer, io_on_writer, pipes->wfd, EV_WRITE);
+    ev_set_priority(pipes->writer, IO_BEFORE_TIMERS);
     pipes->writer->data = pipes;
     return 0;
 }
@@ -349,6 +353,7 @@ void io_open(struct io *io, struct worker *w, const struct io_link *link, int fd
     io->events = events;
     io->is_open = true;
     ev_io_init(&io->watcher, io_on_event, fd, EV_READ);
+    ev_set_priority(&io->watcher, IO_BEFORE_TIMERS);
     io->watcher.data = w;
     io->last_rx = io->last_tx = (uint32_t)io_clock(io);
 }

@@ -94,13 +94,19 @@ double worker_clock(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+double worker_time(const struct worker *w)
+{
+    return worker_clock() - w->standstill.total;
+}
+
 static void worker_begin_turn(struct ev_loop *loop, ev_check *check, int revents)
 {
     struct worker *w = check->data;
-    (void)loop;
     (void)revents;
 
-    w->now = worker_clock();
+    w->clock = worker_clock();
+    w->now = w->clock - w->standstill.total;
+    w->standstill.events = ev_pending_count(loop);
     w->handshakes = 0;
 }
 
@@ -111,14 +117,16 @@ static void worker_begin_turn(struct ev_loop *loop, ev_check *check, int revents
 static void worker_time_turn(struct worker *w)
 {
     struct timespec ts;
-    double seconds;
+    double coarse, seconds;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-    if ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9 <= w->now)
-        return;
-    seconds = worker_clock() - w->now;
-    if (seconds > w->longest_turn)
-        w->longest_turn = seconds;
+    coarse = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+    if (coarse > w->clock) {
+        seconds = worker_clock() - w->clock;
+        if (seconds > w->longest_turn)
+            w->longest_turn = seconds;
+    }
+    standstill_turn_over(w, coarse > w->clock ? coarse : w->clock);
 }
 
 /* The end of a turn: no function of ours is on the stack, so closed objects can go. */
@@ -187,7 +195,8 @@ int worker_init(struct worker *w)
     w->prepare.data = w;
     ev_prepare_start(w->loop, &w->prepare);
     ev_unref(w->loop);
-    w->now = worker_clock();
+    w->now = w->clock = worker_clock();
+    standstill_init(w);
     ev_check_init(&w->check, worker_begin_turn);
     ev_set_priority(&w->check, EV_MAXPRI);
     w->check.data = w;
@@ -220,6 +229,7 @@ void worker_release(struct worker *w)
     ev_io_stop(w->loop, &w->log_ready);
     ev_timer_stop(w->loop, &w->log_again);
     paused_release(w);
+    standstill_release(w);
     worker_close_low_fds(w);
     ev_ref(w->loop);
     ev_check_stop(w->loop, &w->check);

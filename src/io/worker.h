@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "io/standstill.h"
 
 struct io;
 struct resolver;
@@ -59,8 +60,12 @@ struct worker {
     uint8_t *tx; /* WORKER_TX_SIZE; used within one callback, empty between two */
     unsigned handshakes; /* TLS handshakes worked on in this turn */
     struct reap *reaped; /* closed objects, released in ev_prepare */
-    double
-        now; /* seconds on the monotonic clock at the start of this turn; the wall clock may jump */
+    double clock; /* seconds on the monotonic clock at the start of this turn; the wall clock may
+                     jump */
+    double now;   /* worker time then: the same without pauses of the process, see standstill.h. All
+                     deadlines are of this clock; rates, what is kept for a time, and what is only
+                     told are of the other one */
+    struct standstill standstill;
     ev_check check;     /* the start of each turn: refreshes now */
     ev_prepare prepare; /* the end of each turn: releases, flushes the log */
     ev_io log_ready;    /* active while the log's descriptor is full */
@@ -136,8 +141,9 @@ bool worker_has_memory(const struct worker *w);
 /* socket(2), nonblocking and close-on-exec, tried again when there was room to be made. */
 int worker_socket(struct worker *w, int family, int type);
 
-/* The monotonic clock now, not at the turn's start. */
+/* The monotonic clock now, not at the turn's start; and worker time. */
 double worker_clock(void);
+double worker_time(const struct worker *w);
 
 /* Puts a closed object on the reap list; r->release is called at the end of the turn. Once per
  * object. */

@@ -215,6 +215,21 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
     return n;
 }
 
+/* libev's. By it a daemon sees that it was stopped for a while (src/io/standstill.c), and a clock
+ * that a test has moved far ahead would look like that. */
+void ev_set_loop_release_cb(void *loop, void (*release)(void *), void (*acquire)(void *));
+
+void ev_set_loop_release_cb(void *loop, void (*release)(void *), void (*acquire)(void *))
+{
+    static void (*real)(void *, void (*)(void *), void (*)(void *));
+
+    if (real == NULL)
+        real = (void (*)(void *, void (*)(void *), void (*)(void *)))dlsym(
+            RTLD_NEXT, "ev_set_loop_release_cb");
+    if (in == &unused)
+        real(loop, release, acquire);
+}
+
 static void inside_open(void)
 {
     const char *path = getenv("TEST_INSIDE");

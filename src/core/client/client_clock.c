@@ -133,7 +133,7 @@ static void await_pong(struct client *c, double now)
 static void send_ping(struct client *c)
 {
     struct client_extra *e = client_need_extra(c);
-    double stamp = worker_clock();
+    double stamp = worker_time(client_worker(c));
 
     if (e == NULL) {
         client_no_memory(c);
@@ -325,6 +325,6 @@ void client_clock_pong(struct client *c, const uint8_t *payload, size_t n)
     memcpy(&stamp, payload, sizeof stamp);
     if (stamp > e->ping_at || stamp < e->ping_at)
         return; /* not the last one; an unsolicited pong is legal */
-    note_rtt(c, worker_clock() - stamp);
+    note_rtt(c, worker_time(client_worker(c)) - stamp);
     e->ping_at = 0;
 }

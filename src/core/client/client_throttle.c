@@ -123,9 +123,9 @@ static double reserve(struct client *c, const struct ws_frame *f, bool *over)
     shares_of(c, r->messages, r->bytes, all);
     *over = false;
     for (size_t i = 0; i < SHARES; i++) {
-        double wait =
-            all[i].n > 0 ? rate_reserve(all[i].bucket, all[i].rate, all[i].n, client_worker(c)->now)
-                         : 0;
+        double wait = all[i].n > 0 ? rate_reserve(all[i].bucket, all[i].rate, all[i].n,
+                                                  client_worker(c)->clock)
+                                   : 0;
 
         *over |= all[i].own && wait > 0;
         longest = wait > longest ? wait : longest;
