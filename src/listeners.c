@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "priv.h"
+
 /* Opened for the new configuration, not yet part of the set. */
 struct fresh {
     struct listeners *set;
@@ -295,12 +297,36 @@ uint16_t listeners_tls_port(const struct listeners *set)
     return port;
 }
 
+/* Any family but Unix's may reach beyond this machine: a virtual machine's host by AF_VSOCK, say.
+ */
 static bool is_exposed(const struct listener *l)
 {
     union addr a = l->addr;
 
     addr_unmap(&a);
-    return (a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6) && !addr_is_loopback(&a);
+    return l->unix_path == NULL && !addr_is_loopback(&a);
+}
+
+size_t listeners_judge(const struct config *c, void (*tell)(void *arg, const char *line), void *arg)
+{
+    char error[LISTENER_ERROR_MAX];
+    bool exposed;
+    size_t faults = 0;
+
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const struct listen_spec *l = &c->listen[i];
+
+        if (l->text == NULL || l->unix_path != NULL || is_systemd(l->text))
+            continue;
+        const struct listener_spec spec = spec_of(l);
+        bool usable = listener_judge(&spec, &exposed, error);
+
+        if (!usable || (exposed && !priv_may_expose(c->user != NULL, l->text, error))) {
+            tell(arg, error);
+            faults++;
+        }
+    }
+    return faults;
 }
 
 const struct listener *listeners_exposed(const struct listeners *set, const struct listener *fresh)

@@ -38,6 +38,11 @@ uint16_t listeners_tls_port(const struct listeners *set);
 const struct listener *listeners_exposed(const struct listeners *set, const struct listener *fresh);
 
 /* Stops listening. The files of sockets that another process serves now (handed_over) stay. */
+/* What a start would say of the addresses of a configuration, without taking one: names that are
+ * none, addresses of other machines, low ports, root on the network. Counts the lines. */
+size_t listeners_judge(const struct config *c, void (*tell)(void *arg, const char *line),
+                       void *arg);
+
 void listeners_close(struct listeners *set);
 
 #endif

@@ -12,7 +12,9 @@
 #include "conf/reload.h"
 #include "ctl.h"
 #include "example.h"
+#include "listeners.h"
 #include "prepare.h"
+#include "priv.h"
 #include "server.h"
 #include "tables.h"
 #include "version.h"
@@ -68,7 +70,11 @@ static int check(struct config *c, const struct command_line *cli, struct faults
 {
     const char *name = cli->file != NULL ? cli->file : "the command line";
 
-    (void)prepare_config(c, add_fault, faults);
+    char error[PRIV_ERROR_MAX];
+
+    if (prepare_config(c, add_fault, faults) == 0 && priv_judge(c, error) < 0)
+        add_fault(faults, error);
+    (void)listeners_judge(c, add_fault, faults);
     faults_print(faults, stderr, cli->file != NULL ? "" : "wsluice: ");
     if (faults->count > 0)
         return 1;

@@ -182,12 +182,12 @@ static int keep_only(uint64_t keep, char error[PRIV_ERROR_MAX])
     return rc < 0 ? fault(error, "capabilities: dropping", strerror(errno)) : 0;
 }
 
-/* Not root any more, or never. */
-static int give_up(struct worker *w, const struct config *c, const struct account *a,
-                   char error[PRIV_ERROR_MAX])
+/* What we are not and cannot become. 0, or -1. */
+static int judge_wishes(const struct config *c, const struct account *a, uint64_t need,
+                        char error[PRIV_ERROR_MAX])
 {
     bool changes = a->uid != geteuid() || a->gid != getegid(); /* a successor is it already */
-    uint64_t have = permitted(), need = needs(c, a);
+    uint64_t have = permitted();
 
     if (changes && !(have & BIT(CAP_SETUID)))
         return cannot_become(a, "only root can become somebody else; start as root, or without it",
@@ -197,6 +197,40 @@ static int give_up(struct worker *w, const struct config *c, const struct accoun
                           "start as root with --user NAME, or give us these (AmbientCapabilities= "
                           "of a unit)",
                           error);
+    return 0;
+}
+
+int priv_judge(const struct config *c, char error[PRIV_ERROR_MAX])
+{
+    struct account a;
+    int rc = find_account(c, &a, error);
+
+    if (rc == 0) /* root needs nothing of what others keep */
+        rc = judge_wishes(c, &a, a.uid != 0 ? needs(c, &a) : 0, error);
+    account_release(&a);
+    return rc;
+}
+
+bool priv_may_expose(bool user_given, const char *text, char error[PRIV_EXPOSE_ERROR_MAX])
+{
+    if (geteuid() != 0 || user_given)
+        return true;
+    snprintf(error, PRIV_EXPOSE_ERROR_MAX,
+             "not serving %.160s as root, with programs as root: say --user NAME, or --user root "
+             "to stay root",
+             text);
+    return false;
+}
+
+/* Not root any more, or never. */
+static int give_up(struct worker *w, const struct config *c, const struct account *a,
+                   char error[PRIV_ERROR_MAX])
+{
+    bool changes = a->uid != geteuid() || a->gid != getegid(); /* a successor is it already */
+    uint64_t have = permitted(), need = needs(c, a);
+
+    if (judge_wishes(c, a, need, error) < 0)
+        return -1;
     w->caps = need & have;
     if ((changes || (have & BIT(CAP_SETPCAP))) && lock_down(w->caps, error) < 0)
         return -1;

@@ -28,6 +28,7 @@
 #include "listeners.h"
 
 #define PRIV_ERROR_MAX 512
+#define PRIV_EXPOSE_ERROR_MAX LISTENER_ERROR_MAX
 
 struct priv {
     bool set_no_new_privs; /* by us: cannot be undone */
@@ -35,6 +36,13 @@ struct priv {
 
 /* The configuration's account exists: for checking it before it is used. */
 int priv_check(const struct config *c, char error[PRIV_ERROR_MAX]);
+
+/* Before anything is opened, and for --check: that account is ours to become, and programs of other
+ * users are ours to start. -1 with one line that names the fault. */
+int priv_judge(const struct config *c, char error[PRIV_ERROR_MAX]);
+
+/* Root serves other machines only when told to. text: the address as it was written. */
+bool priv_may_expose(bool user_given, const char *text, char error[PRIV_EXPOSE_ERROR_MAX]);
 
 /* We are root, and serving c means to stay it. */
 bool priv_stays_root(const struct config *c);

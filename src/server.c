@@ -188,13 +188,7 @@ static bool may_serve(const struct server *s, const struct opened *o, char error
 {
     const struct listener *l = listeners_exposed(&s->listeners, o->listeners);
 
-    if (l == NULL || geteuid() != 0 || s->user_given)
-        return true;
-    snprintf(error, PRIV_ERROR_MAX,
-             "not serving %s as root, with programs as root: say --user NAME, or --user root to "
-             "stay root",
-             l->url);
-    return false;
+    return l == NULL || priv_may_expose(s->user_given, l->text, error);
 }
 
 /* Opens all of it, or nothing: 0, or the exit status that server_run has for it, with error. */
@@ -459,7 +453,7 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_config(c, complain, NULL) > 0)
         return 1;
     stats_follow(w, c);
-    status = open_all(s, c, &opened, error);
+    status = priv_judge(c, error) < 0 ? 1 : open_all(s, c, &opened, error);
     if (status != 0) {
         complain(NULL, error);
         return status;

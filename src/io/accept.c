@@ -19,7 +19,9 @@
 #define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
 #define COMPLAINT_EVERY 1.0 /* seconds between log lines about it */
 #define HOST_MAX 256        /* bytes of a name, with its NUL */
-#define BACKLOG 4096        /* the kernel cuts it to net.core.somaxconn */
+#define WHY_MAX (LISTENER_ERROR_MAX / 2)
+#define LISTEN_FAULT "cannot listen on %s: %s"
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 static void listener_pause(struct listener *l, int err)
 {
@@ -157,7 +159,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 static struct listener *fail(struct listener *l, char error[LISTENER_ERROR_MAX], const char *text,
                              const char *why)
 {
-    snprintf(error, LISTENER_ERROR_MAX, "cannot listen on %s: %s", text, why);
+    snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, text, why);
     if (l->fd >= 0)
         close(l->fd);
     free(l->unix_path);
@@ -230,21 +232,31 @@ static int look_up(const struct listener_spec *spec, char host[HOST_MAX], struct
     return getaddrinfo(host, port, &hints, list);
 }
 
+/* False with what is wrong with the name. */
+static bool find_addresses(const struct listener_spec *spec, struct addrinfo **list,
+                           char why[WHY_MAX])
+{
+    char host[HOST_MAX];
+
+    if (spec->host.len >= sizeof host) {
+        snprintf(why, WHY_MAX, "the host name is too long");
+        return false;
+    }
+    int rc = look_up(spec, host, list);
+    if (rc != 0)
+        snprintf(why, WHY_MAX, "\"%.80s\" does not resolve (%s); write an address of this machine",
+                 host, gai_strerror(rc));
+    return rc == 0;
+}
+
 static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
                                   char error[LISTENER_ERROR_MAX])
 {
-    char host[HOST_MAX], why[LISTENER_ERROR_MAX / 2];
+    char why[WHY_MAX];
     struct addrinfo *list;
 
-    if (spec->host.len >= sizeof host)
-        return fail(l, error, spec->text, "the host name is too long");
-    int rc = look_up(spec, host, &list);
-    if (rc != 0) {
-        snprintf(why, sizeof why,
-                 "\"%.80s\" does not resolve (%s); write an address of this machine", host,
-                 gai_strerror(rc));
+    if (!find_addresses(spec, &list, why))
         return fail(l, error, spec->text, why);
-    }
     int err = EADDRNOTAVAIL;
     for (const struct addrinfo *ai = list; ai != NULL && l->fd < 0; ai = ai->ai_next) {
         if (bind_inet(l, spec, ai) < 0)
@@ -255,6 +267,50 @@ static struct listener *open_inet(struct listener *l, const struct listener_spec
         return fail(l, error, spec->text, inet_advice(err));
     name_inet(l, spec);
     return l;
+}
+
+/* 0, or the errno of a bind to that address, at any port. A low port is tried itself: whoever has
+ * it has the right to it. */
+static int try_address(const struct addrinfo *ai, union addr *a)
+{
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0, on = 1;
+    bool low;
+
+    memset(a, 0, sizeof *a);
+    memcpy(a, ai->ai_addr, ai->ai_addrlen < sizeof *a ? ai->ai_addrlen : sizeof *a);
+    low = addr_port(a) > 0 && addr_port(a) < IPPORT_RESERVED;
+    if (fd < 0)
+        return errno;
+    if (ai->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (!low)
+        addr_set_port(a, 0);
+    if (bind(fd, &a->sa, addr_len(a)) < 0)
+        err = errno == EADDRINUSE ? 0 : errno; /* in use now need not be in use then */
+    close(fd);
+    return err;
+}
+
+bool listener_judge(const struct listener_spec *spec, bool *exposed, char error[LISTENER_ERROR_MAX])
+{
+    char why[WHY_MAX];
+    struct addrinfo *list;
+    union addr a = {0};
+    int err = EADDRNOTAVAIL;
+
+    *exposed = false;
+    if (!find_addresses(spec, &list, why)) {
+        snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, spec->text, why);
+        return false;
+    }
+    for (const struct addrinfo *ai = list; ai != NULL && err != 0; ai = ai->ai_next)
+        err = try_address(ai, &a);
+    freeaddrinfo(list);
+    addr_unmap(&a);
+    *exposed = err == 0 && !addr_is_loopback(&a);
+    if (err != 0)
+        snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, spec->text, inet_advice(err));
+    return err == 0;
 }
 
 /* Somebody answers at that path. */

@@ -64,6 +64,10 @@ struct listener {
 struct listener *listener_open(struct worker *w, const struct listener_spec *spec,
                                listener_accepted accepted, void *owner,
                                char error[LISTENER_ERROR_MAX]);
+/* What listener_open would say of an internet address, without taking its port: false with error.
+ * *exposed: it is not loopback. */
+bool listener_judge(const struct listener_spec *spec, bool *exposed,
+                    char error[LISTENER_ERROR_MAX]);
 void listener_start(struct listener *l);
 
 /* The listening socket fd is bound to what spec asks for, however that is written. Looks names up,

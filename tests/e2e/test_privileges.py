@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -145,6 +146,49 @@ def test_a_passed_socket_on_the_network_is_no_way_round(wsluice):
     done = subprocess.run(["/usr/bin/python3", "-c", script, BINARY, "-l", "systemd", "--to", "echo:"],
                           capture_output=True, text=True, timeout=SOON)
     assert done.returncode == 2 and "--user root" in done.stderr, done
+
+
+@needs_root
+def test_a_passed_socket_of_another_family_is_no_way_round():
+    """Virtual machines reach us by it."""
+    try:
+        with socket.socket(socket.AF_VSOCK) as probe:
+            probe.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+    except (AttributeError, OSError) as error:
+        pytest.skip(f"no AF_VSOCK here: {error}")
+    script = ("import os, socket, sys; s = socket.socket(socket.AF_VSOCK); s.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))\n"
+              "s.listen(); os.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n"
+              "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])")
+    done = subprocess.run(["/usr/bin/python3", "-c", script, BINARY, "-l", "systemd", "--to", "echo:"],
+                          capture_output=True, text=True, timeout=SOON)
+    assert done.returncode == 2 and "--user root" in done.stderr, done
+
+
+SAYS_NO = [
+    (["-l", "0.0.0.0:0"], None),
+    (["-l", "[::]:0"], None),
+    (["-l", "127.0.0.1:0", "--user", "nobody.such"], None),
+    (["-l", "192.0.2.1:0", "--user", "root"], None),
+    (["-l", "no.such.host.invalid:0"], None),
+    (["-l", "127.0.0.1:0", "--user", "root"], 65534),
+    (["-l", "127.0.0.1:0", "--run-as", "root"], 65534),
+    (["-l", "127.0.0.1:1"], 65534),
+]
+
+
+@needs_root
+@pytest.mark.parametrize("args, user", SAYS_NO)
+def test_check_says_what_a_start_says(tmp_path, args, user):
+    """And in the same words."""
+    def run(*first):
+        return subprocess.run([BINARY, *first, *args, "--", "/bin/cat"], capture_output=True, text=True, timeout=SOON, user=user,
+                              group=user, extra_groups=[] if user else None, cwd="/")
+
+    start, check = run(), run("--check")
+    if "permission denied" not in start.stderr and args[-1].endswith(":1"):
+        pytest.skip("ports below 1024 are free for all here")
+    assert start.returncode in (1, 2) and check.returncode == 1, (start, check)
+    assert start.stderr and start.stderr == check.stderr
 
 
 @needs_root
