@@ -194,11 +194,17 @@ enum http1_result http1_feed(struct http1_parser *p, const char *bytes, size_t n
     size_t end = http1_scan(p, bytes, max);
 
     p->base = bytes;
-    if (end > p->scanned && p->status == 0) {
+    if (end >
+        p->scanned) { /* the first fault counts, however the bytes came: llhttp's is earlier */
+        const int status = p->status;
+
+        p->status = 0;
         llhttp_errno_t err = llhttp_execute(&p->llhttp, bytes + p->scanned, end - p->scanned);
 
         if (err != HPE_OK && err != HPE_PAUSED && err != HPE_PAUSED_UPGRADE)
             http1_blame(p, err);
+        else if (p->status == 0)
+            p->status = status;
     }
     p->scanned = end;
     if (p->status == 0 && p->length == 0) {
