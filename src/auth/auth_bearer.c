@@ -212,46 +212,12 @@ static void bearer_judge(struct auth_check *a)
 
 /* ---- taking it out of the request */
 
-static bool has_part(struct slice list, char separator, const char *prefix)
-{
-    while (list.p != NULL) {
-        if (slice_starts(slice_trim(slice_cut(list, separator, &list)), prefix))
-            return true;
-    }
-    return false;
-}
-
-/* Takes the parts of a list that begin with prefix out of a field's value, in its place, and with
- * them the field if nothing else is in it. */
-static void cut_parts(struct http_field *f, char separator, const char *prefix)
-{
-    char *begin = (char *)(uintptr_t)f->value.p, *out = begin; /* the front's own memory */
-    struct slice rest = f->value, part;
-    size_t before = f->value.len;
-
-    if (!has_part(f->value, separator, prefix))
-        return;
-    while (rest.p != NULL) {
-        part = slice_cut(rest, separator, &rest);
-        if (slice_trim(part).len == 0 || slice_starts(slice_trim(part), prefix))
-            continue;
-        if (out != begin)
-            *out++ = separator;
-        memmove(out, part.p, part.len);
-        out += part.len;
-    }
-    f->value = slice_trim(slice_of(begin, (size_t)(out - begin)));
-    secret_wipe(slice_of(out, before - (size_t)(out - begin)));
-    if (f->value.len == 0)
-        f->name.len = 0; /* which is nobody's name */
-}
-
 static void bearer_forget(struct request *r)
 {
     struct http_field *f;
 
     for (size_t i = 0; (f = next_field(r, "Sec-WebSocket-Protocol", &i)) != NULL; i++)
-        cut_parts(f, ',', OFFER);
+        http_field_cut(f, ',', OFFER);
 }
 
 const struct auth_ops auth_bearer = {

@@ -155,14 +155,14 @@ static void put_tls(struct exec_env *e, const struct request *r)
     set_some(e, "WSLUICE_PROXY_UNIQUE_ID", p->unique_id);
 }
 
-static void put_cgi(struct exec_env *e, const struct backend_open *o)
+/* What is said of the one client whose program it is. */
+static void put_client(struct exec_env *e, const struct backend_open *o)
 {
     const struct request *r = o->request;
     size_t script = r->match.prefix;
     char text[ADDR_TEXT_MAX];
 
     set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
-    set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
     set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
     set(e, "SERVER_NAME", request_host_name(r));
     set_number(e, "SERVER_PORT", addr_port(&r->server));
@@ -177,9 +177,16 @@ static void put_cgi(struct exec_env *e, const struct backend_open *o)
     if (request_user(r)[0] != '\0')
         set_text(e, "REMOTE_USER", request_user(r));
     put_tls(e, r);
+    set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
+}
+
+static void put_cgi(struct exec_env *e, const struct backend_open *o)
+{
+    if (!o->request->is_nobodys)
+        put_client(e, o);
+    set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
     set_text(e, "UNIQUE_ID", o->unique);
     set_text(e, "WSLUICE_ROUTE", o->route->path);
-    set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
 }
 
 /* WSLUICE_CAPTURE_NAME of {name} */

@@ -7,6 +7,7 @@
 #include "base/words.h"
 #include "conf/build_headers.h"
 #include "conf/build_rules.h"
+#include "conf/build_session.h"
 #include "conf/habits.h"
 #include "core/origin.h"
 #include "core/route.h"
@@ -288,6 +289,11 @@ static bool step_headers(struct building *b)
     return build_headers(b->route, b->why);
 }
 
+static bool step_session(struct building *b)
+{
+    return build_session(b->route, b->why);
+}
+
 /* ---- lists of words, of which a wrong one would only never be met ---- */
 
 static const char *judge_subprotocol(const char *name)
@@ -357,9 +363,10 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         const char *key;
         bool (*run)(struct building *b);
     } steps[] = {
-        {"path", step_path},  {"host", step_host},       {"to", step_target},
-        {NULL, step_prepare}, {"framing", step_framing}, {NULL, step_program},
-        {NULL, step_words},   {"path", step_twins},      {"headers", step_headers},
+        {"path", step_path},       {"host", step_host},       {"to", step_target},
+        {NULL, step_prepare},      {"framing", step_framing}, {NULL, step_program},
+        {NULL, step_words},        {"path", step_twins},      {"headers", step_headers},
+        {"session", step_session},
     };
     struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
     bool ok = true;

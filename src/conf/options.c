@@ -9,6 +9,7 @@ static const char *const stderr_choices[] = {"log", "merge", "discard", "message
 static const char *const over_choices[] = {"hold", "close", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const compression_choices[] = {"off", "on", "takeover", NULL};
+static const char *const join_choices[] = {"kind", "takeover", "write", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
 static const char *const source_choices[] = {"session", "client", "off", NULL};
@@ -114,6 +115,14 @@ const struct option_row option_rows[] = {
      "datagrams that wait for a client that does not keep up; then the oldest are dropped"},
     {"udp-queue-age", 0, OPTION_TIME, SETTING(udp_queue_age), "TIME", "500ms", NULL, 0.001, 3600,
      "older ones among them are dropped"},
+    {"session", 0, OPTION_TEXT, SETTING(session_text), "WHOSE", "connection", NULL, 0, 0,
+     "whose a session is, and so what it outlives: connection, token, user, a room as '{name}' of captures, or shared"},
+    {"detach", 0, OPTION_TIME, SETTING(detach), "TIME", "2m", NULL, 0, 365 * DAY,
+     "with session: how long a session stays when its last client has gone"},
+    {"replay", 0, OPTION_SIZE, SETTING(replay), "SIZE", "256K", NULL, 4096, 64 << 20,
+     "with session: memory for its last messages, which clients that come get first"},
+    {"join", 0, OPTION_CHOICE, SETTING(join), "HOW", "kind", join_choices, 0, 0,
+     "with session: a client that comes takes over from the one that is there, or all write; kind: takeover for token and user, write for rooms and shared"},
     {"stop-grace", 0, OPTION_TIME, SETTING(stop_grace), "TIME", "2s", NULL, 0, 3600,
      "when the client has left: how long the backend may take none of the input that is left, before a program gets "
      "SIGTERM, the connection to a service is closed"},
@@ -126,6 +135,8 @@ const struct option_row option_rows[] = {
      "for a successor that SIGUSR2 has started to serve; then it is killed and this process goes on"},
     {"max-sessions", 0, OPTION_COUNT, CONFIG(max_sessions), "N", "0", NULL, 0, 1e9,
      "sessions at once; 0: what the descriptor limit allows"},
+    {"max-replay", 0, OPTION_SIZE, CONFIG(max_replay), "SIZE", "256M", NULL, 65536, 1LL << 40,
+     "memory of what all sessions keep to replay; at it nothing new with a key begins"},
     {"max-per-address", 0, OPTION_COUNT, CONFIG(max_per_address), "N", "256", NULL, 0, 1e9,
      "sessions at once from one address (IPv6: one /64); 0: no limit"},
     {"max-message", 0, OPTION_SIZE, SETTING(max_message), "SIZE", "1M", NULL, 1, 1024.0 * 1024 * 1024 - 4096,

@@ -40,6 +40,15 @@ enum error_mode { ERRORS_HTTP, ERRORS_CLOSE };
 enum over_rate { OVER_RATE_HOLD, OVER_RATE_CLOSE };
 enum record_what { RECORD_BOTH, RECORD_OUTPUT };
 enum compression { COMPRESSION_OFF, COMPRESSION_ON, COMPRESSION_TAKEOVER };
+/* Whose a session is. */
+enum session_whose {
+    SESSION_OF_CONNECTION, /* the WebSocket's: it ends with it */
+    SESSION_OF_TOKEN,      /* a visitor's, who has a token for it */
+    SESSION_OF_USER,       /* an authenticated user's */
+    SESSION_OF_ROOM,       /* of all who come by the same captures */
+    SESSION_SHARED,        /* of all */
+};
+enum session_join { JOIN_BY_KIND, JOIN_TAKEOVER, JOIN_WRITE };
 /* One more than the index into auths. */
 enum auth_kind { AUTH_NONE, AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_HOOK };
 
@@ -97,6 +106,11 @@ struct settings {
     double udp_queue_age;       /* and how long */
     struct rate udp_rate;       /* of a client, above it dropped */
     double udp_idle_timeout;    /* instead of idle_timeout, when that is 0; 0: never */
+    const char *session_text;   /* `session` as written */
+    int session;                /* enum session_whose, read of it by conf/build_session.c */
+    double detach;              /* how long a session stays without clients */
+    uint64_t replay;            /* bytes that its last messages may take */
+    int join;                   /* enum session_join */
     double auth_cache;          /* how long a success is remembered; 0: not */
 };
 
@@ -176,6 +190,7 @@ struct config {
     unsigned unix_mode;                              /* default of the listeners */
     uint64_t max_sessions;                           /* 0: derived from the descriptor limit */
     uint64_t max_per_address;                        /* 0: none */
+    uint64_t max_replay;                             /* bytes of what all sessions keep to replay */
     struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
     struct rate total_message_rate, total_byte_rate; /* from all clients */
     const char *ban_file;                            /* networks to turn away; NULL: none */

@@ -140,6 +140,19 @@ static bool token_is_secret(const struct route *r)
                          (r->backend != NULL && r->backend->takes_token));
 }
 
+/* What tells one visitor's session is nobody else's business: it goes before anybody looks. */
+static bool takes_session(struct stream *s, struct request *r)
+{
+    const char *wrong =
+        r->match.route->settings.session != SESSION_OF_CONNECTION ? request_take_session(r) : NULL;
+
+    if (wrong == NULL)
+        return true;
+    handler_log(s, 400, wrong);
+    stream_refuse(s, 400, NULL, wrong);
+    return false;
+}
+
 /* The name that was asked for is in the log, not in the answer. */
 static bool is_for_us(struct stream *s, const struct config *c)
 {
@@ -186,5 +199,7 @@ void handler_dispatch(struct stream *s)
         stream_refuse(s, 400, NULL, "the token in the query is no text");
         return;
     }
+    if (!takes_session(s, r))
+        return;
     auth_request(s, r->match.route, c, passed);
 }

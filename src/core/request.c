@@ -69,7 +69,10 @@ void request_release(struct request *r)
     r->grant = NULL;
     secret_wipe(slice_from(r->token));
     free(r->token);
-    r->token = NULL;
+    secret_wipe(slice_from(r->session));
+    free(r->session);
+    free(r->sender);
+    r->token = r->session = r->sender = NULL;
     free(r->cookies);
     r->cookies = NULL;
     free(r->set_cookie);
@@ -142,13 +145,15 @@ const char *request_user(const struct request *r)
     return r->grant != NULL ? r->grant->user : "";
 }
 
+/* ---- taking values out of the query ---- */
+
 /* Keeps the first value; all of that name go. */
-static bool keep_token(struct request *r, struct slice value)
+static bool keep_value(char **keep, struct slice value)
 {
     char *copy;
     int n;
 
-    if (r->token != NULL)
+    if (*keep != NULL)
         return true;
     copy = malloc(value.len + 1);
     if (copy == NULL)
@@ -159,25 +164,25 @@ static bool keep_token(struct request *r, struct slice value)
         return false;
     }
     copy[n] = '\0';
-    r->token = copy;
+    *keep = copy;
     return true;
 }
 
-bool request_take_token(struct request *r)
+/* name ends in '='. False without memory or when a value is no text. */
+static bool take_value(struct request *r, const char *name, char **keep)
 {
-    static const char name[] = "token=";
     struct slice rest = r->query, part, value;
     char *begin = (char *)(uintptr_t)r->query.p, *out = begin; /* the front's own memory */
+    size_t before = r->query.len;
     bool ok = true;
 
     if (r->query.p == NULL)
         return true;
-    size_t before = r->query.len;
     while (rest.p != NULL) {
         part = slice_cut(rest, '&', &rest);
         if (slice_starts(part, name)) {
-            value = slice_of(part.p + sizeof name - 1, part.len - (sizeof name - 1));
-            ok = keep_token(r, value) && ok;
+            value = slice_of(part.p + strlen(name), part.len - strlen(name));
+            ok = keep_value(keep, value) && ok;
             continue;
         }
         if (out != begin)
@@ -193,4 +198,76 @@ bool request_take_token(struct request *r)
         r->query = slice_of(NULL, 0);
     }
     return ok;
+}
+
+bool request_take_token(struct request *r)
+{
+    return take_value(r, "token=", &r->token);
+}
+
+/* ---- the session that is wanted ---- */
+
+static bool is_word(const char *text, size_t min, size_t max)
+{
+    size_t n = strlen(text);
+
+    return n >= min && n <= max &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
+}
+
+static bool read_number(const char *text, uint64_t *out)
+{
+    size_t n = strlen(text);
+
+    if (n == 0 || n > 18 || strspn(text, "0123456789") != n)
+        return false;
+    *out = strtoull(text, NULL, 10);
+    return true;
+}
+
+/* An offer speaks before the query does: it is in no proxy's log. */
+static bool take_offer(struct request *r)
+{
+    struct slice rest, offer;
+    char *told = NULL;
+
+    for (size_t i = 0; i < r->head->count; i++) {
+        struct http_field *f = (struct http_field *)(uintptr_t)&r->head->fields[i];
+
+        if (!slice_eq_nocase(f->name, slice_from("Sec-WebSocket-Protocol")))
+            continue;
+        for (rest = f->value; told == NULL && rest.p != NULL;) {
+            offer = slice_trim(slice_cut(rest, ',', &rest));
+            if (!slice_starts(offer, REQUEST_SESSION_OFFER))
+                continue;
+            told = slice_dup(slice_of(offer.p + strlen(REQUEST_SESSION_OFFER),
+                                      offer.len - strlen(REQUEST_SESSION_OFFER)));
+            if (told == NULL)
+                return false;
+        }
+        http_field_cut(f, ',', REQUEST_SESSION_OFFER);
+    }
+    if (told != NULL) {
+        free(r->session);
+        r->session = told;
+    }
+    return true;
+}
+
+const char *request_take_session(struct request *r)
+{
+    char *got = NULL;
+    bool ok = take_value(r, "session=", &r->session) && take_value(r, "resume=", &r->sender) &&
+              take_value(r, "got=", &got) && take_offer(r);
+
+    r->has_got = got != NULL;
+    ok = ok && (got == NULL || read_number(got, &r->got));
+    free(got);
+    if (!ok)
+        return "?session=, ?resume= or ?got= cannot be read";
+    if (r->session != NULL && !is_word(r->session, REQUEST_SESSION_MIN, REQUEST_SESSION_MAX))
+        return "a token for a session has 22 to 128 letters, digits, _ and -";
+    if (r->sender != NULL && !is_word(r->sender, 1, REQUEST_SENDER_MAX))
+        return "?resume= has 1 to 64 letters, digits, _ and -";
+    return NULL;
 }

@@ -24,12 +24,18 @@ struct request {
     char *cookies; /* values of the cookies that are ours, each with a NUL; NULL: none; owned */
     size_t cookies_len; /* bytes of them */
     char *set_cookie;   /* header lines for an answer that is no error; NULL: none; owned */
+    /* Of a route with `session`, see request_take_session; owned; NULL: not told */
+    char *session; /* the visitor's token for it */
+    char *sender;  /* ?resume=: the page, which counts what it sends */
+    uint64_t got;  /* ?got=: the number of the last message that it has */
+    bool has_got;
     struct slice host;  /* Host, or what a trusted proxy says it was */
     uint16_t host_port; /* of host, told apart by a trusted proxy; 0: not */
     union addr client, server;
     enum gate_verdict gate; /* PASS, or why it may not come in */
     bool admin;             /* came by the admin address: only handlers of that door answer */
     bool secure;            /* TLS */
+    bool is_nobodys;        /* of a backend that belongs to many: it says nothing of a client */
     bool vouched;           /* a trusted proxy has told of it, by a PROXY header or header fields */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
@@ -57,6 +63,18 @@ bool request_take_token(struct request *r);
 /* Takes the cookie of core/auth_cookie.h out of the head into cookies: nobody behind sees it. False
  * without memory. */
 bool request_take_cookies(struct request *r);
+
+/* The offers whose rest is a token for a session. */
+#define REQUEST_SESSION_OFFER "session.wsluice."
+#define REQUEST_SESSION_BESIDE "wsluice" /* the offer beside it, chosen when nothing else is */
+#define REQUEST_SESSION_MIN 22           /* bytes of such a token, of A-Z a-z 0-9 _ - */
+#define REQUEST_SESSION_MAX 128
+#define REQUEST_SENDER_MAX 64
+
+/* Takes what a client says about the session it wants out of the request: the token, ?session= or
+ * an offer of the subprotocol session.wsluice.TOKEN, ?resume= and ?got=. NULL, or why it is no
+ * good, a constant text. */
+const char *request_take_session(struct request *r);
 
 /* The name the client asked for, without a port: "example.org" of "example.org:8080", "::1" of
  * "[::1]:8080". */

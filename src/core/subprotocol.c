@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/backend.h"
+#include "core/request.h"
 #include "proto/channel.h"
 #include "proto/handshake.h"
 #include "proto/tty.h"
@@ -37,7 +38,7 @@ bool subprotocol_has_channels(const struct route *r)
     return r->signals != 0 && r->backend->signal != NULL;
 }
 
-struct slice subprotocol_choose(const struct http_head *head, const struct route *r)
+static struct slice choose_by_route(const struct http_head *head, const struct route *r)
 {
     static const char *const usual[] = {"binary", TTY_SUBPROTOCOL};
     static const char *const channels = CHANNEL_SUBPROTOCOL;
@@ -53,6 +54,19 @@ struct slice subprotocol_choose(const struct http_head *head, const struct route
     if (handshake_choose(head, usual, r->backend->is_terminal ? 2 : 1, &chosen))
         return chosen;
     return r->backend->any_subprotocol ? first_meaningless(head, r) : slice_of("", 0);
+}
+
+/* A token for a session is offered beside a name, since a browser wants one of its offers chosen.
+ */
+struct slice subprotocol_choose(const struct http_head *head, const struct route *r)
+{
+    static const char *const beside = REQUEST_SESSION_BESIDE;
+    struct slice chosen = choose_by_route(head, r);
+
+    if (chosen.len == 0 && r->settings.session != SESSION_OF_CONNECTION &&
+        !handshake_choose(head, &beside, 1, &chosen))
+        return slice_of("", 0);
+    return chosen;
 }
 
 /* ---- what is known of some ---- */

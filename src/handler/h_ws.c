@@ -4,7 +4,6 @@
  * in this order. */
 #include "core/auth.h"
 #include "core/backend.h"
-#include "core/limits.h"
 #include "core/origin.h"
 #include "core/session/session.h"
 #include "core/subprotocol.h"
@@ -86,7 +85,7 @@ static void ws_open(struct stream *s, const struct config *c)
         refuse(s, status, handshake_refusal_fields(status), why);
         return;
     }
-    status = limits_admit(s->worker->limits, c, route, &r->client, &open.ticket, &why);
+    status = session_admit(s->worker, c, route, r, &open.ticket, &why);
     if (status != 0) {
         handler_log(s, status, why);
         handler_refuse_limit(s, route, status, LIMIT_RETRY_AFTER, why);

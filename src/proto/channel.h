@@ -7,6 +7,9 @@
  * alike; the first three as Kubernetes has them. To the client where the route has `stderr:
  * message`; both ways with the subprotocol below.
  */
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/slice.h"
 
 #define CHANNEL_SUBPROTOCOL "channels.wsluice"
@@ -18,8 +21,23 @@
 
 #define CHANNEL_ABOUT_MAX 4096U /* bytes of such an object */
 
-/* Of {"signal": "INT"} with whatever else stands there: the number; 0: it says nothing of one.
- * NULL, or what is wrong, constant. */
-const char *channel_read_about(struct slice json, int *signal);
+/* What such an object says; whatever else stands there is nothing. */
+struct channel_about {
+    int signal; /* {"signal": "INT"}: the number; 0: none */
+    bool has_got;
+    uint64_t got; /* {"got": 17}: messages up to this number have arrived */
+};
+
+/* NULL, or what is wrong, constant. */
+const char *channel_read_about(struct slice json, struct channel_about *about);
+
+/* What the server says (docs/sessions.md). Longer ones than this are not written. */
+#define CHANNEL_TOLD_MAX 128
+
+/* The first message: whether the session was there before, the number of the message that comes
+ * next, and how many of the page's own have arrived. */
+void channel_write_session(char out[CHANNEL_TOLD_MAX], bool resumed, uint64_t next, uint64_t got);
+/* {"NAME":number} */
+void channel_write_number(char out[CHANNEL_TOLD_MAX], const char *name, uint64_t number);
 
 #endif

@@ -285,3 +285,37 @@ const char *http_reason(int status)
     }
     return "Error";
 }
+
+/* ---- taking secrets out ---- */
+
+static bool has_part(struct slice list, char separator, const char *prefix)
+{
+    while (list.p != NULL) {
+        if (slice_starts(slice_trim(slice_cut(list, separator, &list)), prefix))
+            return true;
+    }
+    return false;
+}
+
+void http_field_cut(struct http_field *f, char separator, const char *prefix)
+{
+    char *begin = (char *)(uintptr_t)f->value.p, *out = begin; /* the front's own memory */
+    struct slice rest = f->value, part;
+    size_t before = f->value.len;
+
+    if (!has_part(f->value, separator, prefix))
+        return;
+    while (rest.p != NULL) {
+        part = slice_cut(rest, separator, &rest);
+        if (slice_trim(part).len == 0 || slice_starts(slice_trim(part), prefix))
+            continue;
+        if (out != begin)
+            *out++ = separator;
+        memmove(out, part.p, part.len);
+        out += part.len;
+    }
+    f->value = slice_trim(slice_of(begin, (size_t)(out - begin)));
+    explicit_bzero(out, before - (size_t)(out - begin));
+    if (f->value.len == 0)
+        f->name.len = 0; /* which is nobody's name */
+}

@@ -63,6 +63,11 @@ struct slice http_head_get(const struct http_head *h, const char *name, size_t *
  * without case. */
 bool http_head_list_has(const struct http_head *h, const char *name, const char *token);
 
+/* Takes the parts of a list that begin with prefix out of a field's value, in its place (the bytes
+ * must be the caller's own to change), and with them the field's name if nothing else is in it.
+ * What stood there is wiped. */
+void http_field_cut(struct http_field *f, char separator, const char *prefix);
+
 /* "Not Found" for 404. */
 const char *http_reason(int status);
 

@@ -605,13 +605,26 @@ static void tell_far_drained(struct world *t)
 
 static void tell_far_ended(struct world *t)
 {
-    struct backend_end end = {.how = (int)pick(4), .number = (int)pick(2), .why = "made up"};
+    struct backend_end end = {.number = (int)pick(2), .why = "made up"};
 
     (void)t;
     if (!far_lives())
         return;
-    if (end.how == BACKEND_SIGNALED)
+    switch (pick(4)) {
+    case 0:
+        end.how = BACKEND_EXITED;
+        break;
+    case 1:
+        end.how = BACKEND_BROKE;
+        break;
+    case 2:
+        end.how = BACKEND_SIGNALED;
         end.number = 9;
+        break;
+    default:
+        end.how = BACKEND_CLEAN;
+        break;
+    }
     far.over = true;
     far.b.events->ended(far.b.owner, &end);
     assert_false(far.exists);

@@ -84,7 +84,8 @@ static const struct stream_events client_stream_events = {
 
 static uint32_t message_limit(const struct client_open *o)
 {
-    return o->framing->assembles ? (uint32_t)o->owner->route->settings.max_message : 0;
+    return o->framing->assembles || o->assembles ? (uint32_t)o->owner->route->settings.max_message
+                                                 : 0;
 }
 
 int client_init(struct client *c, const struct client_open *o)
@@ -93,6 +94,7 @@ int client_init(struct client *c, const struct client_open *o)
     c->code = WS_CODE_ABNORMAL;
     c->input_open = true;
     c->echoes = o->echoes;
+    c->assembles = o->framing->assembles || o->assembles;
     c->channels = o->speaks_channels;
     c->tty = o->speaks_tty ? CLIENT_TTY_BEGINS : CLIENT_TTY_NOT;
     ws_reader_init(&c->reader, message_limit(o), 0);

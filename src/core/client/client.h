@@ -60,6 +60,13 @@ struct client_events {
     void (*resize)(struct client_owner *o, uint16_t columns, uint16_t rows);
     /* It sends this signal to the program. False: its route does not allow that. */
     bool (*signal)(struct client_owner *o, int number);
+    /* A whole message of a client with channels is for the backend, and has been handed on. NULL:
+     * nobody counts. */
+    void (*counted)(struct client_owner *o);
+    /* It says that it has got so many messages. NULL: nobody counts. */
+    void (*got)(struct client_owner *o, uint64_t number);
+    /* A pong that the heartbeat did not ask for. NULL: nobody asks. */
+    void (*pong)(struct client_owner *o, const uint8_t *payload, size_t n);
     /* Whether what it sends has to wait for the backend. Asked at any time. */
     bool (*blocked)(const struct client_owner *o);
     /* Its timer has fired: see client_arm. */
@@ -117,11 +124,13 @@ struct client {
     bool blocked : 1;     /* and that because of the backend */
     bool channels : 1;    /* its messages begin with a byte that says what they are for */
     bool asked_pause : 1; /* of a terminal client: it wants no output for now */
+    bool answered : 1;    /* its Close has come */
+    bool assembles : 1;   /* what it sends is handed on message by message, in any framing */
     uint8_t tty;          /* enum client_tty */
-    uint8_t tty_command;  /* first byte of the unfinished message; 0: none yet. With channels: that
-                             byte and 1 */
+    uint8_t tty_command;  /* first byte of the unfinished message; 0: none yet */
     struct utf8_state in_utf8;
-    uint16_t code;             /* of the first Close, sent or received; WS_CODE_ABNORMAL without */
+    uint8_t channel; /* with channels: that of the unfinished message and 1; 0: none yet */
+    uint16_t code;   /* of the first Close, sent or received; WS_CODE_ABNORMAL without */
     uint16_t rtt[CLIENT_RTTS]; /* ms, the last ones: the upper halves of floats */
     uint8_t rtt_count;         /* of rtt; see client_clock.c */
     struct ws_reader reader;
@@ -146,6 +155,7 @@ struct client_open {
     bool speaks_tty;
     bool speaks_channels;
     bool echoes;
+    bool assembles;
 };
 
 /* Makes a client of zeroed memory whose origin is written; takes the stream over. -1 without
@@ -170,6 +180,9 @@ void client_lose(struct client *c, const char *why);
 /* OPEN to OVER: a Close is left behind what is queued, nothing is waited for. */
 void client_abandon(struct client *c, uint16_t code, const char *why);
 
+/* The first word on why it ended stays. Without memory there is none. */
+void client_note_reason(struct client *c, const char *reason);
+
 /* ---- sending; client_out.c. Small messages (many short lines of one read) are gathered in
  * worker->tx and leave in one write. */
 
@@ -186,6 +199,8 @@ struct client_burst {
  * has been judged. only: nothing else of this pass will follow. Counted as `counted` bytes. */
 void client_send(struct client_burst *burst, uint8_t opcode, uint8_t *p, size_t n, bool only);
 void client_flush(struct client_burst *burst);
+/* A ping of its owner's; the answer is told as `pong`. */
+void client_ping(struct client *c, const void *payload, size_t n);
 /* A message counts with so many bytes, whatever becomes of them on the wire. */
 void client_count_out(struct client *c, size_t n);
 

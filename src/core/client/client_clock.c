@@ -320,6 +320,8 @@ void client_clock_pong(struct client *c, const uint8_t *payload, size_t n)
     struct client_extra *e = c->extra;
     double stamp;
 
+    if (n != sizeof stamp && c->owner->events->pong != NULL)
+        c->owner->events->pong(c->owner, payload, n);
     if (e == NULL || e->ping_at <= 0 || n != sizeof stamp)
         return;
     memcpy(&stamp, payload, sizeof stamp);

@@ -19,6 +19,12 @@ static void client_note_end(struct client *c, uint16_t code, const char *reason,
         c->extra->reason = slice_dup(slice_of(reason, len));
 }
 
+void client_note_reason(struct client *c, const char *reason)
+{
+    if (client_need_extra(c) != NULL && c->extra->reason == NULL)
+        c->extra->reason = slice_dup(slice_from(reason));
+}
+
 static void client_send_close(struct client *c, uint16_t code, const char *reason)
 {
     uint8_t frame[WS_CONTROL_MAX + 2];
@@ -81,6 +87,7 @@ void client_fail(struct client *c, uint16_t code, const char *reason)
 
 void client_answer_close(struct client *c, uint16_t code, const uint8_t *reason, size_t len)
 {
+    c->answered = true;
     if (c->state == CLIENT_OPEN) {
         client_note_end(c, code, (const char *)reason, len, CLOSED_BY_CLIENT);
         client_send_close(c, code, "");

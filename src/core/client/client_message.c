@@ -96,42 +96,53 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
     message_done(c, f->len);
 }
 
-/* A message in several pieces: gathered in in_message, with room for the prefix left in front. */
-static void take_piece(struct input *in, const struct ws_frame *f)
+/* Adds a piece to the unfinished message, behind room for a prefix. NULL: the client has failed. */
+static struct buf *gather(struct input *in, const struct ws_frame *f)
 {
     struct client *c = in->c;
-    struct client_extra *busy = client_need_extra(c);
-    struct buf *m = busy != NULL ? &busy->in_message : NULL;
+    struct client_extra *e = client_need_extra(c);
+    struct buf *m = e != NULL ? &e->in_message : NULL;
+    uint8_t *to;
 
     if (f->begin) {
         c->in_utf8 = (struct utf8_state){0};
         if (m == NULL || buf_reserve(m, FRAMING_PREFIX_MAX + f->len) == NULL) {
             client_input_no_memory(in);
-            return;
+            return NULL;
         }
         buf_added(m, FRAMING_PREFIX_MAX);
     }
-    uint8_t *to = buf_reserve(m, f->len + FRAMING_SUFFIX_MAX);
+    to = m != NULL ? buf_reserve(m, f->len + FRAMING_SUFFIX_MAX) : NULL;
     if (to == NULL) {
         client_input_no_memory(in);
-        return;
+        return NULL;
     }
     ws_unmask(to, f->payload, f->len, f->key);
     if (!text_ok(c, f, to)) {
         client_input_fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
-        return;
+        return NULL;
     }
-    tell(c, f, to);
     buf_added(m, f->len);
+    return m;
+}
+
+/* A message in several pieces, with room for the prefix left in front. */
+static void take_piece(struct input *in, const struct ws_frame *f)
+{
+    struct client *c = in->c;
+    struct buf *m = gather(in, f);
+    uint8_t prefix[FRAMING_PREFIX_MAX], *body;
+    size_t len, before, behind;
+
+    if (m == NULL)
+        return;
+    tell(c, f, buf_data(m) + buf_len(m) - f->len);
     if (!f->end)
         return;
-
-    uint8_t prefix[FRAMING_PREFIX_MAX];
-    size_t len = buf_len(m) - FRAMING_PREFIX_MAX;
-    size_t before = put_prefix(c, prefix, len, f->opcode);
-    uint8_t *body = buf_data(m) + FRAMING_PREFIX_MAX;
-    size_t behind = put_suffix(c, body + len, len, f->opcode);
-
+    len = buf_len(m) - FRAMING_PREFIX_MAX;
+    body = buf_data(m) + FRAMING_PREFIX_MAX;
+    before = put_prefix(c, prefix, len, f->opcode);
+    behind = put_suffix(c, body + len, len, f->opcode);
     if (!turn_packed(in, f->opcode, body, len)) {
         memcpy(body - before, prefix, before);
         client_input_flush(in);
@@ -166,11 +177,14 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
 static void follow(struct input *in, struct slice order)
 {
     struct client *c = in->c;
-    const char *wrong;
-    int number = 0;
+    struct channel_about about = {0};
+    bool is_about = c->channels && c->channel == 1 + CHANNEL_ABOUT;
+    const char *wrong =
+        is_about ? channel_read_about(order, &about) : client_tty_order(c, c->tty_command, order);
+    int number = about.signal;
 
-    wrong = c->channels ? channel_read_about(order, &number)
-                        : client_tty_order(c, c->tty_command, order);
+    if (wrong == NULL && about.has_got && c->owner->events->got != NULL)
+        c->owner->events->got(c->owner, about.got);
     if (wrong != NULL)
         client_input_fail(in, WS_CODE_PROTOCOL, wrong);
     else if (number != 0 && !client_settings(c)->read_only && c->state == CLIENT_OPEN &&
@@ -201,6 +215,26 @@ static void take_order(struct input *in, const struct ws_frame *f, const uint8_t
         buf_release(&c->extra->in_message);
 }
 
+static void take_tty(struct input *in, const struct ws_frame *f, uint8_t *payload);
+
+/* One that is to count whole, and came in pieces. */
+static void take_tty_pieces(struct input *in, const struct ws_frame *f)
+{
+    struct buf *m = gather(in, f), whole;
+    struct ws_frame all = {.opcode = f->opcode, .begin = true, .end = true};
+
+    if (m == NULL || !f->end)
+        return;
+    whole = *m;
+    *m = (struct buf){0};
+    all.payload = buf_data(&whole) + FRAMING_PREFIX_MAX;
+    all.len = buf_len(&whole) - FRAMING_PREFIX_MAX;
+    client_input_flush(in);
+    take_tty(in, &all, buf_data(&whole) + FRAMING_PREFIX_MAX);
+    client_input_flush(in);
+    buf_release(&whole);
+}
+
 /* Terminal clients: the first byte of a message says what it is. What is typed goes on as it comes,
  * without that byte. */
 static void take_tty(struct input *in, const struct ws_frame *f, uint8_t *payload)
@@ -209,6 +243,10 @@ static void take_tty(struct input *in, const struct ws_frame *f, uint8_t *payloa
     uint8_t *p = payload;
     size_t n = f->len;
 
+    if (c->assembles && !(f->begin && f->end)) {
+        take_tty_pieces(in, f);
+        return;
+    }
     if (f->begin) {
         c->in_utf8 = (struct utf8_state){0};
         c->tty_command = 0;
@@ -249,12 +287,12 @@ static bool ends_input(const struct client *c)
 static bool take_channel(struct client *c, struct ws_frame *f, uint8_t **payload)
 {
     if (f->begin)
-        c->tty_command = 0;
-    if (c->tty_command != 0)
+        c->channel = 0;
+    if (c->channel != 0)
         return true;
     if (f->len == 0)
         return false;
-    c->tty_command = (uint8_t)(1 + (**payload ^ f->key[0]));
+    c->channel = (uint8_t)(1 + (**payload ^ f->key[0]));
     f->begin = true; /* empty pieces may have come before */
     ++*payload;
     f->payload++;
@@ -282,6 +320,19 @@ static void take_about(struct input *in, const struct ws_frame *f, uint8_t *payl
 
 static void take_message(struct input *in, const struct ws_frame *f, uint8_t *payload);
 
+/* What is for the backend, of a client that says so. */
+static void take_input(struct input *in, const struct ws_frame *f, uint8_t *payload)
+{
+    struct client *c = in->c;
+
+    if (c->tty != CLIENT_TTY_NOT)
+        take_tty(in, f, payload);
+    else
+        take_message(in, f, payload);
+    if (f->end && !in->failed && c->owner->events->counted != NULL)
+        c->owner->events->counted(c->owner);
+}
+
 static void take_channels(struct input *in, const struct ws_frame *f, uint8_t *payload)
 {
     struct client *c = in->c;
@@ -292,9 +343,9 @@ static void take_channels(struct input *in, const struct ws_frame *f, uint8_t *p
             message_done(c, 0); /* it is for nothing */
         return;
     }
-    if (c->tty_command == 1 + CHANNEL_INPUT)
-        take_message(in, &rest, payload);
-    else if (c->tty_command == 1 + CHANNEL_ABOUT)
+    if (c->channel == 1 + CHANNEL_INPUT)
+        take_input(in, &rest, payload);
+    else if (c->channel == 1 + CHANNEL_ABOUT)
         take_about(in, &rest, payload);
     else
         client_input_fail(in, WS_CODE_PROTOCOL,
@@ -308,12 +359,10 @@ void client_message(struct input *in, const struct ws_frame *f, uint8_t *payload
     c->bytes_in += f->len;
     client_route(c)->stats->bytes_in += f->len;
     c->owner->last_data = client_worker(c)->now;
-    if (c->tty != CLIENT_TTY_NOT) {
-        take_tty(in, f, payload);
-        return;
-    }
     if (c->channels)
         take_channels(in, f, payload);
+    else if (c->tty != CLIENT_TTY_NOT)
+        take_tty(in, f, payload);
     else
         take_message(in, f, payload);
 }
@@ -332,7 +381,7 @@ static void take_message(struct input *in, const struct ws_frame *f, uint8_t *pa
         c->input_open = false;
         return;
     }
-    if (!client_framing(c)->assembles)
+    if (!c->assembles)
         take_bytes(in, f, payload);
     else if (f->begin && f->end)
         take_whole(in, f, payload);

@@ -86,3 +86,8 @@ void client_send_control(struct client *c, uint8_t opcode, const void *p, size_t
     memcpy(frame + header, p, n);
     stream_write(c->stream, frame, header + n);
 }
+
+void client_ping(struct client *c, const void *payload, size_t n)
+{
+    client_send_control(c, WS_PING, payload, n);
+}

@@ -10,7 +10,8 @@
 
 #include "core/handler.h"
 #include "core/limits.h"
-#include "core/session/session_impl.h"
+#include "core/session/session_kept.h"
+#include "core/session/session_key.h"
 #include "core/subprotocol.h"
 #include "proto/channel.h"
 #include "proto/tty.h"
@@ -47,6 +48,10 @@ void session_become(struct session *s, enum session_state next)
 
 void session_begin(struct session *s)
 {
+    if (session_kept(s) != NULL) {
+        session_kept_begin(s);
+        return;
+    }
     if (config_record_dir(session_settings(s)) != NULL)
         session_log_record(s);
     client_begin(s->client);
@@ -68,16 +73,19 @@ static void on_backend_opened(void *owner)
     session_settle(s);
 }
 
-/* errors: close. Page script cannot see an HTTP status, but it sees a close code. */
+uint16_t session_failure_code(int status)
+{
+    return status == 503   ? WS_CODE_TRY_LATER
+           : status == 502 ? WS_CODE_BAD_GATEWAY
+                           : WS_CODE_INTERNAL;
+}
+
+/* errors: close. */
 static void refuse_by_close(struct session *s, int status, const char *why)
 {
-    uint16_t code = status == 503   ? WS_CODE_TRY_LATER
-                    : status == 502 ? WS_CODE_BAD_GATEWAY
-                                    : WS_CODE_INTERNAL;
-
     handler_log(s->client->stream, status, why);
     session_begin(s);
-    client_close(s->client, code, why, CLOSED_BY_SERVER);
+    client_close(s->client, session_failure_code(status), why, CLOSED_BY_SERVER);
 }
 
 static void on_backend_failed(void *owner, int status, const char *why)
@@ -88,7 +96,9 @@ static void on_backend_failed(void *owner, int status, const char *why)
     s->backend = NULL;
     session_become(s, SESSION_OVER);
     session_route(s)->stats->not_opened++;
-    if (s->client->state == CLIENT_OPENING && session_settings(s)->errors == ERRORS_CLOSE)
+    if (session_kept(s) != NULL)
+        session_kept_failed(s, status, why);
+    else if (s->client->state == CLIENT_OPENING && session_settings(s)->errors == ERRORS_CLOSE)
         refuse_by_close(s, status, why);
     else
         client_refuse(s->client, status, why);
@@ -162,31 +172,45 @@ static uint8_t opcode_out(const struct session *s)
                                             : session_framing(s)->opcode_out;
 }
 
-static struct session *session_new(const struct session_open *o, const char *unique)
+struct session *session_make(const struct session_open *o, const char *unique)
 {
-    const struct route *route = o->route;
-    const struct backend_ops *kind = route->backend;
     struct session *s = session_alloc(o, unique);
-    bool speaks_tty = kind->is_terminal && slice_is(o->subprotocol, TTY_SUBPROTOCOL);
 
     if (s == NULL)
         return NULL;
     s->owner.events = &session_client_events;
     s->owner.worker = o->stream->worker;
-    s->owner.route = route;
+    s->owner.route = o->route;
     s->owner.id = ++s->owner.worker->next_id;
     s->opened_at = s->owner.last_data = s->owner.worker->now;
+    s->echoes = o->route->backend->loopback;
+    s->client->owner = &s->owner;
+    s->client->code = WS_CODE_ABNORMAL;
+    s->client->input_open = true;
+    s->opcode_out = opcode_out(s);
+    s->channels = o->route->settings.stderr_mode == STDERR_MESSAGE && !s->echoes &&
+                  (o->route->backend->has_stderr || session_framing(s)->typed);
+    return s;
+}
+
+/* One that ends with its client. */
+static struct session *session_new(const struct session_open *o, const char *unique)
+{
+    struct session *s = session_make(o, unique);
+    bool speaks_tty = o->route->backend->is_terminal && slice_is(o->subprotocol, TTY_SUBPROTOCOL);
+
+    if (s == NULL)
+        return NULL;
     s->ticket = o->ticket;
-    s->echoes = kind->loopback;
     const struct client_open how = {
         .owner = &s->owner,
         .stream = o->stream,
         .accept = o->accept,
         .deflate = o->deflate,
-        .framing = speaks_tty ? &framing_stream : route->framing,
+        .framing = speaks_tty ? &framing_stream : o->route->framing,
         .speaks_tty = speaks_tty,
         .speaks_channels =
-            subprotocol_has_channels(route) && slice_is(o->subprotocol, CHANNEL_SUBPROTOCOL),
+            subprotocol_has_channels(o->route) && slice_is(o->subprotocol, CHANNEL_SUBPROTOCOL),
         .echoes = s->echoes,
     };
     if (client_init(s->client, &how) < 0) {
@@ -194,13 +218,11 @@ static struct session *session_new(const struct session_open *o, const char *uni
         return NULL;
     }
     s->opcode_out = opcode_out(s);
-    s->channels = (route->settings.stderr_mode == STDERR_MESSAGE && !s->echoes &&
-                   (kind->has_stderr || session_framing(s)->typed)) ||
-                  s->client->channels;
+    s->channels |= s->client->channels;
     return s;
 }
 
-static void session_enlist(struct session *s)
+void session_enlist(struct session *s)
 {
     struct sessions *all = session_worker(s)->sessions;
 
@@ -209,7 +231,7 @@ static void session_enlist(struct session *s)
     config_retain(session_route(s)->config);
 }
 
-static void make_unique(char out[33])
+void session_make_unique(char out[SESSION_UNIQUE_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
     uint8_t random[16] = {0};
@@ -222,16 +244,16 @@ static void make_unique(char out[33])
     out[32] = '\0';
 }
 
-static void session_open_backend(struct session *s, const struct session_open *o,
-                                 const char *unique)
+void session_open_backend(struct session *s, const struct session_open *o, const struct request *r,
+                          const char *unique)
 {
     const struct backend_open how = {
         .worker = session_worker(s),
         .route = o->route,
-        .request = stream_request(o->stream),
+        .request = r,
         .subprotocol = o->subprotocol,
         .id = s->owner.id,
-        .size_follows = s->client->tty != CLIENT_TTY_NOT,
+        .size_follows = o->route->backend->is_terminal && slice_is(o->subprotocol, TTY_SUBPROTOCOL),
         .unique = unique,
         .events = &session_backend_events,
         .owner = s,
@@ -252,9 +274,18 @@ void session_start(const struct session_open *o)
 {
     struct worker *w = o->stream->worker;
     struct session *s;
-    char unique[33];
+    char unique[SESSION_UNIQUE_SIZE];
+    uint8_t key[SECRET_MAC_SIZE];
 
-    make_unique(unique);
+    if (session_key(w, o->route, stream_request(o->stream), key)) {
+        session_kept_start(o, key);
+        return;
+    }
+    if (stream_request(o->stream)->has_got) {
+        session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");
+        return;
+    }
+    session_make_unique(unique);
     s = session_new(o, unique);
     if (s == NULL) {
         limits_leave(w->limits, o->ticket, o->route);
@@ -268,7 +299,7 @@ void session_start(const struct session_open *o)
         session_become(s, SESSION_RUNNING);
         session_begin(s);
     } else {
-        session_open_backend(s, o, unique);
+        session_open_backend(s, o, stream_request(o->stream), unique);
     }
     session_settle(s);
 }

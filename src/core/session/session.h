@@ -15,7 +15,9 @@
 #include "core/stream.h"
 #include "proto/deflate_offer.h"
 
+struct request;
 struct session;
+struct session_kept;
 struct limits_ticket;
 struct session_cursor;
 
@@ -23,6 +25,8 @@ struct session_cursor;
 struct sessions {
     LIST_HEAD(, session) all; /* newest first */
     size_t count;
+    struct session_kept *by_key;    /* those that outlive their connections, a hash table */
+    size_t replay_memory;           /* bytes of what all of them keep to replay */
     struct session_cursor *cursors; /* see session_info.h */
 };
 
@@ -34,6 +38,12 @@ struct session_open {
     struct deflate_params deflate;
     struct limits_ticket *ticket; /* the session's from now on */
 };
+
+/* limits_admit for a request of a route whose sessions may outlive their connections: a session
+ * that nobody is at counts as its last client's, until this request joins it; and where there are
+ * too many, the address's own oldest of these goes. */
+int session_admit(struct worker *w, const struct config *c, const struct route *route,
+                  const struct request *r, struct limits_ticket **ticket, const char **why);
 
 /* Takes the stream over. On failure the stream has been answered already. */
 void session_start(const struct session_open *o);

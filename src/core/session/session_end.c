@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "core/handler.h"
-#include "core/session/session_impl.h"
 #include "core/session/session_info.h"
+#include "core/session/session_kept.h"
 
 void session_stop(struct session *s)
 {
     client_stop_input(s->client);
+    if (s->state == SESSION_OPENING) /* only of one that outlives its connections */
+        session_drop_backend(s);
     if (s->backend == NULL || s->state == SESSION_STOPPING)
         return;
     session_become(s, SESSION_STOPPING);
@@ -42,6 +44,10 @@ void session_drop_backend(struct session *s)
 
 void session_close(struct session *s, uint16_t code, const char *reason, enum client_closer who)
 {
+    if (session_kept(s) != NULL) {
+        session_kept_close(s, code, reason, who);
+        return;
+    }
     if (s->client->state == CLIENT_OPENING) {
         session_drop_backend(s);
         if (session_settings(s)->errors == ERRORS_CLOSE)
@@ -127,7 +133,9 @@ void session_kick(struct session *s, const char *reason)
     struct client *c = s->client;
     bool lingers = c->state == CLIENT_OVER;
 
-    if (c->state == CLIENT_CLOSING)
+    if (session_kept(s) != NULL)
+        session_kept_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
+    else if (c->state == CLIENT_CLOSING)
         client_lose(c, reason); /* it was told already */
     else if (c->state == CLIENT_OPEN && client_queued(c) > 0)
         client_abandon(c, WS_CODE_POLICY, reason); /* it would not hear it for long */
@@ -145,7 +153,8 @@ size_t sessions_shut(struct worker *w, const char *reason, size_t batch)
     size_t left = 0;
 
     for (; s != NULL; s = next) {
-        bool waits = s->client->state == CLIENT_OPENING || s->client->state == CLIENT_OPEN;
+        bool waits =
+            session_kept(s) != NULL ? session_kept_listens(s) : s->client->state <= CLIENT_OPEN;
 
         next = LIST_NEXT(s, link);
         if (waits && batch == 0) {
@@ -167,7 +176,10 @@ void sessions_drop(struct worker *w)
     for (; s != NULL; s = next) {
         next = LIST_NEXT(s, link);
         session_drop_backend(s);
-        client_lose(s->client, "shutdown");
+        if (session_kept(s) != NULL)
+            session_kept_drop(s);
+        else
+            client_lose(s->client, "shutdown");
         session_settle(s);
     }
 }

@@ -16,8 +16,8 @@ struct session_extra *session_need_extra(struct session *s)
 
 static bool is_empty(const struct session_extra *e)
 {
-    return e->record == NULL && e->far == NULL && e->exit_how == 0 && e->dropped == 0 &&
-           e->stalls[STATS_CLIENT] == 0 && e->stalls[STATS_BACKEND] == 0 &&
+    return e->kept == NULL && e->record == NULL && e->far == NULL && e->exit_how == 0 &&
+           e->dropped == 0 && e->stalls[STATS_CLIENT] == 0 && e->stalls[STATS_BACKEND] == 0 &&
            buf_len(&e->out_message) == 0 && e->exiting_since <= 0 && e->stall_since <= 0;
 }
 
@@ -30,11 +30,16 @@ void session_trim(struct session *s)
     s->extra = NULL;
 }
 
+void session_note_dropped(struct session *s, uint64_t n)
+{
+    if (n > 0 && session_need_extra(s) != NULL)
+        s->extra->dropped += n;
+}
+
 void session_count_dropped(struct session *s, size_t n)
 {
     session_route(s)->stats->dropped += n;
-    if (n > 0 && session_need_extra(s) != NULL)
-        s->extra->dropped += n;
+    session_note_dropped(s, n);
 }
 
 void session_count_stall(struct session *s, enum stats_side side)

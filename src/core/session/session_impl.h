@@ -41,9 +41,6 @@
 /* A program that closed its output is about to exit, nearly always: so long we wait for its status.
  * Seconds. */
 #define SESSION_EXIT_WAIT 1.0
-/* The byte that messages to the client begin with under `stderr: message`, as Kubernetes has it. */
-#define SESSION_STDOUT 0x01
-#define SESSION_STDERR 0x02
 
 enum session_state {
     SESSION_OPENING,
@@ -66,6 +63,7 @@ struct session_far {
  * backend is unfinished, or its queue does not move; once it was held back, something was dropped,
  * or it has ended; and always where its route records. Times are worker time. */
 struct session_extra {
+    struct session_kept *kept;    /* NULL: it ends with its client; see session_kept.h */
     double asked_at;              /* OPENING: for the backend; worker_clock() */
     struct record *record;        /* NULL: the route does not record */
     struct session_far *far;      /* of the backend, once it is gone; owned */
@@ -84,7 +82,7 @@ struct session {
     uint8_t state;             /* enum session_state */
     bool echoes : 1;           /* there is no backend, the client turns its messages around */
     bool backend_paused : 1;   /* we do not read it */
-    bool channels : 1; /* each message to the client begins with SESSION_STDOUT or _STDERR */
+    bool channels : 1; /* each message to the client begins with its channel, see proto/channel.h */
     uint8_t opcode_out;
     uint8_t carry_len; /* out: bytes of an unfinished character */
     uint8_t carry[FRAMING_CARRY_MAX];
@@ -153,16 +151,30 @@ void session_trim(struct session *s);
 void session_drop_extra(struct session *s);
 /* Counts; without memory only for the route. */
 void session_count_dropped(struct session *s, size_t n);
+/* The same of what the route has counted already. */
+void session_note_dropped(struct session *s, uint64_t n);
 void session_count_stall(struct session *s, enum stats_side side);
 
 /* session.c */
 
+#define SESSION_UNIQUE_SIZE 33 /* bytes of a UNIQUE_ID with its NUL */
+
+void session_make_unique(char out[SESSION_UNIQUE_SIZE]);
+/* A session without a client's stream, in no list. NULL without memory. */
+struct session *session_make(const struct session_open *o, const char *unique);
+void session_enlist(struct session *s);
+/* The backend gets to know this request. When there is no memory the session is OVER. */
+void session_open_backend(struct session *s, const struct session_open *o, const struct request *r,
+                          const char *unique);
+/* Page script cannot see an HTTP status, but it sees a close code: this one stands for it. */
+uint16_t session_failure_code(int status);
 void session_become(struct session *s, enum session_state next);
 /* The backend is there, or is not and the client is to hear it by a close code: the 101. */
 void session_begin(struct session *s);
 
-/* session_in.c */
+/* session_in.c, session_member.c */
 
+extern const struct client_events member_client_events;
 extern const struct client_events session_client_events;
 /* What the client sends waits for the backend: nothing more of it is read. */
 bool session_blocked(const struct session *s);

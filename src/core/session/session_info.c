@@ -5,12 +5,32 @@
 #include <string.h>
 
 #include "core/auth.h"
-#include "core/session/session_impl.h"
+#include "core/session/session_kept.h"
 
 #define USER "user:"
 #define TOKEN "token:"
 
 /* ---- looking ---- */
+
+/* Of a session that outlives its connections: what all its clients have done, and wait for. */
+static void inspect_kept(const struct session *s, struct session_info *out)
+{
+    const struct session_kept *k = session_kept(s);
+    const struct member *m;
+
+    out->phase = k->code != 0 ? "ending" : k->count == 0 ? "detached" : "open";
+    out->clients = k->count;
+    out->detached = k->count == 0 ? session_worker(s)->now - k->detached_since : -1;
+    out->replay_bytes = ring_memory(&k->ring);
+    LIST_FOREACH(m, &k->members, link)
+    {
+        out->messages_in += m->client->messages_in;
+        out->messages_out += m->client->messages_out;
+        out->bytes_in += m->client->bytes_in;
+        out->bytes_out += m->client->bytes_out;
+        out->queued_client += client_queued(m->client);
+    }
+}
 
 void session_inspect(const struct session *s, struct session_info *out)
 {
@@ -42,7 +62,11 @@ void session_inspect(const struct session *s, struct session_info *out)
         .rate_held = client_throttled(c),
         .rate_holds = client_throttled_count(c),
         .rtt_ms = client_rtt(c),
+        .clients = 1,
+        .detached = -1,
     };
+    if (session_kept(s) != NULL)
+        inspect_kept(s, out);
     (void)snprintf(out->compression, sizeof out->compression, "%s", client_compression(c, answer));
     client_compressed(c, &out->compressed_in, &out->compressed_out);
     if (s->backend != NULL && c->was_open) { /* before, there may be nothing to speak of */

@@ -12,7 +12,11 @@
  * any bytes but NUL. */
 struct session_info {
     uint64_t id;
-    const char *phase;       /* "opening", "open", "closing", "ending": the client has left */
+    const char *phase;       /* "opening", "open", "closing", "detached": it has no client and waits
+                                for one; "ending": the client has left */
+    size_t clients;          /* that are there */
+    double detached;         /* seconds; negative: it is not */
+    size_t replay_bytes;     /* memory of what it keeps to replay */
     const char *client;      /* "127.0.0.1:5000" */
     const char *path;        /* as in the log */
     const char *subprotocol; /* "": none */

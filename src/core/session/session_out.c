@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/session/session_impl.h"
+#include "core/session/session_kept.h"
+#include "proto/channel.h"
 #include "proto/tty.h"
 
 /* One pass over a chunk. */
@@ -25,7 +26,7 @@ static struct output output_begin(struct session *s)
 
 static bool is_open(const struct session *s)
 {
-    return s->client->state == CLIENT_OPEN;
+    return session_kept(s) != NULL ? session_kept_listens(s) : s->client->state == CLIENT_OPEN;
 }
 
 /* We end it, behind what is gathered. */
@@ -39,6 +40,18 @@ static void output_no_memory(struct output *o)
 {
     worker_no_memory(session_worker(o->s), "a session");
     output_close(o, WS_CODE_INTERNAL, "out of memory");
+}
+
+/* To the client, or to all of them. p as in send_message. */
+static void say(struct output *o, uint8_t opcode, uint8_t *p, size_t n, bool is_only)
+{
+    size_t channel = o->s->channels ? 1 : 0;
+
+    if (session_kept(o->s) == NULL)
+        client_send(&o->burst, opcode, p, n, is_only);
+    else
+        session_kept_say(o->s, opcode, channel > 0 ? p[0] : CHANNEL_OUTPUT, p + channel,
+                         n - channel);
 }
 
 /* Text of the backend that is not UTF-8, by the route's choice. */
@@ -62,12 +75,12 @@ static void send_invalid(struct output *o, const uint8_t *p, size_t n)
         n = utf8_replace(body, p, n);
     else
         memcpy(body, p, n);
-    client_send(&o->burst, replace ? WS_TEXT : WS_BINARY, body, n, false);
+    say(o, replace ? WS_TEXT : WS_BINARY, body, n, false);
     free(copy);
 }
 
 /* A message to the client, with CLIENT_PLACE writable bytes in front that nobody needs any more.
- * channel: SESSION_STDOUT or _STDERR. is_only: nothing else of this chunk will follow. */
+ * channel: CHANNEL_OUTPUT or _STDERR. is_only: nothing else of this chunk will follow. */
 static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint8_t *p, size_t n,
                          bool is_only)
 {
@@ -77,13 +90,14 @@ static void send_message(struct output *o, uint8_t opcode, uint8_t channel, uint
         *--p = channel;
         n++;
     }
-    client_count_out(s->client, n);
+    if (session_kept(s) == NULL)
+        client_count_out(s->client, n);
     if (session_record(s) != NULL)
         record_message(session_record(s), RECORD_OUT, opcode == WS_TEXT, true, p, n);
     if (opcode == WS_TEXT && !utf8_valid(p, n))
         send_invalid(o, p, n);
     else
-        client_send(&o->burst, opcode, p, n, is_only);
+        say(o, opcode, p, n, is_only);
 }
 
 /* A record that says it is stderr: where the program's own would go. */
@@ -93,9 +107,9 @@ static void take_stderr(struct output *o, uint8_t *p, size_t n, bool is_only)
     int mode = session_settings(s)->stderr_mode;
 
     if (mode == STDERR_MESSAGE)
-        send_message(o, s->opcode_out, SESSION_STDERR, p, n, is_only);
+        send_message(o, s->opcode_out, CHANNEL_STDERR, p, n, is_only);
     else if (mode == STDERR_MERGE)
-        send_message(o, s->opcode_out, SESSION_STDOUT, p, n, is_only);
+        send_message(o, s->opcode_out, CHANNEL_OUTPUT, p, n, is_only);
     else if (mode == STDERR_LOG)
         session_log_stderr(s, p, n);
 }
@@ -108,7 +122,7 @@ static void take_message(struct output *o, const struct framing_cut *cut, uint8_
 
     switch ((enum framing_what)cut->what) {
     case FRAMING_MESSAGE:
-        send_message(o, cut->opcode != 0 ? cut->opcode : s->opcode_out, SESSION_STDOUT, p, n,
+        send_message(o, cut->opcode != 0 ? cut->opcode : s->opcode_out, CHANNEL_OUTPUT, p, n,
                      is_only);
         break;
     case FRAMING_STDERR:
@@ -263,7 +277,7 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         memcpy(s->carry, p + n, s->carry_len);
     }
     if (n > 0)
-        send_message(o, s->opcode_out, SESSION_STDOUT, p, n, true);
+        send_message(o, s->opcode_out, CHANNEL_OUTPUT, p, n, true);
 }
 
 /* `partial-lines` counts from the last byte of the unfinished message. */
@@ -349,7 +363,7 @@ bool session_output_end(struct session *s)
         take_kept(&o, &(struct framing_cut){0});
     if (s->carry_len > 0) {
         memcpy(tail + CLIENT_PLACE, s->carry, s->carry_len);
-        send_message(&o, s->opcode_out, SESSION_STDOUT, tail + CLIENT_PLACE, s->carry_len, false);
+        send_message(&o, s->opcode_out, CHANNEL_OUTPUT, tail + CLIENT_PLACE, s->carry_len, false);
         s->carry_len = 0;
     }
     if (is_open(s))
@@ -373,7 +387,7 @@ void session_output_stderr(struct session *s, const struct slice *lines, size_t 
             '\n'; /* for the recording, whose bytes have no messages */
         if (session_record(s) != NULL)
             record_bytes(session_record(s), RECORD_OUT, copy + CLIENT_PLACE, lines[i].len + 1);
-        send_message(&o, s->opcode_out, SESSION_STDERR, copy + CLIENT_PLACE, lines[i].len, false);
+        send_message(&o, s->opcode_out, CHANNEL_STDERR, copy + CLIENT_PLACE, lines[i].len, false);
     }
     if (is_open(s))
         client_flush(&o.burst);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "core/limits.h"
-#include "core/session/session_impl.h"
+#include "core/session/session_kept.h"
 
 static void session_release(struct reap *r)
 {
@@ -38,14 +38,16 @@ static void session_end(struct session *s)
     session_become(s, SESSION_ENDED);
     record_close(session_record(s)); /* it borrows what the log line needs */
     session_log_end(s);
-    if (s->client->was_open)
+    if (s->client->was_open && session_kept(s) == NULL)
         count_end(s);
     sessions_leave_cursors(s);
+    session_kept_release(s);
     client_release(s->client);
     session_drop_extra(s);
     LIST_REMOVE(s, link);
     w->sessions->count--;
-    limits_leave(w->limits, s->ticket, session_route(s));
+    if (s->ticket != NULL)
+        limits_leave(w->limits, s->ticket, session_route(s));
     config_release(session_route(s)->config);
     s->reap.release = session_release;
     worker_reap(w, &s->reap);
@@ -94,6 +96,11 @@ void session_settle(struct session *s)
 
     if (s->state == SESSION_ENDED)
         return;
+    if (session_kept(s) != NULL) {
+        if (!session_kept_settle(s))
+            session_end(s);
+        return;
+    }
     do { /* without memory for a clock the client is told to go */
         before = s->client->state;
         settle_once(s);

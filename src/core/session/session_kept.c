@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A session that outlives its connections: finding, beginning, joining; what holds its backend; how
+ * it ends. docs/sessions.md is the contract.
+ */
+#include "core/session/session_kept.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/handler.h"
+#include "core/limits.h"
+#include "core/session/session_key.h"
+
+#define HOLD_LOOK 0.05 /* seconds between looks at what a system has acknowledged */
+
+/* ---- all of them ---- */
+
+static struct session_kept *find_kept(const struct worker *w, const uint8_t key[SECRET_MAC_SIZE])
+{
+    struct session_kept *k;
+
+    HASH_FIND(hh, w->sessions->by_key, key, SECRET_MAC_SIZE, k);
+    return k;
+}
+
+void session_kept_hide(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+
+    if (k->in_table)
+        HASH_DEL(session_worker(s)->sessions->by_key, k);
+    k->in_table = false;
+}
+
+/* What the ring takes of max-replay. */
+static void account(struct session_kept *k)
+{
+    struct sessions *all = session_worker(k->session)->sessions;
+    size_t now = ring_memory(&k->ring);
+
+    all->replay_memory += now;
+    all->replay_memory -= k->accounted;
+    k->accounted = now;
+}
+
+static bool has_room(const struct session_kept *k, size_t more)
+{
+    const struct worker *w = session_worker(k->session);
+
+    return w->sessions->replay_memory + more <= session_route(k->session)->config->max_replay;
+}
+
+/* ---- the timer ---- */
+
+static void on_kept_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
+static double min_of(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Where members hold the backend: when a system may have acknowledged more, worker time. */
+static double hold_due(const struct session *s)
+{
+    return s->backend_paused ? session_worker(s)->now + HOLD_LOOK : CLIENT_NEVER;
+}
+
+static double kept_due(const struct session *s)
+{
+    const struct session_kept *k = session_kept(s);
+    const struct settings *set = session_settings(s);
+    const struct session_extra *e = session_extra(s);
+    double due = session_is_private(s) ? hold_due(s) : CLIENT_NEVER;
+
+    if (k->count == 0 && k->detached_since > 0)
+        due = min_of(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
+    if (k->code != 0)
+        return due;
+    if (set->idle_timeout > 0)
+        due = min_of(due, s->owner.last_data + set->idle_timeout);
+    if (s->state == SESSION_EXITING)
+        due = min_of(due, e->exiting_since + SESSION_EXIT_WAIT);
+    if (e->partial_since > 0)
+        due = min_of(due, e->partial_since + set->partial_lines);
+    if (e->stall_since > 0)
+        due = min_of(due, e->stall_since + set->stall_timeout);
+    return due;
+}
+
+/* The timer only moves to an earlier moment: when it fires too early it looks again. */
+static void kept_arm(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    struct worker *w = session_worker(s);
+    double due = kept_due(s);
+
+    if (due >= CLIENT_NEVER || (ev_is_active(&k->timer) && k->due <= due))
+        return;
+    k->due = due;
+    ev_timer_stop(w->loop, &k->timer);
+    ev_timer_set(&k->timer, due > w->now ? due - w->now : 0, 0);
+    ev_timer_start(w->loop, &k->timer);
+}
+
+static void look_at_stall(struct session *s, double now)
+{
+    struct session_extra *e = s->extra;
+
+    if (e->stall_since <= 0 || s->backend == NULL)
+        return;
+    uint64_t mark = s->backend->ops->delivered(s->backend);
+
+    if (mark != e->stall_mark) {
+        e->stall_mark = mark;
+        e->stall_since = now;
+    } else if (now - e->stall_since >= session_settings(s)->stall_timeout) {
+        session_close(s, WS_CODE_INTERNAL, "the backend takes no input", CLOSED_BY_SERVER);
+    }
+}
+
+/* Nobody came for so long: it ends, or nobody wants to know any more how it ended. */
+static void look_at_detached(struct session *s, double now)
+{
+    struct session_kept *k = session_kept(s);
+    double stays = k->code != 0 ? SESSION_TOLD : session_settings(s)->detach;
+
+    if (k->count > 0 || k->detached_since <= 0 || now - k->detached_since < stays)
+        return;
+    k->told = true;
+    session_kept_hide(s);
+    session_kept_close(s, WS_CODE_GOING_AWAY, "nobody came back", CLOSED_BY_SERVER);
+}
+
+static void kept_look(struct session *s, double now)
+{
+    const struct session_extra *e = session_extra(s);
+    const struct settings *set = session_settings(s);
+
+    look_at_detached(s, now);
+    if (session_kept(s)->code != 0)
+        return;
+    if (s->state == SESSION_EXITING && now - e->exiting_since >= SESSION_EXIT_WAIT)
+        session_backend_done(s);
+    else if (e->partial_since > 0 && now - e->partial_since >= set->partial_lines)
+        session_output_partial(s);
+    if (set->idle_timeout > 0 && now - s->owner.last_data >= set->idle_timeout)
+        session_close(s, WS_CODE_GOING_AWAY, "idle", CLOSED_BY_SERVER);
+    look_at_stall(s, now);
+}
+
+static void on_kept_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct session_kept *k = timer->data;
+    (void)loop;
+    (void)revents;
+
+    kept_look(k->session, session_worker(k->session)->now);
+    session_settle(k->session);
+}
+
+/* ---- what is said ---- */
+
+/* From where on messages must stay: what nobody was sent yet; for a private one what its client is
+ * not known to have, unless it is a terminal that nobody looks at. */
+static uint64_t keep_from(const struct session *s)
+{
+    const struct session_kept *k = session_kept(s);
+    const struct member *m = LIST_FIRST(&k->members);
+
+    if (!session_is_private(s))
+        return k->fresh;
+    if (m == NULL)
+        return session_route(s)->backend->is_terminal ? k->fresh : k->ring.first;
+    if (m->silent)
+        return m->next < k->fresh ? m->next : k->fresh;
+    return m->got + 1 < k->fresh ? m->got + 1 : k->fresh;
+}
+
+void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
+                      size_t n)
+{
+    struct session_kept *k = session_kept(s);
+    uint8_t *to = ring_add(&k->ring, opcode, channel, n, keep_from(s));
+
+    if (to == NULL) {
+        session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
+        return;
+    }
+    memcpy(to, p, n);
+    account(k);
+    k->pump_all = true;
+}
+
+bool session_kept_listens(const struct session *s)
+{
+    return session_kept(s)->code == 0;
+}
+
+/* ---- back-pressure ---- */
+
+/* A private one: its client must have got what is more than half of the ring. Where the client has
+ * taken all that it was sent, the ring is the brake, and grows. */
+static bool private_holds(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    struct member *m = LIST_FIRST(&k->members);
+    double now = session_worker(s)->now;
+
+    if (m == NULL)
+        return !session_route(s)->backend->is_terminal &&
+               ring_bytes_from(&k->ring, k->ring.first) > k->ring.limit / 2;
+    if (!m->ready)
+        return true;
+    if (!member_holds(m))
+        return false;
+    if (k->ring.limit < SESSION_RING_MAX && has_room(k, 2 * k->ring.limit)) {
+        k->ring.limit *= 2;
+        return member_holds(m);
+    }
+    if (now - m->got_moved < session_settings(s)->pong_timeout)
+        return true;
+    m->silent = true; /* some proxies eat pings */
+    log_line(&session_worker(s)->log, LOG_WARN,
+             "no pong tells what has arrived: what a dying link holds may be lost",
+             LOG_I("id", s->owner.id), LOG_C("client", m->client->origin));
+    return false;
+}
+
+/* Shared: the fastest sets the pace. With nobody there the oldest messages go. */
+static bool shared_holds(const struct session_kept *k)
+{
+    return k->count > 0 && k->ready == 0;
+}
+
+static void hold_backend(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    bool hold;
+
+    if (s->backend == NULL || s->state == SESSION_STOPPING || s->state == SESSION_OPENING)
+        return;
+    hold = k->code == 0 && (session_is_private(s) ? private_holds(s) : shared_holds(k));
+    if (hold == s->backend_paused)
+        return;
+    s->backend_paused = hold;
+    if (hold)
+        session_count_stall(s, STATS_CLIENT);
+    s->backend->ops->pause(s->backend, hold);
+}
+
+/* The backend's queue holds back all who write to it. */
+static void hold_members(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    bool blocked = session_blocked(s);
+    struct member *m;
+
+    if (blocked == k->blocked)
+        return;
+    k->blocked = blocked;
+    LIST_FOREACH(m, &k->members, link)
+    {
+        if (client_settle(m->client, blocked))
+            session_count_stall(s, STATS_BACKEND);
+    }
+}
+
+static void pump_all(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    struct member *m, *next;
+
+    if (!k->pump_all)
+        return;
+    k->pump_all = false;
+    k->fresh = k->ring.next;
+    for (m = LIST_FIRST(&k->members); m != NULL; m = next) {
+        next = LIST_NEXT(m, link);
+        member_pump(m);
+        (void)client_settle(m->client, k->blocked);
+        member_check(m);
+    }
+}
+
+/* ---- the end ---- */
+
+void session_kept_close(struct session *s, uint16_t code, const char *reason,
+                        enum client_closer who)
+{
+    struct session_kept *k = session_kept(s);
+    struct client *all = s->client;
+
+    if (k->code != 0)
+        return;
+    k->code = code == WS_CODE_NO_STATUS ? WS_CODE_NORMAL : code;
+    k->closer = (uint8_t)who;
+    k->at_once = who != CLOSED_BY_BACKEND;
+    k->told = who != CLOSED_BY_BACKEND || (k->count > 0 && !session_is_private(s));
+    k->pump_all = true;
+    if (k->count == 0)
+        k->detached_since = session_worker(s)->now; /* SESSION_TOLD counts from here */
+    all->code = code;
+    all->closer = (uint8_t)who;
+    client_note_reason(all, reason != NULL ? reason : "");
+    if (k->told) /* who comes now begins anew */
+        session_kept_hide(s);
+    if (who != CLOSED_BY_BACKEND)
+        session_stop(s);
+}
+
+bool session_kept_settle(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+
+    pump_all(s);
+    hold_backend(s);
+    hold_members(s);
+    session_clock_stall(s, k->code == 0 && s->backend != NULL &&
+                               s->backend->ops->queued(s->backend) > 0);
+    if (s->state == SESSION_OVER && LIST_EMPTY(&k->members) && LIST_EMPTY(&k->leaving) && k->told)
+        return false;
+    kept_arm(s);
+    return true;
+}
+
+void session_kept_drop(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    struct member *m;
+
+    session_kept_hide(s);
+    k->told = true;
+    while ((m = LIST_FIRST(&k->members)) != NULL || (m = LIST_FIRST(&k->leaving)) != NULL) {
+        client_lose(m->client, "shutdown");
+        member_check(m);
+    }
+}
+
+void session_kept_release(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+
+    if (k == NULL)
+        return;
+    session_kept_hide(s);
+    ev_timer_stop(session_worker(s)->loop, &k->timer);
+    ring_release(&k->ring);
+    account(k);
+    senders_release(k);
+    free(k);
+    s->extra->kept = NULL;
+}
+
+/* ---- how many there may be ---- */
+
+/* A session that nobody was at counts no more by itself. */
+static void give_ticket_back(struct session *s)
+{
+    if (s->ticket == NULL)
+        return;
+    limits_leave(session_worker(s)->limits, s->ticket, session_route(s));
+    s->ticket = NULL;
+}
+
+/* The detached one of this address that nobody came to for longest. */
+static struct session *oldest_of(const struct worker *w, const union addr *client)
+{
+    struct session_kept *k, *next, *oldest = NULL;
+    uint8_t theirs[16], ours[16];
+
+    addr_limit_key(client, ours);
+    HASH_ITER(hh, w->sessions->by_key, k, next)
+    {
+        addr_limit_key(&k->last, theirs);
+        if (k->session->ticket != NULL && memcmp(ours, theirs, sizeof ours) == 0 &&
+            (oldest == NULL || k->detached_since < oldest->detached_since))
+            oldest = k;
+    }
+    return oldest != NULL ? oldest->session : NULL;
+}
+
+/* The one that is meant gives its own place to who comes to it. */
+static int admit_to(struct session *s, const struct config *c, const struct request *r,
+                    struct limits_ticket **ticket, const char **why)
+{
+    struct limits *l = session_worker(s)->limits;
+    const struct route *route = session_route(s);
+    const char *ignored;
+    int status;
+
+    if (s->ticket == NULL)
+        return limits_admit(l, c, route, &r->client, ticket, why);
+    give_ticket_back(s);
+    status = limits_admit(l, c, route, &r->client, ticket, why);
+    if (status != 0) /* it comes from elsewhere, where there are too many */
+        (void)limits_admit(l, c, route, &session_kept(s)->last, &s->ticket, &ignored);
+    return status;
+}
+
+int session_admit(struct worker *w, const struct config *c, const struct route *route,
+                  const struct request *r, struct limits_ticket **ticket, const char **why)
+{
+    uint8_t key[SECRET_MAC_SIZE];
+    struct session_kept *k = session_key(w, route, r, key) ? find_kept(w, key) : NULL;
+    struct session *oldest;
+    int status = k != NULL ? admit_to(k->session, c, r, ticket, why)
+                           : limits_admit(w->limits, c, route, &r->client, ticket, why);
+
+    if (status == 0)
+        return 0;
+    oldest = oldest_of(w, &r->client);
+    if (oldest == NULL || (k != NULL && oldest == k->session))
+        return status;
+    give_ticket_back(oldest);
+    session_kept_close(oldest, WS_CODE_POLICY, "too many sessions of its address",
+                       CLOSED_BY_SERVER);
+    session_settle(oldest);
+    return limits_admit(w->limits, c, route, &r->client, ticket, why);
+}
+
+/* ---- the beginning ---- */
+
+void session_kept_refuse(const struct session_open *o, uint16_t code, const char *why)
+{
+    struct worker *w = o->stream->worker;
+    uint8_t frame[WS_CONTROL_MAX + 2];
+
+    handler_log(o->stream, 101, why);
+    limits_leave(w->limits, o->ticket, o->route);
+    stream_upgrade(o->stream, o->accept, o->subprotocol, "");
+    stream_write(o->stream, frame, ws_write_close(frame, code, why));
+    stream_end(o->stream);
+}
+
+static void refuse_no_memory(const struct session_open *o)
+{
+    limits_leave(o->stream->worker->limits, o->ticket, o->route);
+    handler_log(o->stream, 503, "out of memory");
+    stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+}
+
+void session_kept_begin(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+    struct member *m, *next;
+
+    s->client->was_open = true;
+    if (config_record_dir(session_settings(s)) != NULL)
+        session_log_record(s);
+    for (m = LIST_FIRST(&k->members); m != NULL; m = next) {
+        next = LIST_NEXT(m, link);
+        member_begin(m);
+        member_check(m);
+    }
+}
+
+void session_kept_failed(struct session *s, int status, const char *why)
+{
+    struct session_kept *k = session_kept(s);
+    uint16_t code = session_failure_code(status);
+    struct member *m, *next;
+
+    session_kept_hide(s);
+    k->code = code;
+    k->closer = CLOSED_BY_SERVER;
+    k->told = k->at_once = true;
+    client_note_reason(s->client, why);
+    for (m = LIST_FIRST(&k->members); m != NULL; m = next) {
+        next = LIST_NEXT(m, link);
+        if (session_settings(s)->errors == ERRORS_CLOSE)
+            member_begin(m);
+        else
+            client_refuse(m->client, status, why);
+        member_check(m);
+    }
+}
+
+/* What a backend that belongs to many is told of the one who happened to come first: nothing. */
+static void make_nobodys(const struct session_open *o, struct request *r, struct http_head *head)
+{
+    const struct request *from = stream_request(o->stream);
+
+    *head = (struct http_head){.method = slice_from("GET"), .target = slice_from(o->route->path)};
+    *r = (struct request){.head = head,
+                          .path = from->path,
+                          .raw_path = slice_from(o->route->path),
+                          .target = slice_from(o->route->path),
+                          .match = from->match,
+                          .is_nobodys = true};
+}
+
+static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
+{
+    struct sessions *all = session_worker(s)->sessions;
+    struct session_kept *k = calloc(1, sizeof *k);
+
+    if (k == NULL || session_need_extra(s) == NULL) {
+        free(k);
+        return false;
+    }
+    s->extra->kept = k;
+    k->session = s;
+    k->fresh = 1;
+    ring_init(&k->ring, session_settings(s)->replay);
+    LIST_INIT(&k->members);
+    LIST_INIT(&k->leaving);
+    LIST_INIT(&k->senders);
+    ev_timer_init(&k->timer, on_kept_timer, 0, 0);
+    k->timer.data = k;
+    memcpy(k->key, key, SECRET_MAC_SIZE);
+    k->in_table = true;
+    HASH_ADD(hh, all->by_key, key, SECRET_MAC_SIZE, k);
+    return k->in_table;
+}
+
+static void kept_create(const struct session_open *o, const uint8_t key[SECRET_MAC_SIZE])
+{
+    struct request request;
+    struct http_head head;
+    struct member *m;
+    char unique[SESSION_UNIQUE_SIZE];
+    struct session *s;
+
+    session_make_unique(unique);
+    s = session_make(o, unique);
+    if (s == NULL) {
+        refuse_no_memory(o);
+        return;
+    }
+    m = kept_add(s, key) ? member_new(s, o, unique) : NULL;
+    if (m == NULL) {
+        session_kept_release(s);
+        session_drop_extra(s);
+        free(s);
+        refuse_no_memory(o);
+        return;
+    }
+    session_enlist(s);
+    member_join(m, 1);
+    if (session_is_private(s)) {
+        session_open_backend(s, o, stream_request(o->stream), unique);
+    } else {
+        make_nobodys(o, &request, &head);
+        session_open_backend(s, o, &request, unique);
+    }
+    session_settle(s);
+}
+
+/* The members that a newcomer replaces. */
+static void make_way(struct session *s)
+{
+    int join = session_settings(s)->join;
+    struct member *m, *next;
+
+    if (join == JOIN_WRITE || (join == JOIN_BY_KIND && !session_is_private(s)))
+        return;
+    for (m = LIST_FIRST(&session_kept(s)->members); m != NULL; m = next) {
+        next = LIST_NEXT(m, link);
+        member_leave(m, SESSION_TAKEN_OVER, "taken over by another connection");
+    }
+}
+
+static void kept_join(struct session *s, const struct session_open *o)
+{
+    const struct request *r = stream_request(o->stream);
+    struct ring *ring = &session_kept(s)->ring;
+    char unique[SESSION_UNIQUE_SIZE];
+    struct member *m;
+
+    if (r->has_got && (r->got + 1 < ring->first || r->got + 1 > ring->next)) {
+        session_kept_refuse(o, SESSION_GAP, "messages behind that number are not there any more");
+        return;
+    }
+    session_make_unique(unique);
+    m = member_new(s, o, unique);
+    if (m == NULL) {
+        refuse_no_memory(o);
+        return;
+    }
+    make_way(s);
+    give_ticket_back(s);
+    member_join(m, r->has_got ? r->got + 1 : ring->first);
+    if (s->state != SESSION_OPENING) {
+        member_begin(m);
+        (void)client_settle(m->client, session_kept(s)->blocked);
+        member_check(m);
+    }
+    session_settle(s);
+}
+
+void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_MAC_SIZE])
+{
+    struct worker *w = o->stream->worker;
+    struct session_kept *k = find_kept(w, key);
+
+    if (k != NULL)
+        kept_join(k->session, o);
+    else if (stream_request(o->stream)->has_got)
+        session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");
+    else if (w->sessions->replay_memory + o->route->settings.replay > o->route->config->max_replay)
+        session_kept_refuse(o, SESSION_NO_ROOM, "no room for another session, see max-replay");
+    else
+        kept_create(o, key);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_CORE_SESSION_SESSION_KEPT_H
+#define WSLUICE_CORE_SESSION_SESSION_KEPT_H
+
+/*
+ * What makes a session outlive its connections, for core/session/ only: routes with `session`
+ * (docs/sessions.md). Such a session is found by a key, has any number of clients (its members) or
+ * none, and keeps its last messages in a ring, from which each member is written to at its own
+ * pace.
+ *
+ *   session_key.c      which session a request means
+ *   session_kept.c     finding, beginning, joining; what holds the backend; the end
+ *   session_member.c   one client of it: its place in what was said, what it is told beside that
+ *   session_sender.c   how much of what a page sent has arrived, from any of its connections
+ *   ring.c             the last messages
+ *
+ * session->client of such a session is no WebSocket: it stands for all clients there were, for the
+ * log and the counters, and is never more than OPENING.
+ */
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include "core/session/ring.h"
+#include "core/session/session_impl.h"
+#include "proto/secret.h"
+
+/* Close codes of our own: what became of an attach, since pages cannot see an HTTP status. */
+enum session_code {
+    SESSION_NOT_THERE = 4400, /* there is no such session, or it is not yours */
+    SESSION_TAKEN_OVER = 4401,
+    SESSION_GAP = 4402,    /* messages that are missing are not there any more */
+    SESSION_NO_ROOM = 4413 /* max-replay */
+};
+
+#define SESSION_TOLD 30.0           /* seconds that an exit is told to a client that comes back */
+#define SESSION_RING_MAX (4U << 20) /* bytes a ring may grow to where acknowledgements are late */
+#define SESSION_SENDERS_MAX 64U     /* pages of one session whose messages are counted */
+
+/* A page, which counts what it sends over any number of connections (?resume=). */
+struct sender {
+    LIST_ENTRY(sender) link; /* the last used first */
+    struct member *member;   /* NULL: it is not there now */
+    uint64_t count;          /* whole messages of it that the backend has, or has queued */
+    char id[REQUEST_SENDER_MAX + 1];
+};
+
+struct member {
+    struct client_owner owner; /* of the client: first member */
+    struct session *session;
+    union {
+        LIST_ENTRY(member) link; /* in members or leaving */
+        struct reap reap;        /* afterwards */
+    };
+    struct limits_ticket *ticket;
+    struct sender *sender; /* NULL: its messages are not counted */
+    uint64_t next;         /* number of the message it is sent next */
+    uint64_t got;          /* number of the last message it is known to have */
+    uint64_t asked_total;  /* ring.total when it was last asked what it has */
+    uint64_t mark_number;  /* what it has when its system has acknowledged mark_at; 0: no mark */
+    uint64_t mark_at;      /* see stream_delivered */
+    double got_moved;      /* worker time; got has not changed since */
+    double told_at;        /* worker time; when it was last told what has arrived of it */
+    uint64_t told_count;
+    uint64_t skipped, skipped_told; /* messages that it missed because it was too slow */
+    double opened_at;
+    bool attached;         /* in members, not in leaving */
+    bool gone;             /* its client is OVER, memory goes at the end of the turn */
+    bool ready;            /* it has all, and takes more */
+    bool silent;           /* it answers no pings: what it has cannot be known */
+    struct client *client; /* in the same block */
+};
+
+struct session_kept {
+    struct session *session;
+    uint8_t key[SECRET_MAC_SIZE];
+    UT_hash_handle hh;
+    bool in_table;
+    bool pump_all; /* messages were added, or an end came: all members are looked at */
+    bool at_once;  /* the end does not wait for what members are still to get */
+    bool told;     /* somebody knows how it ended */
+    bool blocked;  /* members are not read, because of the backend */
+    uint16_t code; /* of the Close that members get; 0: it goes on */
+    uint8_t closer;
+    struct ring ring;
+    size_t accounted; /* bytes of the ring that are in sessions->replay_memory */
+    uint64_t fresh;   /* number of the first message that nobody was sent yet */
+    LIST_HEAD(, member) members, leaving;
+    LIST_HEAD(, sender) senders;
+    size_t count, ready, sender_count;
+    uint64_t joined;       /* members there ever were */
+    union addr last;       /* the last client's, as which it counts while nobody is there */
+    double detached_since; /* worker time; 0: somebody is here */
+    double due;            /* worker time at which the timer fires; only while it is active */
+    ev_timer timer;
+};
+
+static inline struct session_kept *session_kept(const struct session *s)
+{
+    return session_extra(s)->kept;
+}
+
+/* Whether it is one visitor's: nothing is lost for it, and it ends by its client's Close. */
+static inline bool session_is_private(const struct session *s)
+{
+    int whose = session_settings(s)->session;
+
+    return whose == SESSION_OF_TOKEN || whose == SESSION_OF_USER;
+}
+
+/* ---- session_kept.c */
+
+/* session_start for a request that means a session with this key: joins it, or begins it. */
+void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_MAC_SIZE]);
+/* Answers with a 101 and a Close, as pages can see no status. */
+void session_kept_refuse(const struct session_open *o, uint16_t code, const char *why);
+/* The backend is there: those who wait get their 101. */
+void session_kept_begin(struct session *s);
+/* It could not be opened: those who wait are told. */
+void session_kept_failed(struct session *s, int status, const char *why);
+/* A message for the clients; p has RING_PLACE writable bytes in front. */
+void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
+                      size_t n);
+/* Messages still count: nobody has ended it. */
+bool session_kept_listens(const struct session *s);
+/* Every member gets this Close; unless the backend ended it (who), at once. */
+void session_kept_close(struct session *s, uint16_t code, const char *reason,
+                        enum client_closer who);
+/* Nobody finds it any more. */
+void session_kept_hide(struct session *s);
+/* As session_settle; false when it has come to its end, which is the caller's. */
+bool session_kept_settle(struct session *s);
+/* Drops all members, now. */
+void session_kept_drop(struct session *s);
+void session_kept_release(struct session *s);
+
+/* ---- session_member.c */
+
+/* A member that is not in any list, its client OPENING. NULL without memory. */
+struct member *member_new(struct session *s, const struct session_open *o, const char *unique);
+void member_join(struct member *m, uint64_t next);
+/* The 101, the first message, all that is there. */
+void member_begin(struct member *m);
+/* Sends what it may have; keeps `ready`. */
+void member_pump(struct member *m);
+/* It is to go: a Close, and it counts for nothing any more. */
+void member_leave(struct member *m, uint16_t code, const char *why);
+/* When its client is OVER: takes it out, and frees it at the end of the turn. */
+void member_check(struct member *m);
+/* Whether the backend has to wait until this one has acknowledged more. */
+bool member_holds(struct member *m);
+
+/* ---- session_sender.c */
+
+/* The sender of that name, made if there is none; NULL without memory. The one that was unused for
+ * longest makes room. */
+struct sender *sender_find(struct session_kept *k, const char *id);
+void senders_release(struct session_kept *k);
+
+#endif

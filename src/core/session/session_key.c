@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session/session_key.h"
+
+#include <string.h>
+
+#include "core/auth.h"
+#include "core/template.h"
+
+bool session_room(const struct route *route, const struct request *r, char out[SESSION_ROOM_MAX])
+{
+    const char *rest = route->settings.session_text;
+    enum template_piece kind;
+    struct slice piece;
+    size_t n = 0;
+
+    while ((kind = template_next(&rest, &piece)) != TEMPLATE_END) {
+        if (kind == TEMPLATE_NAME)
+            piece = r->match.captures[route_capture_find(route, piece)];
+        if (n + piece.len + 1 > SESSION_ROOM_MAX)
+            return false;
+        memcpy(out + n, piece.p, piece.len);
+        n += piece.len;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+/* Two routes that a configuration tells apart have sessions apart, and so do two hosts that one
+ * route has. A number in front keeps the kinds apart. */
+#define ROUTE_TEXTS 5
+
+static void route_texts(const struct route *route, const struct request *r,
+                        struct slice out[ROUTE_TEXTS])
+{
+    static const char *const kinds[] = {
+        [SESSION_OF_CONNECTION] = "0", [SESSION_OF_TOKEN] = "1", [SESSION_OF_USER] = "2",
+        [SESSION_OF_ROOM] = "3",       [SESSION_SHARED] = "4",
+    };
+    bool many_hosts = route->host != NULL && route->host[0] == '*';
+
+    out[0] = slice_from(kinds[route->settings.session]);
+    out[1] = slice_from(route->path);
+    out[2] = slice_from(route->host != NULL ? route->host : "");
+    out[3] = slice_from(route->match_subprotocol != NULL ? route->match_subprotocol : "");
+    out[4] = many_hosts ? request_host_name(r) : slice_of("", 0);
+}
+
+/* Who the visitor is, with the kind of authentication that says so. */
+static bool identity(const struct route *route, const struct request *r, struct slice out[2])
+{
+    out[0] = slice_from(route->auth != NULL ? route->auth->name : "");
+    out[1] = slice_from(request_user(r));
+    return out[1].len > 0;
+}
+
+bool session_key(const struct worker *w, const struct route *route, const struct request *r,
+                 uint8_t key[SECRET_MAC_SIZE])
+{
+    struct slice texts[ROUTE_TEXTS + 4];
+    struct slice *more = texts + ROUTE_TEXTS;
+    char room[SESSION_ROOM_MAX];
+    size_t n = ROUTE_TEXTS, count;
+
+    route_texts(route, r, texts);
+    switch ((enum session_whose)route->settings.session) {
+    case SESSION_OF_CONNECTION:
+        return false;
+    case SESSION_OF_TOKEN:
+        if (r->session == NULL)
+            return false;
+        (void)identity(route, r, more);
+        more[2] = slice_from(r->session);
+        more[3] = http_head_get(r->head, "Origin", &count);
+        n += 4;
+        break;
+    case SESSION_OF_USER:
+        if (!identity(route, r, more))
+            return false;
+        n += 2;
+        break;
+    case SESSION_OF_ROOM:
+        if (!session_room(route, r, room))
+            return false;
+        more[0] = slice_from(room);
+        n += 1;
+        break;
+    case SESSION_SHARED:
+        break;
+    }
+    return secret_mac(w->auth->key, texts, n, key);
+}
