@@ -33,6 +33,9 @@ static void on_wake(struct ev_loop *loop)
     struct standstill *s = &w->standstill;
     double now = worker_clock();
 
+    s->woken = true;
+    if (!ev_is_active(&s->tick)) /* nothing was planned yet */
+        return;
     if (s->turns > 0)
         take_out(w, now - s->slept);
     else if (now - s->total - s->due > STANDSTILL_LEAST)
@@ -91,6 +94,8 @@ void standstill_turn_over(struct worker *w, double now)
     double lasted = now - w->clock;
 
     s->slept = now;
+    if (!s->woken)
+        return;
     if (!ev_is_active(&s->tick)) {
         start(w);
     } else if (s->turns > 0) {

@@ -14,6 +14,7 @@
  * disable them.
  */
 #include <ev.h>
+#include <stdbool.h>
 
 struct worker;
 
@@ -30,6 +31,7 @@ struct worker;
 struct standstill {
     ev_timer tick;   /* once a second: then we know when a turn should have begun at the latest */
     ev_idle hurry;   /* catching up: the loop does not wait */
+    bool woken;      /* libev has told of a wake-up: the loop runs */
     double due;      /* worker time of the next one */
     double slept;    /* monotonic clock when the last turn was over */
     double total;    /* seconds taken out of worker time so far */
