@@ -80,7 +80,7 @@ build/$(1)/obj/%.o: src/%.c build/$(1)/.flags | need-llhttp
 	$(call SAY,CC,$$@)
 	$(Q)$$(FLAGS_$(1)) $(WARN) -MMD -MP -c -o $$@ $$<
 build/$(1)/obj/handler/h_console.o: src/handler/console.html
-build/$(1)/obj/example.o: $(wildcard contrib/examples/*.yaml)
+build/$(1)/obj/cli/example.o: $(wildcard contrib/examples/*.yaml)
 
 build/$(1)/unit/%.o: tests/unit/%.c build/$(1)/.flags | need-llhttp
 	@mkdir -p $$(@D)

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/child.h"
+#include "io/child/child.h"
 #include "io/worker.h"
 
 #define MIB (1024L * 1024)
@@ -48,7 +48,7 @@ static void on_signal(int number)
     (void)number;
 }
 
-/* As src/server.c and src/main.c have them: each costs the child a system call. */
+/* As src/server/server.c and src/main.c have them: each costs the child a system call. */
 static void set_signals(void)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};

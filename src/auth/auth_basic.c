@@ -15,8 +15,8 @@
 #include "auth/secret_file.h"
 #include "auth/verify.h"
 #include "base/utf8.h"
-#include "core/auth_cookie.h"
-#include "core/auth_job.h"
+#include "core/auth/auth_cookie.h"
+#include "core/auth/auth_job.h"
 #include "core/request.h"
 
 #define CREDENTIALS_MAX (HTPASSWD_USER_MAX + 1 + VERIFY_PASSWORD_MAX)

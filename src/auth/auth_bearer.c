@@ -13,7 +13,7 @@
 #include "auth/auths.h"
 #include "auth/secret_file.h"
 #include "auth/tokens.h"
-#include "core/auth_cookie.h"
+#include "core/auth/auth_cookie.h"
 #include "core/request.h"
 
 #define OFFER "bearer."

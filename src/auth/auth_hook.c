@@ -18,9 +18,9 @@
 #include "auth/hook_http.h"
 #include "auth/hook_output.h"
 #include "backend/exec_env.h"
-#include "core/auth_job.h"
+#include "core/auth/auth_job.h"
 #include "core/request.h"
-#include "io/child.h"
+#include "io/child/child.h"
 
 #define TIMEOUT 5.0 /* seconds */
 #define FACTS 16    /* texts of a digest besides those of lists, at most */

@@ -2,8 +2,8 @@
 #ifndef WSLUICE_AUTH_AUTHS_H
 #define WSLUICE_AUTH_AUTHS_H
 
-/* The kinds of authentication there are; src/tables.c lists them. */
-#include "core/auth.h"
+/* The kinds of authentication there are; src/server/kinds.c lists them. */
+#include "core/auth/auth.h"
 
 extern const struct auth_ops auth_basic;       /* name and password, from an htpasswd file */
 extern const struct auth_ops auth_bearer;      /* a token, from a file of tokens */

@@ -5,7 +5,7 @@
 /* Asking an HTTP server whether a request may pass: one GET on a connection of its own. */
 #include <stdbool.h>
 
-#include "core/auth_queue.h"
+#include "core/auth/auth_queue.h"
 #include "core/request.h"
 #include "io/worker.h"
 
@@ -24,8 +24,8 @@ const char *hook_url_parse(struct hook_url *u, const char *text);
 
 /* When a place of the queue is free. status: of the answer; 0: there was none within `timeout` of
  * that, or nothing that can be understood; HOOK_HTTP_NO_PLACE: it was not asked, see
- * core/auth_queue.h. user: its X-User. From the loop, once. NULL without memory, or room in the
- * queue. url stays as long. */
+ * core/auth/auth_queue.h. user: its X-User. From the loop, once. NULL without memory, or room in
+ * the queue. url stays as long. */
 struct hook_http *hook_http_start(struct auth_queue *q, const struct hook_url *url,
                                   const struct request *r, double timeout,
                                   void (*done)(void *owner, int status, struct slice user),

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/file.h"
-#include "core/auth.h"
+#include "core/auth/auth.h"
 
 #define SECRET_FILE_MAX (8U * 1024U * 1024U) /* bytes */
 

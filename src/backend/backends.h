@@ -2,7 +2,7 @@
 #ifndef WSLUICE_BACKEND_BACKENDS_H
 #define WSLUICE_BACKEND_BACKENDS_H
 
-/* The kinds of backends there are; src/tables.c lists them. */
+/* The kinds of backends there are; src/server/kinds.c lists them. */
 #include "core/backend.h"
 
 extern const struct backend_ops backend_exec;

@@ -8,7 +8,7 @@
 #include "backend/backends.h"
 #include "backend/service.h"
 #include "backend/token_list.h"
-#include "core/auth.h"
+#include "core/auth/auth.h"
 #include "core/request.h"
 
 /* ?token=, or the path's last segment behind the route's own. */

@@ -5,7 +5,7 @@
 /* What a program on a terminal finds in its environment beside what all have, unless the route, or
  * our own environment by `pass-env`, has another word for it. */
 #include "backend/exec_env.h"
-#include "io/child.h"
+#include "io/child/child.h"
 
 /*
  * On one that controls its session: what a login sets (TERM, HOME, USER, LOGNAME, SHELL of its

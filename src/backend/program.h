@@ -17,7 +17,7 @@
 #include "backend/exec_env.h"
 #include "backend/exec_stderr.h"
 #include "core/backend.h"
-#include "io/child.h"
+#include "io/child/child.h"
 #include "io/io.h"
 
 /*

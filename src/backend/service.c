@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/preamble.h"
+#include "core/program/preamble.h"
 #include "core/request.h"
-#include "io/io_tls.h"
-#include "io/tlsclient.h"
+#include "io/tls/io_tls.h"
+#include "io/tls/tlsclient.h"
 #include "proto/proxyhdr.h"
 
 /* From service_new until it is connected; if it never is, until it is closed. */

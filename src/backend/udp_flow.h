@@ -8,8 +8,8 @@
  */
 #include "backend/udp_queue.h"
 #include "core/backend.h"
+#include "core/observe/stats.h"
 #include "core/rate.h"
-#include "core/stats.h"
 
 struct resolve;
 

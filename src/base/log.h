@@ -20,7 +20,7 @@
  *
  * Of events of one name LOG_REPEAT_MAX in a second are written, the rest is counted and summed up:
  * `repeated event="request refused" times=37`. Not so "session closed", "stderr", debug lines, and
- * LOG_AUTH_FAILED, which has a limit by address: core/auth_delay.h.
+ * LOG_AUTH_FAILED, which has a limit by address: core/auth/auth_delay.h.
  */
 #include <stdbool.h>
 #include <stddef.h>

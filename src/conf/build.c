@@ -9,7 +9,7 @@
 #include "conf/build_rules.h"
 #include "conf/build_session.h"
 #include "conf/habits.h"
-#include "core/origin.h"
+#include "core/admission/origin.h"
 #include "core/route.h"
 #include "proto/handshake.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/signal_name.h"
 #include "conf/options.h"
-#include "core/rules.h"
+#include "core/program/rules.h"
 
 #define LIMIT_TEXT_MAX 64
 #define UNLIMITED "unlimited"

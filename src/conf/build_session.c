@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/admission/origin.h"
 #include "core/backend.h"
-#include "core/origin.h"
 #include "core/route.h"
 #include "core/template.h"
 

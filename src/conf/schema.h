@@ -9,7 +9,8 @@
 #include "conf/options.h"
 #include "core/backend.h"
 
-/* The kinds a config may name; from src/tables.c, which conf does not see. Both NULL-terminated. */
+/* The kinds a config may name; from src/server/kinds.c, which conf does not see. Both
+ * NULL-terminated. */
 struct conf_kinds {
     const struct backend_ops *const *backends;
     const struct framing *const *framings;

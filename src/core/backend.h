@@ -4,7 +4,7 @@
 
 /*
  * The far side of a session. A kind is one file src/backend/be_NAME.c that ends in one const struct
- * backend_ops, plus one row in src/tables.c. Everything specific to a kind hides behind this.
+ * backend_ops, plus one row in src/server/kinds.c. Everything specific to a kind hides behind this.
  *
  * Events, always from the loop: first `opened` or `failed`; then any number of data, lines and
  * drained, at most one eof; last `ended`. After failed or ended nothing comes; the owner calls

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/auth.h"
+#include "core/admission/bans.h"
+#include "core/auth/auth.h"
 #include "core/backend.h"
-#include "core/bans.h"
+#include "core/program/rules.h"
 #include "core/route.h"
-#include "core/rules.h"
 #include "proto/secret.h"
 
 const char *config_record_dir(const struct settings *s)

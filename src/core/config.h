@@ -15,8 +15,8 @@
 #include "base/cidr.h"
 #include "base/log.h"
 #include "core/rate.h"
-#include "io/tlsclient.h"
-#include "io/tlsctx.h"
+#include "io/tls/tlsclient.h"
+#include "io/tls/tlsctx.h"
 #include "proto/framing.h"
 
 struct backend_ops;
@@ -61,7 +61,8 @@ struct settings {
     int stderr_mode;          /* enum stderr_mode */
     int errors;               /* enum error_mode */
     int send_proxy;           /* PROXY header to services: version, 0: none */
-    const char *preamble;     /* what services are told first, see core/preamble.h; NULL: nothing */
+    const char
+        *preamble; /* what services are told first, see core/program/preamble.h; NULL: nothing */
     const char *preamble_secret; /* file of what stands for {secret} in it */
     double partial_lines;        /* 0: never */
     bool eof_on_empty;
@@ -91,14 +92,15 @@ struct settings {
     const char *umask;         /* of programs, octal; NULL: ours */
     uint64_t nice;             /* of programs, added to ours */
     bool no_new_privs;
-    struct text_list read_paths, write_paths; /* what programs reach; none: see core/rules.h */
-    struct tlsclient_spec tls;                /* towards services, tls:// */
-    const char *record;                       /* directory of recordings; see config_record_dir */
-    int record_what;                          /* enum record_what */
-    uint64_t record_max;                      /* bytes of one file */
-    uint64_t record_files;                    /* of one session to keep; 0: all */
-    int auth;                                 /* enum auth_kind */
-    const char *auth_file;                    /* passwords or tokens */
+    struct text_list read_paths,
+        write_paths;           /* what programs reach; none: see core/program/rules.h */
+    struct tlsclient_spec tls; /* towards services, tls:// */
+    const char *record;        /* directory of recordings; see config_record_dir */
+    int record_what;           /* enum record_what */
+    uint64_t record_max;       /* bytes of one file */
+    uint64_t record_files;     /* of one session to keep; 0: all */
+    int auth;                  /* enum auth_kind */
+    const char *auth_file;     /* passwords or tokens */
     const char *auth_realm;
     struct text_list auth_hook; /* words of a program, or one address */
     int udp_source;             /* enum udp_source */
@@ -157,10 +159,11 @@ struct route {
     uint64_t signals;            /* of the settings; bit n: signal n */
     struct text_list login;      /* NAME=VALUE of its program's account, on a terminal; found by
                                     prepare_config */
-    struct child_rules *rules;   /* of its program; NULL: none. See core/rules.h */
+    struct child_rules *rules;   /* of its program; NULL: none. See core/program/rules.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */
-    struct stats_route *stats;   /* what is counted of it, while it serves; see core/stats.h */
+    struct stats_route
+        *stats; /* what is counted of it, while it serves; see core/observe/stats.h */
 };
 
 struct listen_spec {
@@ -194,7 +197,7 @@ struct config {
     struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
     struct rate total_message_rate, total_byte_rate; /* from all clients */
     const char *ban_file;                            /* networks to turn away; NULL: none */
-    struct bans *bans; /* what it says, from prepare_config until core/gate.c takes it */
+    struct bans *bans; /* what it says, from prepare_config until core/admission/gate.c takes it */
     uint64_t max_head; /* bytes of a request's */
     double handshake_timeout, drain_delay, drain_timeout, upgrade_timeout;
     bool reuse_port;
@@ -206,7 +209,7 @@ struct config {
     const char *user;       /* whom to become once all is open; NULL: stay */
     bool from_file;         /* which may say something else when it is read again */
     bool no_new_privs;      /* for the process, as no route does without; set by prepare_config */
-    struct text_list hosts; /* names of ours, "*.example.org", "any"; core/hostname.h */
+    struct text_list hosts; /* names of ours, "*.example.org", "any"; core/admission/hostname.h */
     struct text_list trusted_texts; /* networks of proxies that are believed, as written */
     struct cidr *trusted;           /* made of them by prepare_config */
     int forwarded_header;           /* enum forwarded_header: which one our proxies write */

@@ -4,7 +4,7 @@
 
 /*
  * A front turns a connection into requests and streams: one kind per HTTP version. A kind is one
- * file src/front/front_NAME.c that ends in one const struct front_ops.
+ * file src/http/front_NAME.c that ends in one const struct front_ops.
  */
 #include "base/addr.h"
 #include "io/worker.h"

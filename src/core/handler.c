@@ -3,11 +3,11 @@
 
 #include <stdio.h>
 
-#include "core/auth.h"
+#include "core/admission/gate.h"
+#include "core/admission/hostname.h"
+#include "core/auth/auth.h"
 #include "core/backend.h"
-#include "core/gate.h"
-#include "core/hostname.h"
-#include "core/stats.h"
+#include "core/observe/stats.h"
 #include "core/subprotocol.h"
 #include "proto/handshake.h"
 #include "proto/ws.h"

@@ -4,7 +4,7 @@
 
 /*
  * What answers a request. A kind is one file src/handler/h_NAME.c that ends in one const struct
- * handler_ops, plus one row in src/tables.c; the first row that wants a request gets it.
+ * handler_ops, plus one row in src/server/kinds.c; the first row that wants a request gets it.
  */
 #include <stdbool.h>
 
@@ -20,7 +20,7 @@ struct handler_ops {
     void (*handle)(struct stream *s, const struct config *c, const struct route *route);
 };
 
-/* All kinds in order of precedence, NULL-terminated: in src/tables.c. */
+/* All kinds in order of precedence, NULL-terminated: in src/server/kinds.c. */
 extern const struct handler_ops *const handlers[];
 
 /* Hands a stream with a parsed request to its handler. For fronts. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/auth_cache.h"
-#include "core/auth_cookie.h"
+#include "core/auth/auth_cache.h"
+#include "core/auth/auth_cookie.h"
 #include "proto/cookie.h"
 #include "proto/path.h"
 #include "proto/secret.h"

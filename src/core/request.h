@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
-#include "core/gate.h"
+#include "core/admission/gate.h"
 #include "core/route.h"
 #include "proto/http1.h"
 #include "proto/proxyhdr.h"
@@ -60,8 +60,8 @@ void request_release(struct request *r);
  * False without memory or when it is no text. */
 bool request_take_token(struct request *r);
 
-/* Takes the cookie of core/auth_cookie.h out of the head into cookies: nobody behind sees it. False
- * without memory. */
+/* Takes the cookie of core/auth/auth_cookie.h out of the head into cookies: nobody behind sees it.
+ * False without memory. */
 bool request_take_cookies(struct request *r);
 
 /* The offers whose rest is a token for a session. */

@@ -2,9 +2,9 @@
 
 /* Opens a session when a request asks for a WebSocket and may have one: handshake, origin, limits,
  * in this order. */
-#include "core/auth.h"
+#include "core/admission/origin.h"
+#include "core/auth/auth.h"
 #include "core/backend.h"
-#include "core/origin.h"
 #include "core/session/session.h"
 #include "core/subprotocol.h"
 #include "handler/handlers.h"

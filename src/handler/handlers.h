@@ -2,7 +2,7 @@
 #ifndef WSLUICE_HANDLER_HANDLERS_H
 #define WSLUICE_HANDLER_HANDLERS_H
 
-/* The kinds of handlers there are; src/tables.c lists them in their order of precedence. */
+/* The kinds of handlers there are; src/server/kinds.c lists them in their order of precedence. */
 #include "core/handler.h"
 
 extern const struct handler_ops handler_admin;   /* all that came by the admin address */

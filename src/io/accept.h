@@ -4,9 +4,9 @@
 
 /*
  * Listening sockets. Out of descriptors or memory, connections that have asked for nothing make
- * room (see core/waiting.h). Where there are none, a listener pauses for a quarter of a second
- * instead of spinning; clients wait in the kernel's queue meanwhile. One log line a second tells of
- * it.
+ * room (see core/admission/waiting.h). Where there are none, a listener pauses for a quarter of a
+ * second instead of spinning; clients wait in the kernel's queue meanwhile. One log line a second
+ * tells of it.
  */
 #include <ev.h>
 #include <stdbool.h>

@@ -95,23 +95,23 @@ struct worker {
     ev_timer ladder;   /* child.c's; active until the first of them is due */
     double ladder_due; /* worker time of that */
     struct limits *limits;               /* core's; io never looks inside */
-    struct gate *gate;                   /* core's: who may come in, see core/gate.h */
+    struct gate *gate;                   /* core's: who may come in, see core/admission/gate.h */
     struct waiting *waiting;             /* core's: connections that asked for nothing */
     bool (*make_room)(struct worker *w); /* core's, see worker_make_room; NULL: there is nobody */
     int client_fds;                      /* see descriptors_of_clients */
     int highest_fd;    /* of those that were ever accepted: the loop's arrays grow with it */
-    struct auth *auth; /* core's: passwords known lately, failures, see core/auth.h */
+    struct auth *auth; /* core's: passwords known lately, failures, see core/auth/auth.h */
     struct sessions *sessions;       /* core's */
     struct connections *connections; /* core's */
     struct config *config; /* core's: the current one; sessions hold the one they started with */
     uint64_t next_id;      /* of sessions */
-    struct stats *stats;   /* core's: what is counted, see core/stats.h */
+    struct stats *stats;   /* core's: what is counted, see core/observe/stats.h */
     struct deflate_pool *deflate; /* core's: made when a message is first compressed */
     struct control *control;      /* core's: what the admin door may have the server do; see
                                      core/control.h */
     uint64_t accept_pauses;       /* how often a listener had to pause */
     uint64_t out_of_memory;       /* see worker_no_memory */
-    uint64_t recordings_failed;   /* that ended before their session; see core/record.h */
+    uint64_t recordings_failed;   /* that ended before their session; see core/observe/record.h */
     double longest_turn; /* seconds; of turns longer than a tick of the kernel's clock. Whoever
                             looks at it sets it back */
     bool draining;       /* on the way out: not ready for anything new */

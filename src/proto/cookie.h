@@ -7,7 +7,7 @@
  *
  *   UNTIL.WHO.MAC    decimal seconds . base64url . base64url, the last two without padding
  *
- * Each has one spelling. What they mean is core/auth_cookie.h's. Pure.
+ * Each has one spelling. What they mean is core/auth/auth_cookie.h's. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>

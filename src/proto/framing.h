@@ -4,8 +4,8 @@
 
 /*
  * A framing says how WebSocket messages become bytes of a pipe or TCP stream, and back. A kind is
- * one file framing_NAME.c that ends in one const struct framing, plus one row in src/tables.c. All
- * are pure.
+ * one file framing_NAME.c that ends in one const struct framing, plus one row in
+ * src/server/kinds.c. All are pure.
  *
  * Messages to bytes is always prefix + payload + suffix, so that the payload is never copied: the
  * session places the two around it in the receive buffer. Bytes to messages is a cutter that walks

@@ -17,7 +17,7 @@
 #include "conf/cli.h"
 #include "conf/dump.h"
 #include "conf/yaml.h"
-#include "tables.h"
+#include "server/kinds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

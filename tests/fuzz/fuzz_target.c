@@ -23,12 +23,12 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
-#include "core/auth.h"
-#include "core/gate.h"
+#include "core/admission/gate.h"
+#include "core/auth/auth.h"
 #include "core/handler.h"
+#include "core/observe/stats.h"
 #include "core/request.h"
 #include "core/route.h"
-#include "core/stats.h"
 #include "proto/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -45,10 +45,10 @@ struct b {
 """,
     "src/proto/p.h": LICENCE + "#ifndef P_H\n#define P_H\ntypedef int p_int;\n#endif\n",
     "src/core/c.h": LICENCE + '#ifndef C_H\n#define C_H\n#include "io/b.h"\n#include "proto/p.h"\n#endif\n',
-    "src/front/f.h": LICENCE + '#ifndef F_H\n#define F_H\n#include "core/c.h"\n#endif\n',
+    "src/http/f.h": LICENCE + '#ifndef F_H\n#define F_H\n#include "core/c.h"\n#endif\n',
     "src/backend/k.h": LICENCE + "#ifndef K_H\n#define K_H\n#endif\n",
     "src/conf/y.h": LICENCE + '#ifndef Y_H\n#define Y_H\n#include "base/a.h"\n#endif\n',
-    "src/tables.h": LICENCE + '#ifndef T_H\n#define T_H\n#include "backend/k.h"\n#include "front/f.h"\n#endif\n',
+    "src/server/kinds.h": LICENCE + '#ifndef T_H\n#define T_H\n#include "backend/k.h"\n#include "front/f.h"\n#endif\n',
     "contrib/go.sh": "#!/bin/sh\n# SPDX-License-Identifier: MIT\necho \"$1\"\n",
 }
 
@@ -93,7 +93,7 @@ def add(tree, name, text):
     ("src/proto/p.h", '"io/b.h"', "proto/ may not include io/"),        # siblings
     ("src/io/b.h", '"proto/p.h"', "io/ may not include proto/"),
     ("src/core/c.h", '"front/f.h"', "core/ may not include front/"),
-    ("src/front/f.h", '"backend/k.h"', "front/ may not include backend/"),
+    ("src/http/f.h", '"backend/k.h"', "http/ may not include backend/"),
     ("src/backend/k.h", '"front/f.h"', "backend/ may not include front/"),
     ("src/backend/k.h", '"tables.h"', "backend/ may not include src/"),
     ("src/conf/y.h", '"io/b.h"', "conf/ may not include io/"),

@@ -17,8 +17,8 @@
 #include "auth/tokens.h"
 #include "backend/token_file.h"
 #include "backend/token_list.h"
-#include "core/auth_cache.h"
-#include "core/auth_delay.h"
+#include "core/auth/auth_cache.h"
+#include "core/auth/auth_delay.h"
 #include "core/request.h"
 #include "proto/secret.h"
 

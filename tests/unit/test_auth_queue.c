@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/auth_queue.h"
+#include "core/auth/auth_queue.h"
 
 #define RUNNING 4
 #define WAITING 16

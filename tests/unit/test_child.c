@@ -25,8 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/child.h"
-#include "io/child_rules.h"
+#include "io/child/child.h"
+#include "io/child/child_rules.h"
 #include "io/worker.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */

@@ -20,7 +20,7 @@
 #include "conf/yaml.h"
 #include "core/request.h"
 #include "core/template.h"
-#include "tables.h"
+#include "server/kinds.h"
 
 static const struct conf_kinds kinds = {backends, framings};
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "auth/auths.h"
-#include "core/auth_cookie.h"
+#include "core/auth/auth_cookie.h"
 #include "proto/cookie.h"
 
 #define NOW 1000.0

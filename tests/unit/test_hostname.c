@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#include "core/hostname.h"
-#include "core/origin.h"
+#include "core/admission/hostname.h"
+#include "core/admission/origin.h"
 #include "proto/authority.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))

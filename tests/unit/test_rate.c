@@ -13,7 +13,7 @@
 
 #include "base/cidr.h"
 #include "conf/options.h"
-#include "core/bans.h"
+#include "core/admission/bans.h"
 #include "core/rate.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))

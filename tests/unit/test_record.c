@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "core/record.h"
-#include "core/record_json.h"
+#include "core/observe/record.h"
+#include "core/observe/record_json.h"
 
 #define FILES_MAX 64
 #define BIG (4U << 20)

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/deflate_pool.h"
-#include "core/limits.h"
+#include "core/admission/limits.h"
+#include "core/client/deflate_pool.h"
 #include "core/request.h"
 #include "core/session/session_impl.h"
 #include "core/session/session_info.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "io/tickets.h"
+#include "io/tls/tickets.h"
 
 #define HOUR TICKETS_LIFE
 

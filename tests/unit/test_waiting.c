@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/waiting.h"
+#include "core/admission/waiting.h"
 
 #define MANY 2000
 

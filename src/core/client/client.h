@@ -29,7 +29,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "core/config.h"
-#include "core/stats.h"
+#include "core/observe/stats.h"
 #include "core/stream.h"
 #include "proto/deflate_offer.h"
 #include "proto/handshake.h"

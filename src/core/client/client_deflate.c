@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "core/client/client_impl.h"
-#include "core/deflate_pool.h"
+#include "core/client/deflate_pool.h"
 
 /* Inflated bytes of one client in a turn of the loop. */
 #define SHARE 262144U

@@ -14,8 +14,8 @@
  */
 #include <stdlib.h>
 
+#include "core/admission/limits.h"
 #include "core/client/client_impl.h"
-#include "core/limits.h"
 
 #define HELD_LOOK 1.0 /* seconds between looks whether the client is still there */
 

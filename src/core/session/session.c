@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/admission/limits.h"
 #include "core/handler.h"
-#include "core/limits.h"
 #include "core/session/session_kept.h"
 #include "core/session/session_key.h"
 #include "core/subprotocol.h"

@@ -33,9 +33,9 @@
 #include "base/buf.h"
 #include "core/backend.h"
 #include "core/client/client.h"
-#include "core/record.h"
+#include "core/observe/record.h"
+#include "core/observe/stats.h"
 #include "core/session/session.h"
-#include "core/stats.h"
 #include "proto/framing.h"
 
 /* A program that closed its output is about to exit, nearly always: so long we wait for its status.

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/auth.h"
+#include "core/auth/auth.h"
 #include "core/session/session_kept.h"
 
 #define USER "user:"

@@ -4,8 +4,8 @@
 
 /* Live sessions, looked at and ended from outside. */
 #include "core/backend.h"
+#include "core/observe/stats.h"
 #include "core/session/session.h"
-#include "core/stats.h"
 #include "proto/secret.h"
 
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/admission/limits.h"
 #include "core/handler.h"
-#include "core/limits.h"
 #include "core/session/session_key.h"
 
 #define HOLD_LOOK 0.05 /* seconds between looks at what a system has acknowledged */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/auth.h"
+#include "core/auth/auth.h"
 #include "core/template.h"
 
 bool session_room(const struct route *route, const struct request *r, char out[SESSION_ROOM_MAX])

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/preamble.h"
+#include "core/program/preamble.h"
 #include "core/session/session_impl.h"
 #include "proto/tty.h"
 

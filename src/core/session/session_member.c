@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/limits.h"
+#include "core/admission/limits.h"
 #include "core/session/session_kept.h"
 #include "core/subprotocol.h"
 #include "proto/channel.h"

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "core/limits.h"
+#include "core/admission/limits.h"
 #include "core/session/session_kept.h"
 
 static void session_release(struct reap *r)

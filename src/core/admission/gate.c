@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/admission/gate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/descriptors.h"
+#include "core/admission/bans.h"
+#include "core/admission/waiting.h"
+#include "core/session/session_info.h"
+#include "proto/secret.h"
+
+#define SETS 2048 /* addresses that are remembered: SETS * WAYS, chosen by a keyed digest */
+#define WAYS 8
+#define LOOK_EVERY 1.0 /* seconds: at the file of bans; and between lines in the log */
+#define WALK_PIECE 500 /* sessions that are looked at in a turn */
+#define WALK_KICKS 50
+#define WALK_CLOSES 500   /* connections that have asked for nothing */
+#define RETRY_MAX 86400.0 /* seconds */
+
+const char *const gate_names[GATE_VERDICTS] = {
+    [GATE_UNKNOWN] = "unknown",           [GATE_PASS] = "pass", [GATE_BANNED] = "banned",
+    [GATE_ADDRESS_RATE] = "address_rate", [GATE_RATE] = "rate",
+};
+
+/* How often an address has connected lately. */
+struct known {
+    uint8_t address[16];
+    struct rate_bucket bucket;
+};
+
+struct gate {
+    struct worker *worker;
+    uint8_t key[SECRET_KEY_SIZE];
+    struct known (*known)[WAYS]; /* SETS of them; NULL: not needed so far */
+    struct rate_bucket all;
+    uint64_t refused[GATE_VERDICTS];
+    uint64_t untold[GATE_VERDICTS]; /* refusals since the last line about them */
+    double told_at[GATE_VERDICTS];
+    struct bans *file;
+    struct file_stamp stamp; /* of the file when it was last read, well or not */
+    bool file_is_good;
+    struct gate_ban orders[GATE_BANS_MAX];
+    size_t order_count;
+    ev_timer look;
+    bool walking; /* along the sessions, to end those that are banned */
+    struct session_cursor cursor;
+};
+
+/* ---- bans ---- */
+
+static void drop_expired(struct gate *g)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < g->order_count; i++) {
+        if (g->orders[i].until <= 0 || g->orders[i].until > g->worker->clock)
+            g->orders[kept++] = g->orders[i];
+    }
+    g->order_count = kept;
+}
+
+bool gate_is_proxy(const struct gate *g, const union addr *peer)
+{
+    const struct config *c = g->worker->config;
+
+    return cidr_any_has(c->trusted, c->trusted_texts.count, peer);
+}
+
+static bool is_banned(struct gate *g, const union addr *client)
+{
+    if (bans_have(g->file, client))
+        return true;
+    if (g->order_count > 0)
+        drop_expired(g);
+    for (size_t i = 0; i < g->order_count; i++) {
+        if (cidr_has(&g->orders[i].network, client))
+            return true;
+    }
+    return false;
+}
+
+static void set_timer(struct gate *g)
+{
+    struct ev_loop *loop = g->worker->loop;
+
+    ev_timer_stop(loop, &g->look);
+    if (!g->walking && g->worker->config->ban_file == NULL)
+        return;
+    ev_timer_set(&g->look, g->walking ? 0 : LOOK_EVERY, 0);
+    ev_timer_start(loop, &g->look);
+}
+
+static void stop_walk(struct gate *g)
+{
+    if (g->walking)
+        session_cursor_close(&g->cursor);
+    g->walking = false;
+}
+
+/* Who is banned now may have come before. */
+static void start_walk(struct gate *g)
+{
+    stop_walk(g);
+    g->walking = true;
+    session_cursor_open(&g->cursor, g->worker);
+    set_timer(g);
+}
+
+static bool is_gone(void *gate, const union addr *client)
+{
+    return is_banned(gate, client);
+}
+
+/* What has asked for nothing goes first: it may hold the descriptors that others need. */
+static void walk(struct gate *g)
+{
+    int kicks = 0;
+
+    if (!waiting_close(g->worker, is_gone, g, WALK_CLOSES))
+        return;
+    for (int i = 0; i < WALK_PIECE && kicks < WALK_KICKS; i++) {
+        struct session *s = session_cursor_next(&g->cursor);
+        union addr client;
+
+        if (s == NULL) {
+            stop_walk(g);
+            return;
+        }
+        if (session_client(s, &client) && !gate_is_proxy(g, &client) && is_banned(g, &client)) {
+            session_kick(s, "banned");
+            kicks++;
+        }
+    }
+}
+
+static void take_file(struct gate *g, struct bans *b)
+{
+    bans_free(g->file);
+    g->file = b;
+    g->file_is_good = true;
+    if (bans_count(b) > 0)
+        start_walk(g);
+}
+
+static void look_at_file(struct gate *g)
+{
+    const char *path = g->worker->config->ban_file;
+    char why[BANS_ERROR_MAX];
+    struct bans *b;
+    rlim_t reserve;
+
+    if (path == NULL || !file_changed(path, &g->stamp))
+        return;
+    reserve = descriptors_open_reserve();
+    b = bans_read(path, &g->stamp, why);
+    descriptors_close_reserve(reserve);
+    if (b == NULL) {
+        g->file_is_good = false;
+        log_line(&g->worker->log, LOG_ERROR, "bans not read again, the old ones hold",
+                 LOG_C("reason", why));
+        return;
+    }
+    log_line(&g->worker->log, LOG_INFO, "bans read again", LOG_C("file", path),
+             LOG_I("networks", bans_count(b)));
+    take_file(g, b);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct gate *g = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (g->walking)
+        walk(g);
+    else
+        look_at_file(g);
+    set_timer(g);
+}
+
+/* ---- life ---- */
+
+struct gate *gate_new(struct worker *w)
+{
+    struct gate *g = calloc(1, sizeof *g);
+
+    if (g == NULL)
+        return NULL;
+    if (getrandom(g->key, sizeof g->key, 0) != (ssize_t)sizeof g->key) {
+        free(g);
+        return NULL;
+    }
+    g->worker = w;
+    g->file_is_good = true;
+    for (int v = 0; v < GATE_VERDICTS; v++)
+        g->told_at[v] = -LOOK_EVERY;
+    ev_timer_init(&g->look, on_look, 0, 0);
+    g->look.data = g;
+    return g;
+}
+
+void gate_free(struct gate *g)
+{
+    if (g == NULL)
+        return;
+    if (g->worker->loop != NULL)
+        ev_timer_stop(g->worker->loop, &g->look);
+    stop_walk(g);
+    bans_free(g->file);
+    free(g->known);
+    free(g);
+}
+
+void gate_follow(struct gate *g, struct config *c)
+{
+    g->stamp = c->bans != NULL ? bans_stamp(c->bans) : (struct file_stamp){0};
+    take_file(g, c->bans);
+    c->bans = NULL;
+    set_timer(g);
+}
+
+/* ---- coming in ---- */
+
+static bool has_address(const union addr *a)
+{
+    return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
+}
+
+/* NULL: there is none to look at. With `make` one that has rested longest is taken for it. */
+static struct rate_bucket *bucket_of(const struct gate *g, const union addr *client, bool make)
+{
+    const struct rate *rate = &g->worker->config->address_connect_rate;
+    uint8_t address[16], mac[SECRET_MAC_SIZE];
+    const struct slice text = slice_of((const char *)address, sizeof address);
+    struct known *least = NULL;
+    double level, lowest = INFINITY;
+
+    addr_limit_key(client, address);
+    if (!secret_mac(g->key, &text, 1, mac))
+        return NULL;
+    struct known *set = g->known[(mac[0] | mac[1] << 8) % SETS];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (memcmp(set[i].address, address, sizeof address) == 0)
+            return &set[i].bucket;
+        level = rate_wait(&set[i].bucket, rate, rate->burst, g->worker->clock);
+        if (level < lowest) {
+            lowest = level;
+            least = &set[i];
+        }
+    }
+    if (!make || least == NULL)
+        return NULL;
+    *least = (struct known){0};
+    memcpy(least->address, address, sizeof address);
+    return &least->bucket;
+}
+
+static struct rate_bucket *address_bucket(struct gate *g, const union addr *client)
+{
+    if (!rate_is_set(&g->worker->config->address_connect_rate) || !has_address(client))
+        return NULL;
+    if (g->known == NULL)
+        g->known = calloc(SETS, sizeof *g->known);
+    return g->known != NULL ? bucket_of(g, client, true) : NULL;
+}
+
+static enum gate_verdict refuse(struct gate *g, const union addr *client, enum gate_verdict v)
+{
+    double now = g->worker->clock;
+    char text[ADDR_TEXT_MAX];
+
+    g->refused[v]++;
+    g->untold[v]++;
+    if (now - g->told_at[v] < LOOK_EVERY)
+        return v;
+    log_line(&g->worker->log, LOG_INFO, "turned away", LOG_C("client", addr_format(client, text)),
+             LOG_C("reason", gate_why(v)), LOG_I("times", g->untold[v]));
+    g->told_at[v] = now;
+    g->untold[v] = 0;
+    return v;
+}
+
+enum gate_verdict gate_look(struct gate *g, const union addr *client)
+{
+    return is_banned(g, client) ? refuse(g, client, GATE_BANNED) : GATE_PASS;
+}
+
+enum gate_verdict gate_look_again(struct gate *g, const union addr *client)
+{
+    return gate_is_proxy(g, client) ? GATE_PASS : gate_look(g, client);
+}
+
+enum gate_verdict gate_enter(struct gate *g, const union addr *client)
+{
+    const struct config *c = g->worker->config;
+    struct rate_bucket *own;
+    double now = g->worker->clock;
+
+    if (is_banned(g, client))
+        return refuse(g, client, GATE_BANNED);
+    own = address_bucket(g, client);
+    if (own != NULL && rate_wait(own, &c->address_connect_rate, 1, now) > 0)
+        return refuse(g, client, GATE_ADDRESS_RATE);
+    if (rate_wait(&g->all, &c->connect_rate, 1, now) > 0)
+        return refuse(g, client, GATE_RATE);
+    (void)rate_reserve(&g->all, &c->connect_rate, 1, now);
+    if (own != NULL)
+        (void)rate_reserve(own, &c->address_connect_rate, 1, now);
+    return GATE_PASS;
+}
+
+int gate_status(enum gate_verdict v)
+{
+    return v == GATE_BANNED ? 403 : v == GATE_ADDRESS_RATE ? 429 : 503;
+}
+
+const char *gate_why(enum gate_verdict v)
+{
+    return v == GATE_BANNED         ? "your address is banned"
+           : v == GATE_ADDRESS_RATE ? "too many connections from your address, try again later"
+                                    : "too many connections, try again later";
+}
+
+unsigned gate_retry_after(const struct gate *g, const union addr *client, enum gate_verdict v)
+{
+    const struct config *c = g->worker->config;
+    const struct rate_bucket *own =
+        v == GATE_ADDRESS_RATE && g->known != NULL && has_address(client)
+            ? bucket_of(g, client, false)
+            : NULL;
+    double wait = 0, now = g->worker->clock;
+
+    if (v == GATE_BANNED)
+        return 0;
+    if (own != NULL)
+        wait = rate_wait(own, &c->address_connect_rate, 1, now);
+    else if (v == GATE_RATE)
+        wait = rate_wait(&g->all, &c->connect_rate, 1, now);
+    return wait <= 1 ? 1 : (unsigned)ceil(wait < RETRY_MAX ? wait : RETRY_MAX);
+}
+
+/* ---- telling, and orders ---- */
+
+uint64_t gate_refused(const struct gate *g, enum gate_verdict v)
+{
+    return g->refused[v];
+}
+
+bool gate_file_is_good(const struct gate *g)
+{
+    return g->file_is_good;
+}
+
+size_t gate_file_count(const struct gate *g)
+{
+    return bans_count(g->file);
+}
+
+static struct gate_ban *find_order(struct gate *g, const struct cidr *network)
+{
+    drop_expired(g);
+    for (size_t i = 0; i < g->order_count; i++) {
+        const struct cidr *c = &g->orders[i].network;
+
+        if (c->family == network->family && c->bits == network->bits &&
+            memcmp(c->bytes, network->bytes, sizeof c->bytes) == 0)
+            return &g->orders[i];
+    }
+    return NULL;
+}
+
+bool gate_ban(struct gate *g, const struct cidr *network, double seconds)
+{
+    struct gate_ban *order = find_order(g, network);
+
+    if (order == NULL && g->order_count == GATE_BANS_MAX)
+        return false;
+    if (order == NULL)
+        order = &g->orders[g->order_count++];
+    order->network = *network;
+    order->until = seconds > 0 ? g->worker->clock + seconds : 0;
+    start_walk(g);
+    return true;
+}
+
+bool gate_unban(struct gate *g, const struct cidr *network)
+{
+    struct gate_ban *order = find_order(g, network);
+
+    if (order == NULL)
+        return false;
+    g->order_count--;
+    memmove(order, order + 1, (size_t)(&g->orders[g->order_count] - order) * sizeof *order);
+    return true;
+}
+
+size_t gate_bans(struct gate *g, const struct gate_ban **all)
+{
+    drop_expired(g);
+    *all = g->orders;
+    return g->order_count;
+}
+
+bool gate_file_has(const struct gate *g, const struct cidr *network)
+{
+    return bans_have_network(g->file, network);
+}
