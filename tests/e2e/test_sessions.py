@@ -200,6 +200,21 @@ def test_while_nobody_is_there_the_program_waits_when_the_ring_is_full(kept):
         assert texts(client, 1) == [f"n {n}"]
 
 
+def test_a_full_ring_that_nobody_reads_costs_no_turns(wsluice):
+    daemon = wsluice(*JSON, "--session", "token", "--replay", "64K", "--detach", "1h", *py(NUMBERED), inside=True)
+    cut(daemon.open(at()))
+    left(daemon)
+    daemon.inside.freeze()
+    daemon.inside.settle()
+    wait_until(lambda: [child.state for child in daemon.children()] == ["S"], "the program to wait")
+    daemon.inside.settle()
+    with daemon.inside.turns_at_most(20):
+        daemon.inside.advance(30, step=0.5)
+    daemon.inside.thaw()
+    daemon.close_clients()
+    daemon.stop()
+
+
 # ---- exactly once, both ways
 
 class Page:

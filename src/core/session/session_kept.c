@@ -61,10 +61,17 @@ static double min_of(double a, double b)
     return a < b ? a : b;
 }
 
-/* Where members hold the backend: when a system may have acknowledged more, worker time. */
+/* Where its client holds the backend of a private one: when to look whether it has got more. Pongs
+ * come by themselves, unless it is not read now; and one that sends none is not waited for. */
 static double hold_due(const struct session *s)
 {
-    return s->backend_paused ? session_worker(s)->now + HOLD_LOOK : CLIENT_NEVER;
+    const struct member *m = LIST_FIRST(&session_kept(s)->members);
+
+    if (!s->backend_paused || m == NULL)
+        return CLIENT_NEVER;
+    if (m->client->paused)
+        return session_worker(s)->now + HOLD_LOOK;
+    return m->got_moved + session_settings(s)->pong_timeout;
 }
 
 static double kept_due(const struct session *s)
