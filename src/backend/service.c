@@ -228,6 +228,8 @@ static void on_connected(void *owner, int fd, const union addr *addr)
 
     s->opening->connecting = NULL;
     s->addr = *addr;
+    if (addr->sa.sa_family != AF_UNIX)
+        connect_mind(fd, s->route->settings.stall_timeout);
     if (s->base.ops->over_tls) {
         shake(s, fd);
         return;
@@ -380,7 +382,7 @@ size_t service_queued(const struct backend *b)
 
 uint64_t service_delivered(const struct backend *b)
 {
-    return service_of_const(b)->io.sent;
+    return io_delivered(&service_of_const(b)->io);
 }
 
 uint64_t service_lost(const struct backend *b)

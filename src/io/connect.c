@@ -13,7 +13,8 @@
 
 #include "io/resolve.h"
 
-#define NEXT_ATTEMPT 0.25 /* RFC 8305, section 5: "Connection Attempt Delay" */
+#define NEXT_ATTEMPT 0.25   /* RFC 8305, section 5: "Connection Attempt Delay" */
+#define KEEPALIVE_MAX 32767 /* seconds, Linux's limit */
 #define UNIX_RETRY \
     0.02 /* a Unix listener whose queue is full gives no event when it has room again */
 
@@ -150,6 +151,24 @@ static int connect_inet(int fd, const union addr *addr)
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         return -1;
     return connect(fd, &addr->sa, addr_len(addr));
+}
+
+static int whole_seconds(ev_tstamp seconds)
+{
+    return seconds < 1 ? 1 : seconds > KEEPALIVE_MAX ? KEEPALIVE_MAX : (int)seconds;
+}
+
+void connect_mind(int fd, ev_tstamp seconds)
+{
+    int on = 1, idle = whole_seconds(seconds / 2), pause = whole_seconds(seconds / 8);
+    unsigned patience = (unsigned)(seconds * 1000);
+
+    if (seconds <= 0)
+        return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause, sizeof pause);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 /* A nonblocking socket on its way to address i; -1 with errno. */

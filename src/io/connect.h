@@ -39,6 +39,16 @@ struct connect_events {
 struct connect *connect_start(struct worker *w, const struct connect_spec *spec,
                               const struct connect_events *events, void *owner);
 
+/*
+ * Has the system end a TCP connection, ETIMEDOUT for the most part, whose far side has vanished:
+ * what was sent stays unacknowledged for so many seconds (TCP_USER_TIMEOUT), or nothing comes for
+ * that long while it is asked for a sign of life from half of it on, every eighth of it (whole
+ * seconds, at least one). A far side that answers, and has no room for what waits for it, is ended
+ * after that time, too. 0: all stays as the system has it. For connected sockets: one that is
+ * connecting would give up after that time. Other sockets than TCP's are left as they are.
+ */
+void connect_mind(int fd, ev_tstamp seconds);
+
 /* Closes everything; no event follows. */
 void connect_cancel(struct connect *c);
 

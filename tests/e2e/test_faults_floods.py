@@ -295,6 +295,25 @@ def test_backend_that_reads_slowly_is_not_stuck(wsluice, server):
     assert client.silent(0.3)
 
 
+def test_what_the_service_acknowledged_is_progress(wsluice, server):
+    """Our system holds megabytes, and takes more only when a third of them is gone: long before that, a service that
+    reads a little has taken some."""
+    service = server(peers.hold)
+    daemon = wsluice("--stall-timeout", "10s", "--ping", "0", "--to", service.to, frozen=True)
+    client = daemon.open(connect=dict(sndbuf=65536))
+    sock = service.wait_accepted()
+    sock.settimeout(SOON)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    fill(client, patience=0.3)
+    for _ in range(4):
+        left = 262144  # more than lies at its side
+        while left > 0:
+            left -= len(sock.recv(left))
+        daemon.inside.advance(6, step=1)
+    assert not daemon.find_log("takes no input")
+    assert client.silent(0.1)
+
+
 def test_ten_clients_flood_a_service_that_never_reads(wsluice, server):
     """websockify: 2.1 GB in 8 seconds."""
     daemon = wsluice("--to", server(peers.hold).to, inside=True)
