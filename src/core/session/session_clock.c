@@ -19,8 +19,7 @@ static double stall_look(const struct session *s)
     return min_of(STALL_LOOK, session_settings(s)->stall_timeout / 4);
 }
 
-/* When to look again, worker time; for a client that is OPEN. */
-static double session_due(const struct session *s)
+double session_due(const struct session *s)
 {
     const struct settings *set = session_settings(s);
     const struct session_extra *e = session_extra(s);

@@ -211,6 +211,8 @@ void session_output_partial(struct session *s); /* `partial-lines` ran out */
 
 /* session_clock.c: on the timer of the client's stream, as long as there is one. */
 void session_clock_arm(struct session *s);
+/* When to look at its deadlines again, worker time; while somebody may be told of it. */
+double session_due(const struct session *s);
 /* EXITING begins. */
 void session_clock_exiting(struct session *s);
 /* Keeps the stall clock of the backend: whether anything is queued for it now. */

@@ -61,13 +61,14 @@ static double min_of(double a, double b)
     return a < b ? a : b;
 }
 
-/* Where its client holds the backend of a private one: when to look whether it has got more. Pongs
- * come by themselves, unless it is not read now; and one that sends none is not waited for. */
+/* Where its client holds the backend of a private one by what it has not got yet: when to look.
+ * Pongs come by themselves, unless it is not read now; and one that sends none is not waited for.
+ */
 static double hold_due(const struct session *s)
 {
     const struct member *m = LIST_FIRST(&session_kept(s)->members);
 
-    if (!s->backend_paused || m == NULL)
+    if (!s->backend_paused || m == NULL || !m->ready)
         return CLIENT_NEVER;
     if (m->client->paused)
         return session_worker(s)->now + HOLD_LOOK;
@@ -78,22 +79,11 @@ static double kept_due(const struct session *s)
 {
     const struct session_kept *k = session_kept(s);
     const struct settings *set = session_settings(s);
-    const struct session_extra *e = session_extra(s);
     double due = session_is_private(s) ? hold_due(s) : CLIENT_NEVER;
 
     if (k->count == 0 && k->detached_since > 0)
         due = min_of(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
-    if (k->code != 0)
-        return due;
-    if (set->idle_timeout > 0)
-        due = min_of(due, s->owner.last_data + set->idle_timeout);
-    if (s->state == SESSION_EXITING)
-        due = min_of(due, e->exiting_since + SESSION_EXIT_WAIT);
-    if (e->partial_since > 0)
-        due = min_of(due, e->partial_since + set->partial_lines);
-    if (e->stall_since > 0)
-        due = min_of(due, e->stall_since + set->stall_timeout);
-    return due;
+    return k->code != 0 ? due : min_of(due, session_due(s));
 }
 
 /* The timer only moves to an earlier moment: when it fires too early it looks again. */
