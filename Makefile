@@ -185,6 +185,11 @@ format:  ## rewrite all C files in the project's style
 schema: build/plain/wsluice  ## rewrite contrib/wsluice.schema.json from the table of options
 	build/plain/wsluice --dump-schema >contrib/wsluice.schema.json
 
+# ---- do the tests see faults? Small ones are planted in a copy, one at a time
+.PHONY: mutants
+mutants: tests/browser/node_modules/.package-lock.json  ## plant faults, print who survives; MUTANTS='-n 100 --seed 1 --only proto/', -h
+	@PYTHON='$(PYTHON)' tests/tools/mutants $(MUTANTS)
+
 # ---- longer runs
 .PHONY: fuzz soak bench bench-smoke demo
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=build/fuzz/%)

@@ -695,6 +695,21 @@ routes:
     assert ask(daemon, "/x/page?token=alice-s-token", (), "127.9.9.9").status == 200
 
 
+def test_one_hook_of_two_routes_judges_each(wsluice, tmp_path):
+    """The path is one route's, the files another's, and both ask the same hook: it is told which, and may judge by it."""
+    hook = script(tmp_path / "hook", f'echo "$WSLUICE_ROUTE" >>{tmp_path}/seen; test "$WSLUICE_ROUTE" = /x -o "$WSLUICE_AUTH" = "Bearer all"\n')
+    (tmp_path / "www" / "x").mkdir(parents=True)
+    (tmp_path / "www" / "x" / "page").write_text("secret")
+    daemon = start(wsluice, tmp_path, f"""
+routes:
+  - {{path: /, static: {tmp_path}/www, auth: hook, auth-hook: [{hook}]}}
+  - {{path: /x, to: "echo:", auth: hook, auth-hook: [{hook}]}}
+""")
+    assert ask(daemon, "/x/page", [bearer("some")]).status == 401
+    assert (tmp_path / "seen").read_text().split() == ["/x", "/"]
+    assert ask(daemon, "/x/page", [bearer("all")]).body == b"secret"
+
+
 def test_hook_answer_does_not_outlive_its_settings(wsluice, tmp_path):
     hook = script(tmp_path / "hook", 'test "$ALLOWED" = yes\n')
 

@@ -240,6 +240,15 @@ def test_a_low_port_can_be_opened_again(configured, public):
 
 
 @needs_root
+def test_a_low_port_that_nobody_kept_a_right_for(configured):
+    """A start without one gives the right up; the reload says what it would take, before it opens anything."""
+    content = {"user": "nobody", "routes": [{"to": "echo:"}]}
+    daemon = configured(content)
+    lines, taken = reload(daemon, {**content, "listen": ["127.0.0.1:0", "127.0.0.1:81"]})
+    assert not taken and "listen 127.0.0.1:81: ports below" in lines and "CAP_NET_BIND_SERVICE" in lines
+
+
+@needs_root
 def test_a_reload_cannot_have_back_what_was_given_up(configured):
     content = {"user": "nobody", "listen": ["127.0.0.1:0"], "routes": [{"exec": ["cat"]}]}
     daemon = configured(content)
@@ -539,3 +548,35 @@ def test_a_limit_above_our_own_stops_the_start(public):
     done = subprocess.run(["prlimit", "--nofile=512:512", BINARY, "-l", "127.0.0.1:0", *user, "--rlimits", "nofile=1024", "--", "cat"],
                           capture_output=True, text=True, timeout=SOON)
     assert done.returncode == 1 and "above our own hard limit, 512" in done.stderr, done
+
+
+# ---- what others may see of us, and what passes on by inheritance
+
+@pytest.mark.plain("the leak sanitizer looks at its own process by ptrace, so that build stays dumpable")
+def test_others_of_our_user_cannot_look_into_us(wsluice, public):
+    """Keys and passwords are in our memory. What /proc has of a process that is not dumpable belongs to root."""
+    binary = shutil.copy(BINARY, public)
+    who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    process = subprocess.Popen([binary, "-l", "127.0.0.1:0", "--to", "echo:"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, cwd="/", **who)
+    try:
+        while b"listening on" not in (line := process.stderr.readline()):
+            assert line, "it ended"
+        assert status(process.pid, "Uid")[1] != "0"
+        assert os.stat(f"/proc/{process.pid}/environ").st_uid == 0
+    finally:
+        process.terminate()
+        process.communicate(timeout=SOON)
+
+
+@needs_root
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="no setpriv")
+@pytest.mark.parametrize("user", [(), ("--user", "nobody")], ids=["root", "nobody"])
+def test_nothing_is_inherited_by_programs(wsluice, public, user):
+    """Capabilities that whoever started us marked as inheritable are not so any more, in us and in programs."""
+    launcher = public / "launcher"
+    launcher.write_text(f'#!/bin/sh\nexec setpriv --inh-caps +net_raw,+chown {BINARY} "$@"\n')
+    launcher.chmod(0o755)
+    daemon = wsluice(*user, "--", "grep", "^Cap", "/proc/self/status", binary=str(launcher))
+    assert status(daemon.pid, "CapInh") == NONE and status(daemon.pid, "CapAmb") == NONE
+    assert re.search(r"CapInh:\s*(\w+)", says(daemon)[0]).group(1) == NONE[0]

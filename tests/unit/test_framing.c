@@ -294,7 +294,7 @@ static void lsp_endless_header(void **state)
     (void)state;
     memset(in, 'x', sizeof in);
     in[1] = ':';
-    for (size_t at = 0; at < sizeof in; at += at >= 4090 && at < 4100 ? 1 : 7) {
+    for (size_t at = 0; at < sizeof in; at += at >= 4088 && at < 4104 ? 1 : 7) {
         struct framing_state st = {0};
         struct framing_cut cut;
         const uint8_t *p = (const uint8_t *)in;
@@ -304,6 +304,27 @@ static void lsp_endless_header(void **state)
         if (first)
             assert_false(framing_lsp.cut(&st, p + at, sizeof in - at, &cut));
         assert_string_equal(cut.why, "a header of over 4096 bytes");
+    }
+}
+
+/* One of exactly 4096 bytes is taken whole; one byte more is too many. */
+static void lsp_header_of_4096(void **state)
+{
+    static const char end[] = "\r\nContent-Length: 2\r\n\r\n";
+    char in[4200];
+
+    (void)state;
+    for (size_t n = 4095; n <= 4097; n++) {
+        struct framing_state st = {0};
+        struct framing_cut cut;
+
+        memset(in, 'x', sizeof in);
+        in[1] = ':';
+        memcpy(in + n - (sizeof end - 1), end, sizeof end - 1);
+        memcpy(in + n, "{}", 2);
+        assert_int_equal(framing_lsp.cut(&st, (const uint8_t *)in, n + 2, &cut), n <= 4096);
+        if (n <= 4096)
+            assert_true(cut.end && cut.size == 2);
     }
 }
 
@@ -548,6 +569,7 @@ int main(void)
         cmocka_unit_test(netstring_wrong_comma),
         cmocka_unit_test(lsp_table),
         cmocka_unit_test(lsp_endless_header),
+        cmocka_unit_test(lsp_header_of_4096),
         cmocka_unit_test(tagged_table),
         cmocka_unit_test(tagged_end_is_empty),
         cmocka_unit_test(announced),
