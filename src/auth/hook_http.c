@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "core/auth/auth_cache.h"
+#include "core/grant.h"
 #include "io/connect.h"
 #include "io/io.h"
 #include "proto/secret.h"

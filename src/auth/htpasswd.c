@@ -8,7 +8,7 @@
 
 #include "auth/lines.h"
 #include "auth/verify.h"
-#include "core/auth/auth_cache.h"
+#include "core/grant.h"
 
 /* crypt(5) says how long what follows the last $ is; of bcrypt that is the salt, too. */
 static bool is_whole(const char *hash, size_t last)

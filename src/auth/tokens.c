@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "auth/lines.h"
-#include "core/auth/auth_cache.h"
+#include "core/grant.h"
 
 /* No secret: it stands beside the digests. It makes them ours alone, and their comparison tell
  * nothing of a token's beginning. */

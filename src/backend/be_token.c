@@ -95,6 +95,11 @@ static const char *token_parse(struct target *t, const char *rest, struct arena 
     return rest[0] == '\0' ? "a file or directory is needed" : NULL;
 }
 
+static void free_list(void *list)
+{
+    token_list_free(list);
+}
+
 static const char *token_prepare(struct route *r, struct arena *arena)
 {
     struct token_target target;
@@ -102,17 +107,11 @@ static const char *token_prepare(struct route *r, struct arena *arena)
     if (r->target.text == NULL)
         r->target.text = r->target.token_file;
     r->target.tokens = token_list_new(r->target.token_file);
-    if (r->target.tokens == NULL)
+    if (r->target.tokens == NULL || !config_own(r->config, free_list, r->target.tokens))
         return "out of memory";
     if (token_list_find(r->target.tokens, 0, slice_of("", 0), &target) || !target.broken)
         return NULL;
     return arena_dup(arena, slice_from(target.why));
-}
-
-static void token_release(struct route *r)
-{
-    token_list_free(r->target.tokens);
-    r->target.tokens = NULL;
 }
 
 static bool token_has_token(const struct backend *b, const uint8_t mac[SECRET_MAC_SIZE])
@@ -147,7 +146,6 @@ const struct backend_ops backend_token = {
     .key = "token-file",
     .parse = token_parse,
     .prepare = token_prepare,
-    .release = token_release,
     .guard = &token_guard,
     .open = token_open,
     .describe = token_describe,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/auth/auth_cache.h"
+#include "core/grant.h"
 
 #define SERVER_SOFTWARE "wsluice/" WSLUICE_VERSION
 

@@ -94,10 +94,9 @@ struct backend_ops {
      * text that says what is wrong. */
     const char *(*parse)(struct target *t, const char *rest, struct arena *arena);
     /* Judges the whole route, its target read. NULL function: nothing to judge. NULL, or what is
-     * wrong, in memory of the arena or constant. */
+     * wrong, in memory of the arena or constant. What it makes beside that is the config's, by
+     * config_own. */
     const char *(*prepare)(struct route *r, struct arena *arena);
-    /* What prepare has made that is not the arena's. NULL function: nothing. */
-    void (*release)(struct route *r);
     /* Asked for each WebSocket, behind the route's `auth` and before `open`. NULL: nobody is. */
     const struct auth_ops *guard;
     /* Looks at the world before the server starts (is the program there?). NULL function: nothing

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/admission/bans.h"
-#include "core/auth/auth.h"
-#include "core/backend.h"
-#include "core/program/rules.h"
-#include "core/route.h"
 #include "proto/secret.h"
+
+struct config_owned {
+    struct config_owned *next;
+    void (*release)(void *what);
+    void *what;
+};
 
 const char *config_record_dir(const struct settings *s)
 {
@@ -57,16 +58,26 @@ struct route *config_add_route(struct config *c)
     return r;
 }
 
+bool config_own(struct config *c, void (*release)(void *what), void *what)
+{
+    struct config_owned *o = arena_alloc(&c->arena, sizeof *o);
+
+    if (o == NULL) {
+        release(what);
+        return false;
+    }
+    *o = (struct config_owned){c->owned, release, what};
+    c->owned = o;
+    return true;
+}
+
 void config_release(struct config *c)
 {
     if (--c->references > 0)
         return;
+    for (const struct config_owned *o = c->owned; o != NULL; o = o->next)
+        o->release(o->what);
     for (size_t i = 0; i < c->route_count; i++) {
-        auth_release(&c->routes[i]);
-        if (c->routes[i].backend != NULL && c->routes[i].backend->release != NULL)
-            c->routes[i].backend->release(&c->routes[i]);
-        route_release(&c->routes[i]);
-        rules_release(&c->routes[i]);
         tlsclient_free(c->routes[i].tls);
         secret_wipe(slice_from(c->routes[i].preamble_word));
         free(c->routes[i].preamble_word);
@@ -75,7 +86,6 @@ void config_release(struct config *c)
     }
     for (size_t i = 0; i < c->listen_count; i++)
         tlsctx_release(c->listen[i].tls);
-    bans_free(c->bans);
     arena_release(&c->arena);
     free(c);
 }

@@ -185,7 +185,8 @@ struct listen_spec {
 
 struct config {
     unsigned references;
-    struct arena arena; /* everything below; the config itself is malloc'd */
+    struct arena arena;         /* everything below; the config itself is malloc'd */
+    struct config_owned *owned; /* see config_own */
     struct listen_spec *listen;
     size_t listen_count;
     struct route *routes;
@@ -233,5 +234,10 @@ struct config *config_retain(struct config *c);
  * may move: only while the config is being built. */
 struct route *config_add_route(struct config *c);
 void config_release(struct config *c);
+
+/* What is made for a config and is not the arena's: release(what) is called once, when the last
+ * reference goes, in the reverse order of these calls. False without memory: then it has been
+ * released. So a config knows nothing of what stands above it. */
+bool config_own(struct config *c, void (*release)(void *what), void *what);
 
 #endif

@@ -23,16 +23,4 @@ struct handler_ops {
 /* All kinds in order of precedence, NULL-terminated: in src/server/kinds.c. */
 extern const struct handler_ops *const handlers[];
 
-/* Hands a stream with a parsed request to its handler. For fronts. */
-void handler_dispatch(struct stream *s);
-
-/* Over a limit: the answer says when to come again (retry_after, seconds; 0: not), or with errors:
- * close, to a client that asks rightly for a WebSocket, a Close that page script can see. route
- * may be NULL. Writes no line to the log. */
-void handler_refuse_limit(struct stream *s, const struct route *route, int status,
-                          unsigned retry_after, const char *why);
-
-/* One line about a request that did not become a session. */
-void handler_log(const struct stream *s, int status, const char *why);
-
 #endif

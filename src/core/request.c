@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/auth/auth_cache.h"
-#include "core/auth/auth_cookie.h"
 #include "proto/cookie.h"
 #include "proto/path.h"
 #include "proto/secret.h"
@@ -79,11 +77,11 @@ void request_release(struct request *r)
     r->set_cookie = NULL;
 }
 
-bool request_take_cookies(struct request *r)
+bool request_take_cookies(struct request *r, const char *name)
 {
     struct http_head *h = (struct http_head *)(uintptr_t)r->head; /* the front's own */
     char values[COOKIES_MAX];
-    size_t n = cookie_take(h, AUTH_COOKIE_NAME, values, sizeof values);
+    size_t n = cookie_take(h, name, values, sizeof values);
 
     if (n == 0)
         return true;

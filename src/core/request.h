@@ -9,10 +9,20 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
-#include "core/admission/gate.h"
+#include "core/grant.h"
 #include "core/route.h"
 #include "proto/http1.h"
 #include "proto/proxyhdr.h"
+
+/* What admission says of a client: core/admission/gate.h. */
+enum gate_verdict {
+    GATE_UNKNOWN, /* not asked yet: the client stands behind a proxy */
+    GATE_PASS,
+    GATE_BANNED,
+    GATE_ADDRESS_RATE, /* too many from there */
+    GATE_RATE,         /* too many */
+    GATE_VERDICTS
+};
 
 struct request {
     const struct http_head *head;
@@ -60,9 +70,9 @@ void request_release(struct request *r);
  * False without memory or when it is no text. */
 bool request_take_token(struct request *r);
 
-/* Takes the cookie of core/auth/auth_cookie.h out of the head into cookies: nobody behind sees it.
- * False without memory. */
-bool request_take_cookies(struct request *r);
+/* Takes the cookies of that name out of the head into cookies: nobody behind sees them. False
+ * without memory. */
+bool request_take_cookies(struct request *r, const char *name);
 
 /* The offers whose rest is a token for a session. */
 #define REQUEST_SESSION_OFFER "session.wsluice."

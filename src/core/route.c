@@ -125,7 +125,15 @@ static char option_of(const char *p)
     return p[0] != '[' || p[2] == ']' ? c : '\0';
 }
 
-static bool compile(struct route_segment *seg, const char *pattern, char why[ROUTE_ERROR_MAX])
+static void free_pattern(void *segment)
+{
+    struct route_segment *seg = segment;
+
+    regfree(&seg->pattern);
+}
+
+static bool compile(struct config *c, struct route_segment *seg, const char *pattern,
+                    char why[ROUTE_ERROR_MAX])
 {
     char anchored[ROUTE_PATTERN_MAX + 8], reason[128];
     const char *bad = pattern[0] == '\0' ? "empty" : judge_pattern(pattern);
@@ -134,10 +142,9 @@ static bool compile(struct route_segment *seg, const char *pattern, char why[ROU
     if (bad == NULL) {
         snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
         err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
-        seg->compiled = err == 0;
         seg->option = option_of(pattern);
         if (err == 0)
-            return true;
+            return config_own(c, free_pattern, seg) || wrong(why, "out of memory");
         regerror(err, NULL, reason, sizeof reason);
         bad = reason;
     }
@@ -170,7 +177,7 @@ static bool read_capture(struct route *r, struct route_segment *seg, struct slic
     seg->text = name;
     seg->is_capture = true;
     r->capture_count++;
-    return compile(seg, copy, why);
+    return compile(r->config, seg, copy, why);
 }
 
 static bool read_fixed(struct route *r, struct route_segment *seg, struct slice text,
@@ -257,15 +264,6 @@ bool route_set_host(struct route *r, const char *host, char why[ROUTE_ERROR_MAX]
     }
     r->host = copy;
     return true;
-}
-
-void route_release(struct route *r)
-{
-    for (unsigned i = 0; i < r->segment_count; i++) {
-        if (r->segments[i].compiled)
-            regfree(&r->segments[i].pattern);
-    }
-    r->segment_count = 0;
 }
 
 struct route_segment *route_capture(const struct route *r, size_t n)

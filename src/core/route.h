@@ -35,7 +35,6 @@ struct request;
 struct route_segment {
     struct slice text; /* fixed text, or the name of the capture */
     bool is_capture;
-    bool compiled;
     bool no_option; /* of a program: the text may not begin as an option does, but with `option` */
     char option;    /* which of ROUTE_OPTIONS the pattern itself begins with; 0: none */
     regex_t pattern;
@@ -51,10 +50,9 @@ struct route_match {
 };
 
 /* Completes r->path, host and what stands for them, from text as written. False with what is wrong.
- * What was made is given back by route_release. */
+ * What is made is the config's. */
 bool route_set_path(struct route *r, const char *path, char why[ROUTE_ERROR_MAX]);
 bool route_set_host(struct route *r, const char *host, char why[ROUTE_ERROR_MAX]);
-void route_release(struct route *r);
 
 /* The n-th capture of the path; NULL behind the last. */
 struct route_segment *route_capture(const struct route *r, size_t n);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/observe/request_log.h"
 #include "handler/handlers.h"
 #include "proto/handshake.h"
 
@@ -81,7 +82,7 @@ static void console_handle(struct stream *s, const struct config *c, const struc
     (void)route;
 
     if (page == NULL) {
-        handler_log(s, 500, "no memory or no random bytes for the console");
+        request_log(s, 500, "no memory or no random bytes for the console");
         stream_refuse(s, 500, NULL, "the console cannot be shown now");
         return;
     }
@@ -99,7 +100,7 @@ static void console_handle(struct stream *s, const struct config *c, const struc
                                     .body = slice_of(page, len),
                                     .head_only = slice_is(stream_request(s)->head->method, "HEAD")};
 
-    handler_log(s, 200, NULL);
+    request_log(s, 200, NULL);
     stream_respond(s, &answer);
     stream_end(s);
     free(page);

@@ -5,6 +5,8 @@
 #include "core/admission/origin.h"
 #include "core/auth/auth.h"
 #include "core/backend.h"
+#include "core/observe/request_log.h"
+#include "core/refusal.h"
 #include "core/session/session.h"
 #include "core/subprotocol.h"
 #include "handler/handlers.h"
@@ -15,7 +17,7 @@
 
 static void refuse(struct stream *s, int status, const char *fields, const char *why)
 {
-    handler_log(s, status, why);
+    request_log(s, status, why);
     stream_refuse(s, status, fields, why);
 }
 
@@ -87,8 +89,8 @@ static void ws_open(struct stream *s, const struct config *c)
     }
     status = session_admit(s->worker, c, route, r, &open.ticket, &why);
     if (status != 0) {
-        handler_log(s, status, why);
-        handler_refuse_limit(s, route, status, LIMIT_RETRY_AFTER, why);
+        request_log(s, status, why);
+        refuse_over_limit(s, route, status, LIMIT_RETRY_AFTER, why);
         return;
     }
     open.subprotocol = choose_subprotocol(s, route);

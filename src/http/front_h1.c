@@ -8,8 +8,8 @@
 
 #include "core/config.h"
 #include "core/forwarded.h"
-#include "core/handler.h"
 #include "core/observe/stats.h"
+#include "http/dispatch.h"
 #include "http/h1.h"
 #include "io/tls/io_tls.h"
 #include "proto/handshake.h"
@@ -134,7 +134,7 @@ static void h1_handle(struct h1 *h)
     req->handed = true;
     req->request.gate = h1_gate_request(h, &req->request);
     if (req->request.gate != GATE_PASS || !h1_redirect(h))
-        handler_dispatch(&h->stream);
+        dispatch_request(&h->stream);
 }
 
 /* NULL without memory. */

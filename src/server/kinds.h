@@ -3,7 +3,8 @@
 #define WSLUICE_SERVER_KINDS_H
 
 /* Every array of kinds. kinds.c is the only file that names them; a new kind is its own file and
- * one row there. The array of handlers is declared in core/handler.h, which walks over it. */
+ * one row there. The array of handlers is declared in core/handler.h; src/http/dispatch.c walks
+ * over it. */
 #include "core/backend.h"
 #include "core/front.h"
 #include "core/handler.h"

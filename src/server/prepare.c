@@ -212,6 +212,14 @@ static void open_backend_tls(struct route *r, struct teller *f)
         fault_at(f, r->where, "TLS to", r->target.text, error);
 }
 
+static void free_bans(void *config)
+{
+    struct config *c = config;
+
+    bans_free(c->bans);
+    c->bans = NULL;
+}
+
 static void read_bans(struct config *c, struct teller *f)
 {
     struct file_stamp stamp;
@@ -223,6 +231,8 @@ static void read_bans(struct config *c, struct teller *f)
     if (c->bans == NULL) {
         f->count++;
         f->tell(f->arg, why);
+    } else if (!config_own(c, free_bans, c)) {
+        fault(f, "ban-file", c->ban_file, "out of memory");
     }
 }
 

@@ -18,6 +18,7 @@
 #include "core/control.h"
 #include "core/observe/stats.h"
 #include "core/program/rules.h"
+#include "core/session/banned.h"
 #include "core/session/session.h"
 #include "io/child/child.h"
 #include "io/resolve.h"
@@ -47,6 +48,7 @@ struct server {
     struct notify notify;
     struct upgrade upgrade;
     struct renew renew;
+    struct banned_walk banned;
     struct priv priv;
     bool user_given; /* who we are was said at the start; later it cannot be */
     const struct server_loader *loader;
@@ -466,6 +468,7 @@ static int server_open(struct server *s, struct config *c)
     warn_about(&w->log, c);
     if (prepare_writable(c, complain, NULL) > 0)
         return 1;
+    banned_init(&s->banned, w);
     gate_follow(w->gate, c);
     renew_init(&s->renew, w);
     renew_follow(&s->renew);
@@ -486,6 +489,8 @@ static void server_close(struct server *s)
     admin_close(&s->listeners.admin);
     passed_release(&s->passed);
     notify_close(&s->notify);
+    if (s->banned.worker != NULL)
+        banned_release(&s->banned);
     gate_free(w->gate);
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);

@@ -25,10 +25,10 @@
 #include "backend/backends.h"
 #include "core/admission/gate.h"
 #include "core/auth/auth.h"
-#include "core/handler.h"
 #include "core/observe/stats.h"
 #include "core/request.h"
 #include "core/route.h"
+#include "http/dispatch.h"
 #include "proto/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -264,7 +264,7 @@ static bool ask(struct world *w, struct config *c, struct asking *a, const char 
         return false;
     }
     a->request.gate = GATE_PASS;
-    handler_dispatch(&a->stream);
+    dispatch_request(&a->stream);
     must(a->status != 0);
     return true;
 }

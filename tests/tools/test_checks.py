@@ -45,10 +45,14 @@ struct b {
 """,
     "src/proto/p.h": LICENCE + "#ifndef P_H\n#define P_H\ntypedef int p_int;\n#endif\n",
     "src/core/c.h": LICENCE + '#ifndef C_H\n#define C_H\n#include "io/b.h"\n#include "proto/p.h"\n#endif\n',
+    "src/io/child/e.h": LICENCE + '#ifndef E_H\n#define E_H\n#include "io/b.h"\n#endif\n',
+    "src/core/client/d.h": LICENCE + '#ifndef D_H\n#define D_H\n#include "core/c.h"\n#endif\n',
+    "src/core/session/s.h": LICENCE + '#ifndef S_H\n#define S_H\n#include "core/client/d.h"\n#endif\n',
     "src/http/f.h": LICENCE + '#ifndef F_H\n#define F_H\n#include "core/c.h"\n#endif\n',
     "src/backend/k.h": LICENCE + "#ifndef K_H\n#define K_H\n#endif\n",
     "src/conf/y.h": LICENCE + '#ifndef Y_H\n#define Y_H\n#include "base/a.h"\n#endif\n',
-    "src/server/kinds.h": LICENCE + '#ifndef T_H\n#define T_H\n#include "backend/k.h"\n#include "front/f.h"\n#endif\n',
+    "src/server/kinds.h": LICENCE + '#ifndef T_H\n#define T_H\n#include "backend/k.h"\n#include "http/f.h"\n#endif\n',
+    "src/kinds.h": LICENCE + "#ifndef KINDS_H\n#define KINDS_H\n#endif\n",
     "contrib/go.sh": "#!/bin/sh\n# SPDX-License-Identifier: MIT\necho \"$1\"\n",
 }
 
@@ -92,10 +96,14 @@ def add(tree, name, text):
     ("src/base/a.h", '"io/b.h"', "base/ may not include io/"),          # upwards
     ("src/proto/p.h", '"io/b.h"', "proto/ may not include io/"),        # siblings
     ("src/io/b.h", '"proto/p.h"', "io/ may not include proto/"),
-    ("src/core/c.h", '"front/f.h"', "core/ may not include front/"),
+    ("src/core/c.h", '"http/f.h"', "core/ may not include http/"),
+    ("src/core/c.h", '"core/client/d.h"', "core/ may not include core/client/"),     # into a folder of it
+    ("src/core/client/d.h", '"core/session/s.h"', "core/client/ may not include core/session/"),
+    ("src/io/b.h", '"io/child/e.h"', "io/ may not include io/child/"),
     ("src/http/f.h", '"backend/k.h"', "http/ may not include backend/"),
-    ("src/backend/k.h", '"front/f.h"', "backend/ may not include front/"),
-    ("src/backend/k.h", '"tables.h"', "backend/ may not include src/"),
+    ("src/backend/k.h", '"http/f.h"', "backend/ may not include http/"),
+    ("src/backend/k.h", '"core/session/s.h"', "backend/ may not include core/session/"),
+    ("src/backend/k.h", '"kinds.h"', "backend/ may not include src/"),
     ("src/conf/y.h", '"io/b.h"', "conf/ may not include io/"),
     ("src/base/a.h", "<io/b.h>", "base/ may not include io/"),          # angles do not hide it
     ("src/base/a.h", '"../io/b.h"', "base/ may not include io/"),       # nor does a way around
@@ -116,7 +124,11 @@ def test_layers(tree, path, include, words):
 def test_layers_new_folder(tree):
     (tree / "src/misc").mkdir()
     add(tree, "src/misc/m.h", LICENCE)
-    fails("layers", tree, "src/misc/m.h:1: ", "no known layer")
+    fails("layers", tree, "src/misc/m.h:1: ", "has no place in ORDER")
+    (tree / "src/misc/m.h").unlink()
+    (tree / "src/core/misc").mkdir()
+    add(tree, "src/core/misc/m.h", LICENCE)
+    fails("layers", tree, "src/core/misc/m.h:1: ", "has no place in ORDER")
 
 
 def test_layers_of_nothing(tmp_path):

@@ -875,6 +875,40 @@ static void tell_reload(void *arg, const char *line)
     strcat(arg, "\n");
 }
 
+struct owned {
+    char order[8];
+    size_t n;
+};
+
+static void release_first(void *what)
+{
+    struct owned *o = what;
+
+    o->order[o->n++] = '1';
+}
+
+static void release_second(void *what)
+{
+    struct owned *o = what;
+
+    o->order[o->n++] = '2';
+}
+
+static void test_what_a_config_owns(void **state)
+{
+    struct config *c = config_new();
+    struct owned o = {{0}, 0};
+    (void)state;
+
+    assert_non_null(c);
+    assert_true(config_own(c, release_first, &o));
+    assert_true(config_own(c, release_second, &o));
+    config_release(config_retain(c));
+    assert_string_equal(o.order, "");
+    config_release(c);
+    assert_string_equal(o.order, "21");
+}
+
 static void test_reload(void **state)
 {
     struct box *b = *state;
@@ -928,6 +962,7 @@ int main(void)
         TEST(test_capture_is_bounded),
         TEST(test_no_route),
         TEST(test_dump_reads_back),
+        TEST(test_what_a_config_owns),
         TEST(test_reload),
         TEST(test_thousand_configs),
     };

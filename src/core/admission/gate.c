@@ -8,16 +8,11 @@
 
 #include "base/descriptors.h"
 #include "core/admission/bans.h"
-#include "core/admission/waiting.h"
-#include "core/session/session_info.h"
 #include "proto/secret.h"
 
 #define SETS 2048 /* addresses that are remembered: SETS * WAYS, chosen by a keyed digest */
 #define WAYS 8
-#define LOOK_EVERY 1.0 /* seconds: at the file of bans; and between lines in the log */
-#define WALK_PIECE 500 /* sessions that are looked at in a turn */
-#define WALK_KICKS 50
-#define WALK_CLOSES 500   /* connections that have asked for nothing */
+#define LOOK_EVERY 1.0    /* seconds: at the file of bans; and between lines in the log */
 #define RETRY_MAX 86400.0 /* seconds */
 
 const char *const gate_names[GATE_VERDICTS] = {
@@ -45,8 +40,8 @@ struct gate {
     struct gate_ban orders[GATE_BANS_MAX];
     size_t order_count;
     ev_timer look;
-    bool walking; /* along the sessions, to end those that are banned */
-    struct session_cursor cursor;
+    void (*changed)(void *arg); /* see gate_on_ban; NULL: nobody wants to know */
+    void *changed_arg;
 };
 
 /* ---- bans ---- */
@@ -87,53 +82,27 @@ static void set_timer(struct gate *g)
     struct ev_loop *loop = g->worker->loop;
 
     ev_timer_stop(loop, &g->look);
-    if (!g->walking && g->worker->config->ban_file == NULL)
+    if (g->worker->config->ban_file == NULL)
         return;
-    ev_timer_set(&g->look, g->walking ? 0 : LOOK_EVERY, 0);
+    ev_timer_set(&g->look, LOOK_EVERY, 0);
     ev_timer_start(loop, &g->look);
 }
 
-static void stop_walk(struct gate *g)
+void gate_on_ban(struct gate *g, void (*changed)(void *arg), void *arg)
 {
-    if (g->walking)
-        session_cursor_close(&g->cursor);
-    g->walking = false;
+    g->changed = changed;
+    g->changed_arg = arg;
 }
 
-/* Who is banned now may have come before. */
-static void start_walk(struct gate *g)
+bool gate_bans_client(struct gate *g, const union addr *client)
 {
-    stop_walk(g);
-    g->walking = true;
-    session_cursor_open(&g->cursor, g->worker);
-    set_timer(g);
+    return !gate_is_proxy(g, client) && is_banned(g, client);
 }
 
-static bool is_gone(void *gate, const union addr *client)
+static void tell_changed(const struct gate *g)
 {
-    return is_banned(gate, client);
-}
-
-/* What has asked for nothing goes first: it may hold the descriptors that others need. */
-static void walk(struct gate *g)
-{
-    int kicks = 0;
-
-    if (!waiting_close(g->worker, is_gone, g, WALK_CLOSES))
-        return;
-    for (int i = 0; i < WALK_PIECE && kicks < WALK_KICKS; i++) {
-        struct session *s = session_cursor_next(&g->cursor);
-        union addr client;
-
-        if (s == NULL) {
-            stop_walk(g);
-            return;
-        }
-        if (session_client(s, &client) && !gate_is_proxy(g, &client) && is_banned(g, &client)) {
-            session_kick(s, "banned");
-            kicks++;
-        }
-    }
+    if (g->changed != NULL)
+        g->changed(g->changed_arg);
 }
 
 static void take_file(struct gate *g, struct bans *b)
@@ -142,7 +111,7 @@ static void take_file(struct gate *g, struct bans *b)
     g->file = b;
     g->file_is_good = true;
     if (bans_count(b) > 0)
-        start_walk(g);
+        tell_changed(g);
 }
 
 static void look_at_file(struct gate *g)
@@ -174,10 +143,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
 
-    if (g->walking)
-        walk(g);
-    else
-        look_at_file(g);
+    look_at_file(g);
     set_timer(g);
 }
 
@@ -208,7 +174,6 @@ void gate_free(struct gate *g)
         return;
     if (g->worker->loop != NULL)
         ev_timer_stop(g->worker->loop, &g->look);
-    stop_walk(g);
     bans_free(g->file);
     free(g->known);
     free(g);
@@ -382,7 +347,7 @@ bool gate_ban(struct gate *g, const struct cidr *network, double seconds)
         order = &g->orders[g->order_count++];
     order->network = *network;
     order->until = seconds > 0 ? g->worker->clock + seconds : 0;
-    start_walk(g);
+    tell_changed(g);
     return true;
 }
 

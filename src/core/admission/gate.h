@@ -14,16 +14,8 @@
 #include "base/addr.h"
 #include "base/cidr.h"
 #include "core/config.h"
+#include "core/request.h"
 #include "io/worker.h"
-
-enum gate_verdict {
-    GATE_UNKNOWN, /* not asked yet: the client stands behind a proxy */
-    GATE_PASS,
-    GATE_BANNED,
-    GATE_ADDRESS_RATE, /* too many from there */
-    GATE_RATE,         /* too many */
-    GATE_VERDICTS
-};
 
 /* Those that are turned away, for the metrics. */
 #define GATE_FIRST_REFUSAL GATE_BANNED
@@ -34,8 +26,12 @@ struct gate;
 struct gate *gate_new(struct worker *w); /* NULL without memory */
 void gate_free(struct gate *g);
 
-/* A configuration is in force: its list of bans is taken out of it, the file is watched, and
- * sessions from where it bans are ended. The worker's loop is there. */
+/* Called as changed(arg) whenever somebody may be banned who has come in before; from the loop, or
+ * from inside gate_follow and gate_ban. */
+void gate_on_ban(struct gate *g, void (*changed)(void *arg), void *arg);
+
+/* A configuration is in force: its list of bans is taken out of it, and the file is watched. The
+ * worker's loop is there. */
 void gate_follow(struct gate *g, struct config *c);
 
 /* Of one of the networks that are believed about others. What it says in its own name is never
@@ -46,7 +42,9 @@ bool gate_is_proxy(const struct gate *g, const union addr *peer);
 enum gate_verdict gate_enter(struct gate *g, const union addr *client);
 /* GATE_BANNED or GATE_PASS, without counting a connection. */
 enum gate_verdict gate_look(struct gate *g, const union addr *client);
-/* The same, of one that has passed before, perhaps as a proxy in its own name. */
+/* Such a client may no longer be here. Says nothing to the log, and does not count. */
+bool gate_bans_client(struct gate *g, const union addr *client);
+/* As gate_look, of one that has passed before, perhaps as a proxy in its own name. */
 enum gate_verdict gate_look_again(struct gate *g, const union addr *client);
 
 /* The HTTP status of a refusal, its words, and the seconds for Retry-After (0: none). */
@@ -69,7 +67,7 @@ struct gate_ban {
 };
 
 /* seconds: 0 for good. A second ban of the same network replaces the first. False: there are too
- * many. Sessions from there are ended. */
+ * many. */
 bool gate_ban(struct gate *g, const struct cidr *network, double seconds);
 bool gate_unban(struct gate *g, const struct cidr *network); /* false: there was none */
 /* Those in force, oldest first. */

@@ -10,8 +10,9 @@
 #include "core/auth/auth_delay.h"
 #include "core/auth/auth_queue.h"
 #include "core/backend.h"
-#include "core/handler.h"
+#include "core/observe/request_log.h"
 #include "core/observe/stats.h"
+#include "core/refusal.h"
 #include "proto/cookie.h"
 #include "proto/handshake.h"
 
@@ -65,6 +66,15 @@ static bool realm_sound(const char *realm)
     return strlen(realm) <= 128;
 }
 
+static void release_kind(void *route)
+{
+    struct route *r = route;
+
+    if (r->auth->release != NULL)
+        r->auth->release(r);
+    r->auth = NULL;
+}
+
 bool auth_prepare(struct route *r, char why[AUTH_ERROR_MAX])
 {
     size_t i = 0;
@@ -85,14 +95,10 @@ bool auth_prepare(struct route *r, char why[AUTH_ERROR_MAX])
     if (!auths[i]->prepare(r, why))
         return false;
     r->auth = auths[i];
-    return true;
-}
-
-void auth_release(struct route *r)
-{
-    if (r->auth != NULL && r->auth->release != NULL)
-        r->auth->release(r);
-    r->auth = NULL;
+    if (config_own(r->config, release_kind, r))
+        return true;
+    snprintf(why, AUTH_ERROR_MAX, "out of memory");
+    return false;
 }
 
 /* Somebody names a file of passwords and expects that they are asked for. */
@@ -184,7 +190,7 @@ static void judge(struct stream *s, const struct auth_ops *ops, const struct rou
     struct auth_check *a = calloc(1, sizeof *a);
 
     if (a == NULL) {
-        handler_log(s, 503, "out of memory");
+        request_log(s, 503, "out of memory");
         stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;
     }
@@ -314,7 +320,7 @@ static void answer(struct auth_check *a)
     make_challenge(a, fields);
     check_end(a, 0);
     if (is_guard)
-        handler_refuse_limit(s, route, status, status == 403 ? 0 : 1, why);
+        refuse_over_limit(s, route, status, status == 403 ? 0 : 1, why);
     else
         stream_refuse(s, status, fields, why);
     config_release(c);
@@ -403,7 +409,7 @@ void auth_deny(struct auth_check *a, int status, const char *why, enum auth_atte
     if (attempt == AUTH_GUESS)
         log_guess(a, user);
     else
-        handler_log(s, a->status, a->why);
+        request_log(s, a->status, a->why);
     if (delay <= 0) {
         answer(a);
         return;

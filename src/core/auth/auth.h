@@ -80,9 +80,9 @@ extern const struct auth_ops *const auths[];
 struct auth *auth_new(struct worker *w);
 void auth_free(struct auth *a);
 
-/* Completes r->auth from the settings and looks at files. False with what is wrong. */
+/* Completes r->auth from the settings and looks at files; what that makes is the config's, whose
+ * routes stay where they are from here on. False with what is wrong. */
 bool auth_prepare(struct route *r, char why[AUTH_ERROR_MAX]);
-void auth_release(struct route *r);
 /* Settings that say nothing for want of `auth`. False with what is wrong. */
 bool auth_settings_sound(const struct config *c, const struct route *r, char why[AUTH_ERROR_MAX]);
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "core/client/client_impl.h"
-#include "core/handler.h"
 
 /* ---- its state ---- */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/client/client_impl.h"
-#include "core/handler.h"
+#include "core/observe/request_log.h"
 
 /* Keeps the first word on why it ends. */
 static void client_note_end(struct client *c, uint16_t code, const char *reason, size_t len,
@@ -52,7 +52,7 @@ void client_refuse(struct client *c, int status, const char *why)
 
     if (c->state != CLIENT_OPENING)
         return;
-    handler_log(stream, status, why);
+    request_log(stream, status, why);
     client_note_end(c, WS_CODE_ABNORMAL, why, strlen(why), CLOSED_BY_SERVER);
     c->stream = NULL;
     client_become(c, CLIENT_OVER);

@@ -137,6 +137,14 @@ static bool allow(const struct route *r, const struct landlock *l, char why[RULE
            allow_all(l, &r->settings.write_paths, true, why);
 }
 
+static void close_landlock(void *rules)
+{
+    struct child_rules *r = rules;
+
+    close(r->landlock);
+    r->landlock = -1;
+}
+
 static bool limit_paths(struct route *r, char why[RULES_ERROR_MAX])
 {
     bool reading = rules_limit_reading(&r->settings);
@@ -153,6 +161,8 @@ static bool limit_paths(struct route *r, char why[RULES_ERROR_MAX])
     if (landlock_new(&l, reading, writing) < 0)
         return wrong(why, "read-paths", "", strerror(errno));
     r->rules->landlock = l.fd;
+    if (!config_own(r->config, close_landlock, r->rules))
+        return wrong(why, "read-paths", "", "out of memory");
     r->rules->no_new_privs = true; /* else the kernel does not let it in */
     return allow(r, &l, why);
 }
@@ -186,10 +196,4 @@ bool rules_may_truncate(const struct config *c)
             return landlock_abi() < LANDLOCK_ABI_TRUNCATE;
     }
     return false;
-}
-
-void rules_release(struct route *r)
-{
-    if (r->rules != NULL && r->rules->landlock >= 0)
-        close(r->rules->landlock);
 }

@@ -37,6 +37,5 @@ void rules_prepare_login(struct route *r);
 /* Some program is kept from writing, but on this kernel not from shortening files: for a word in
  * the log. */
 bool rules_may_truncate(const struct config *c);
-void rules_release(struct route *r);
 
 #endif

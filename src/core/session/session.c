@@ -9,7 +9,7 @@
 #include <sys/random.h>
 
 #include "core/admission/limits.h"
-#include "core/handler.h"
+#include "core/observe/request_log.h"
 #include "core/session/session_kept.h"
 #include "core/session/session_key.h"
 #include "core/subprotocol.h"
@@ -83,7 +83,7 @@ uint16_t session_failure_code(int status)
 /* errors: close. */
 static void refuse_by_close(struct session *s, int status, const char *why)
 {
-    handler_log(s->client->stream, status, why);
+    request_log(s->client->stream, status, why);
     session_begin(s);
     client_close(s->client, session_failure_code(status), why, CLOSED_BY_SERVER);
 }
@@ -290,7 +290,7 @@ void session_start(const struct session_open *o)
     if (s == NULL) {
         limits_leave(w->limits, o->ticket, o->route);
         worker_no_memory(w, "a session");
-        handler_log(o->stream, 503, "out of memory");
+        request_log(o->stream, 503, "out of memory");
         stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;
     }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/handler.h"
 #include "core/session/session_info.h"
 #include "core/session/session_kept.h"
 

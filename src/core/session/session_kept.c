@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
-#include "core/handler.h"
+#include "core/observe/request_log.h"
 #include "core/session/session_key.h"
 
 #define HOLD_LOOK 0.05 /* seconds between looks at what a system has acknowledged */
@@ -424,7 +424,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     struct worker *w = o->stream->worker;
     uint8_t frame[WS_CONTROL_MAX + 2];
 
-    handler_log(o->stream, 101, why);
+    request_log(o->stream, 101, why);
     limits_leave(w->limits, o->ticket, o->route);
     stream_upgrade(o->stream, o->accept, o->subprotocol, "");
     stream_write(o->stream, frame, ws_write_close(frame, code, why));
@@ -434,7 +434,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
 static void refuse_no_memory(const struct session_open *o)
 {
     limits_leave(o->stream->worker->limits, o->ticket, o->route);
-    handler_log(o->stream, 503, "out of memory");
+    request_log(o->stream, 503, "out of memory");
     stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/auth/auth.h"
+#include "core/observe/request_log.h"
 #include "core/route.h"
 #include "handler/files/mime.h"
 #include "handler/files/static_find.h"
@@ -71,7 +72,7 @@ static void redirect(struct stream *s)
         return;
     }
     memcpy(out, "\r\n", 3);
-    handler_log(s, 301, NULL);
+    request_log(s, 301, NULL);
     stream_respond(s, &answer);
     stream_end(s);
 }
@@ -240,7 +241,7 @@ static void answer_file(struct stream *s, struct static_page *page)
         return;
     }
     close(page->fd);
-    handler_log(s, answer.status, NULL);
+    request_log(s, answer.status, NULL);
     stream_respond(s, &answer);
     stream_end(s);
 }
@@ -255,7 +256,7 @@ static void send_to_index(struct stream *s)
         .head_only = slice_is(stream_request(s)->head->method, "HEAD"),
     };
 
-    handler_log(s, 302, NULL);
+    request_log(s, 302, NULL);
     stream_respond(s, &answer);
     stream_end(s);
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/handler.h"
+#include "core/observe/request_log.h"
+#include "core/request.h"
 
 #define PIECE (64U * 1024U) /* bytes of a file read at once */
 
@@ -30,7 +31,7 @@ static void body_go_on(struct body *b);
 
 void static_refuse(struct stream *s, int status, const char *fields, const char *why)
 {
-    handler_log(s, status, why);
+    request_log(s, status, why);
     stream_refuse(s, status, fields, why);
 }
 
@@ -48,7 +49,7 @@ void static_refuse_errno(struct stream *s, int err)
                       "files need openat2, which this kernel or its sandbox does not have");
         break;
     default: /* one text for all: a client need not learn what is there and hidden */
-        handler_log(s, 404, strerror(err));
+        request_log(s, 404, strerror(err));
         stream_refuse(s, 404, NULL, "there is no such file");
     }
 }
@@ -188,7 +189,7 @@ void static_send(struct stream *s, struct response *answer, int fd, double stall
         return;
     }
     answer->body = slice_of((const char *)s->worker->tx, (size_t)n);
-    handler_log(s, answer->status, NULL);
+    request_log(s, answer->status, NULL);
     stream_respond(s, answer);
     body_go_on(b);
 }

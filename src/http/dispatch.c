@@ -1,57 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/handler.h"
+#include "http/dispatch.h"
 
 #include <stdio.h>
 
 #include "core/admission/gate.h"
 #include "core/admission/hostname.h"
 #include "core/auth/auth.h"
+#include "core/auth/auth_cookie.h"
 #include "core/backend.h"
+#include "core/handler.h"
+#include "core/observe/request_log.h"
 #include "core/observe/stats.h"
-#include "core/subprotocol.h"
+#include "core/refusal.h"
+#include "core/request.h"
 #include "proto/handshake.h"
-#include "proto/ws.h"
 
 #define HOST_TOLD_MAX 300
-
-void handler_log(const struct stream *s, int status, const char *why)
-{
-    const struct request *r = stream_request(s);
-    char client[ADDR_TEXT_MAX], offers[SUBPROTOCOL_TOLD_MAX];
-    bool handshake_failed = status >= 400 && handshake_wanted(r->head);
-
-    log_line(
-        &s->worker->log, status >= 400 ? LOG_INFO : LOG_DEBUG,
-        status >= 400 ? "request refused" : "request",
-        LOG_C("client", addr_format(&r->client, client)), LOG_C("user", request_user(r)),
-        LOG_S("method", r->head->method), LOG_C("path", r->path), LOG_I("status", status),
-        LOG_C("reason", why),
-        LOG_C("offers", handshake_failed ? subprotocol_tell(r->head, offers) : NULL),
-        LOG_S("proxy_unique_id", r->proxied != NULL ? r->proxied->unique_id : slice_of(NULL, 0)));
-    if (status >= 400)
-        stats_refused(s->worker, status);
-}
-
-void handler_refuse_limit(struct stream *s, const struct route *route, int status,
-                          unsigned retry_after, const char *why)
-{
-    const struct http_head *head = stream_request(s)->head;
-    char accept[HANDSHAKE_ACCEPT_SIZE], fields[40] = "";
-    uint8_t frame[WS_CONTROL_MAX + 2];
-    uint16_t code = status == 403 ? WS_CODE_POLICY : WS_CODE_TRY_LATER;
-    const char *wrong;
-
-    if (route == NULL || route->backend == NULL || route->settings.errors == ERRORS_HTTP ||
-        !handshake_wanted(head) || handshake_check(head, accept, &wrong) != 0) {
-        if (retry_after > 0)
-            snprintf(fields, sizeof fields, "Retry-After: %u\r\n", retry_after);
-        stream_refuse(s, status, fields, why);
-        return;
-    }
-    stream_upgrade(s, accept, slice_of("", 0), "");
-    stream_write(s, frame, ws_write_close(frame, code, why));
-    stream_end(s);
-}
 
 /* The gate has counted it, and told the log. */
 static void turn_away(struct stream *s)
@@ -60,8 +24,8 @@ static void turn_away(struct stream *s)
     int status = gate_status(r->gate);
 
     stats_refused(s->worker, status);
-    handler_refuse_limit(s, r->match.route, status,
-                         gate_retry_after(s->worker->gate, &r->client, r->gate), gate_why(r->gate));
+    refuse_over_limit(s, r->match.route, status,
+                      gate_retry_after(s->worker->gate, &r->client, r->gate), gate_why(r->gate));
 }
 
 static const struct handler_ops *choose(const struct stream *s, const struct config *c)
@@ -92,7 +56,7 @@ static void answer_options(struct stream *s)
 {
     const struct response answer = {.status = 204, .fields = "Allow: " HANDSHAKE_METHODS "\r\n"};
 
-    handler_log(s, answer.status, NULL);
+    request_log(s, answer.status, NULL);
     stream_respond(s, &answer);
     stream_end(s);
 }
@@ -104,7 +68,7 @@ static void hand_over(struct stream *s, const struct config *c)
     const struct handler_ops *h = choose(s, c);
 
     if (h == NULL) {
-        handler_log(s, 404, "no route");
+        request_log(s, 404, "no route");
         stream_refuse(s, 404, NULL, "nothing is served at this path");
         return;
     }
@@ -148,7 +112,7 @@ static bool takes_session(struct stream *s, struct request *r)
 
     if (wrong == NULL)
         return true;
-    handler_log(s, 400, wrong);
+    request_log(s, 400, wrong);
     stream_refuse(s, 400, NULL, wrong);
     return false;
 }
@@ -163,12 +127,12 @@ static bool is_for_us(struct stream *s, const struct config *c)
     if (why == NULL)
         return true;
     snprintf(told, sizeof told, "%s (Host: %.*s)", why, (int)r->host.len, r->host.p);
-    handler_log(s, 403, told);
+    request_log(s, 403, told);
     stream_refuse(s, 403, NULL, why);
     return false;
 }
 
-void handler_dispatch(struct stream *s)
+void dispatch_request(struct stream *s)
 {
     const struct config *c = s->worker->config;
     struct request *r = stream_request(s);
@@ -188,14 +152,14 @@ void handler_dispatch(struct stream *s)
         hand_over(s, c);
         return;
     }
-    if (!request_take_cookies(r)) {
-        handler_log(s, 503, "out of memory");
+    if (!request_take_cookies(r, AUTH_COOKIE_NAME)) {
+        request_log(s, 503, "out of memory");
         stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
         return;
     }
     if ((token_is_secret(r->match.route) || token_is_secret(r->match.files)) &&
         !request_take_token(r)) {
-        handler_log(s, 400, "the token in the query is no text");
+        request_log(s, 400, "the token in the query is no text");
         stream_refuse(s, 400, NULL, "the token in the query is no text");
         return;
     }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session/banned.h"
+
+#include "core/admission/gate.h"
+#include "core/admission/waiting.h"
+
+/* In one turn. */
+#define WALK_PIECE 500  /* sessions that are looked at */
+#define WALK_KICKS 50   /* sessions that are ended */
+#define WALK_CLOSES 500 /* connections that have asked for nothing */
+
+static bool is_gone(void *gate, const union addr *client)
+{
+    return gate_bans_client(gate, client);
+}
+
+static void stop_walk(struct banned_walk *b)
+{
+    if (b->walking)
+        session_cursor_close(&b->cursor);
+    b->walking = false;
+    ev_timer_stop(b->worker->loop, &b->next);
+}
+
+/* False: that was all. What has asked for nothing goes first: it may hold the descriptors that
+ * others need. */
+static bool walk_on(struct banned_walk *b)
+{
+    struct gate *g = b->worker->gate;
+    int kicks = 0;
+
+    if (!waiting_close(b->worker, is_gone, g, WALK_CLOSES))
+        return true;
+    for (int i = 0; i < WALK_PIECE && kicks < WALK_KICKS; i++) {
+        struct session *s = session_cursor_next(&b->cursor);
+        union addr client;
+
+        if (s == NULL)
+            return false;
+        if (session_client(s, &client) && gate_bans_client(g, &client)) {
+            session_kick(s, "banned");
+            kicks++;
+        }
+    }
+    return true;
+}
+
+static void wait_a_turn(struct banned_walk *b)
+{
+    ev_timer_set(&b->next, 0, 0);
+    ev_timer_start(b->worker->loop, &b->next);
+}
+
+static void on_next_turn(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct banned_walk *b = timer->data;
+    (void)loop;
+    (void)revents;
+
+    if (walk_on(b))
+        wait_a_turn(b);
+    else
+        stop_walk(b);
+}
+
+static void start_walk(void *walk)
+{
+    struct banned_walk *b = walk;
+
+    stop_walk(b);
+    b->walking = true;
+    session_cursor_open(&b->cursor, b->worker);
+    wait_a_turn(b);
+}
+
+void banned_init(struct banned_walk *b, struct worker *w)
+{
+    b->worker = w;
+    ev_timer_init(&b->next, on_next_turn, 0, 0);
+    b->next.data = b;
+    gate_on_ban(w->gate, start_walk, b);
+}
+
+void banned_release(struct banned_walk *b)
+{
+    stop_walk(b);
+    gate_on_ban(b->worker->gate, NULL, NULL);
+}
