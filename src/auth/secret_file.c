@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/trusted_file.h"
 
 static const char *judge(const struct stat *st, bool hidden)
 {
@@ -17,11 +18,7 @@ static const char *judge(const struct stat *st, bool hidden)
         return "not a regular file";
     if (st->st_size > (off_t)SECRET_FILE_MAX)
         return "larger than 8 MiB";
-    if ((st->st_mode & S_IWOTH) != 0)
-        return "everybody may write it: chmod o-w";
-    if (hidden && (st->st_mode & S_IROTH) != 0)
-        return "everybody may read it: chmod o-r";
-    return NULL;
+    return trusted_file_mode_fault(st, hidden);
 }
 
 char *secret_file_read(struct secret_file *f, bool hidden, size_t *len, char why[AUTH_ERROR_MAX])

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/trusted_file.h"
 #include "conf/file_impl.h"
 #include "conf/habits.h"
 
@@ -55,15 +56,23 @@ static const char *read_bytes(int fd, size_t size, struct arena *arena, struct s
     return NULL;
 }
 
+static const char *told(const char *why)
+{
+    return why != NULL ? why : "out of memory";
+}
+
 static const char *open_file(struct loader *l, const char *name, struct slice *text)
 {
     /* O_NONBLOCK: a FIFO would wait for its writer */
     int fd = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     const char *wrong = NULL;
+    char why[TRUSTED_FILE_ERROR_MAX];
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         wrong = strerror(errno);
+    else if (!trusted_file_judge(name, 0, why))
+        wrong = told(arena_dup(&l->scratch, slice_from(why)));
     else if (!S_ISREG(st.st_mode))
         wrong = "not a regular file";
     else if (!is_new(l, &st))

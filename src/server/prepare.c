@@ -27,6 +27,7 @@
 #include "io/resolve.h"
 #include "server/admin.h"
 #include "server/priv.h"
+#include "server/trust.h"
 
 /* Of the descriptor limit: listeners, log, resolver, connections without a session. */
 #define RESERVED_DESCRIPTORS 64
@@ -447,6 +448,14 @@ size_t prepare_writable(const struct config *c, void (*tell)(void *arg, const ch
     return f.count;
 }
 
+static void tell_untrusted(void *arg, const char *where, const char *what, const char *why)
+{
+    char line[LINE_MAX_LEN];
+
+    snprintf(line, sizeof line, "%s: %s", what, why);
+    fault_line(arg, where, line);
+}
+
 size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line), void *arg)
 {
     struct teller f = {.tell = tell, .arg = arg, .stays_root = priv_stays_root(c)};
@@ -455,6 +464,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     check_descriptors(&f);
     if (priv_check(c, error) < 0)
         fault_line(&f, NULL, error);
+    trust_judge(c, priv_user(c), tell_untrusted, &f);
     share_no_new_privs(c, &f);
     parse_trusted(c, &f);
     check_hosts(c, &f);

@@ -68,6 +68,19 @@ bool priv_stays_root(const struct config *c)
     return stays;
 }
 
+uid_t priv_user(const struct config *c)
+{
+    char error[PRIV_ERROR_MAX];
+    struct account a;
+    uid_t uid;
+
+    if (find_account(c, &a, error) < 0)
+        return geteuid();
+    uid = a.uid;
+    account_release(&a);
+    return uid;
+}
+
 static int cannot_become(const struct account *a, const char *why, char error[PRIV_ERROR_MAX])
 {
     snprintf(error, PRIV_ERROR_MAX, "--user %s: %s", a->name, why);

@@ -47,6 +47,9 @@ bool priv_may_expose(bool user_given, const char *text, char error[PRIV_EXPOSE_E
 /* We are root, and serving c means to stay it. */
 bool priv_stays_root(const struct config *c);
 
+/* Whom a start becomes, or who we are; also when the account is not known. */
+uid_t priv_user(const struct config *c);
+
 /* Once, at the start. Fills w->caps. -1 with one line that names the fault. Logs one line about
  * what was kept and why. */
 int priv_drop(struct priv *p, struct worker *w, const struct config *c, char error[PRIV_ERROR_MAX]);

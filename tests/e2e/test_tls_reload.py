@@ -91,7 +91,7 @@ def test_a_new_certificate_is_served_and_old_connections_go_on(wsluice, served, 
     ("mismatch", r"served\.key: .*fit"),
     ("garbage", r"served\.crt: cannot read a PEM certificate"),
     ("expired", r"served\.crt: the certificate has expired"),
-    ("open", r"served\.key: readable for everybody; run chmod o-r"),
+    ("open", r"served\.key: everybody may read it: chmod o-r"),
 ])
 def test_a_bad_new_one_keeps_the_old(wsluice, served, tmp_path, spoil, says):
     daemon = wsluice("--tls-cert", served.cert, "--tls-key", served.key, "--to", "echo:")

@@ -66,7 +66,7 @@ def test_half_a_pair_keeps_the_old_until_the_rest_is_there(wsluice, served, tmp_
     (lambda c: pathlib.Path(c.cert).write_text("half a certifi"), r"served\.crt: cannot read a PEM certificate"),
     (lambda c: pathlib.Path(c.cert).write_bytes(pathlib.Path(c.cert).read_bytes()[:200]), r"served\.crt: cannot read a PEM certificate"),
     (lambda c: pathlib.Path(c.key).write_text(""), r"served\.key: the file is empty"),
-    (lambda c: os.chmod(c.key, 0o644), r"served\.key: readable for everybody"),
+    (lambda c: os.chmod(c.key, 0o644), r"served\.key: everybody may read it"),
 ], ids=["garbage", "cut-off", "empty-key", "open-key"])
 def test_what_cannot_be_used_is_told_and_mended(wsluice, served, tmp_path, spoil, says):
     """A key that is opened to others is told, too: the next start would refuse it."""

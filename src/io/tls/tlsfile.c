@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/trusted_file.h"
 
 #define FILE_MAX (16 << 20) /* bytes; the system's authorities have a quarter of a million */
 
@@ -223,8 +224,8 @@ static bool load_key(SSL_CTX *ctx, const char *key, char error[TLSFILE_ERROR_MAX
     /* what is no key may be readable */
     if (wrong == NULL)
         wrong = key_mistake(key);
-    if (wrong == NULL && (st.st_mode & S_IROTH) != 0)
-        wrong = "readable for everybody; run chmod o-r on it";
+    if (wrong == NULL)
+        wrong = trusted_file_mode_fault(&st, true);
     if (wrong == NULL && (pkey = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL)) == NULL)
         wrong = "cannot read a PEM key from it";
     if (wrong == NULL &&
