@@ -12,6 +12,7 @@ import pytest
 from lib import peers, proc
 from lib.setting import SOON
 from lib.tls import Authority, Certificate, client
+from lib.proc import wait_until
 from lib.wire import Ended
 from test_reload import configured, path  # noqa: F401
 from test_tls_reload import der, echoes, replace, serial, stapled
@@ -119,6 +120,7 @@ def test_each_listener_by_itself(configured, tmp_path):  # noqa: F811
     listen = [{"address": f"127.0.0.{i + 1}:0", "tls": {"cert": p.cert, "key": p.key}} for i, p in enumerate(pairs)]
     daemon = configured({"listen": listen, "routes": [{"path": "/", "to": "echo:"}]})
     olds = [der(p) for p in pairs]
+    wait_until(lambda: len(daemon.addresses) == 2, "both listeners")
     addresses = sorted(daemon.addresses)
     assert [serial(a) for a in addresses] == olds
     replace(pairs[1], new)
