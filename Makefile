@@ -180,6 +180,11 @@ lint-docs: build/plain/wsluice
 format:  ## rewrite all C files in the project's style
 	@tests/tools/check-format --write
 
+# The folders of src/ and their includes, for docs/architecture.md.
+.PHONY: picture
+picture:  ## rewrite docs/architecture.svg from the includes
+	@tests/tools/draw-layers >docs/architecture.svg
+
 # The published schema of configuration files; a test compares it with what the program says.
 .PHONY: schema
 schema: build/plain/wsluice  ## rewrite contrib/wsluice.schema.json from the table of options

@@ -6,6 +6,7 @@ Each test plants one fault in a small tree of its own; the same tree passes with
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 
@@ -133,6 +134,26 @@ def test_layers_new_folder(tree):
 
 def test_layers_of_nothing(tmp_path):
     assert check("layers", tmp_path)[0] == 1
+
+
+def drawn(svg):
+    """Its folders and arrows."""
+    return set(re.findall(r"<title>(\S+ includes \S+)</title>|font-weight=\"bold\">([^<]+)<", svg))
+
+
+def test_the_picture_is_of_these_folders():
+    """`make picture` mends it."""
+    top = os.path.join(HERE, "../..")
+    now = subprocess.run([os.path.join(HERE, "draw-layers"), top], check=True, text=True, stdout=subprocess.PIPE).stdout
+    with open(os.path.join(top, "docs/architecture.svg"), encoding="utf-8") as svg:
+        assert drawn(svg.read()) == drawn(now)
+    assert ("io includes base", "") in drawn(now)
+
+
+def test_no_picture_of_a_circle(tree):
+    add(tree, "src/core/c.h", '#include "core/client/d.h"\n')
+    done = subprocess.run([os.path.join(HERE, "draw-layers"), str(tree)], text=True, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and "circle" in done.stderr and "core/client" in done.stderr
 
 
 # ---- globals
