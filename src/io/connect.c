@@ -13,7 +13,9 @@
 
 #include "io/resolve.h"
 
-#define NEXT_ATTEMPT 0.25   /* RFC 8305, section 5: "Connection Attempt Delay" */
+#define NEXT_ATTEMPT 0.25 /* RFC 8305, section 5: "Connection Attempt Delay" */
+#define LOOKUP_SHARE 0.75 /* of the time for all: what is left is enough for a second SYN, of 5 s \
+                           */
 #define KEEPALIVE_MAX 32767 /* seconds, Linux's limit */
 #define UNIX_RETRY \
     0.02 /* a Unix listener whose queue is full gives no event when it has room again */
@@ -28,9 +30,9 @@ struct connect {
     const struct connect_events *events;
     void *owner;
     struct resolve *question; /* while the name is being resolved */
-    ev_timer deadline;        /* for all of it */
+    ev_timer deadline;        /* of the lookup, then of all */
     ev_timer pace;            /* to the next attempt */
-    ev_tstamp timeout;
+    ev_tstamp timeout, until; /* seconds; worker time */
     size_t n, begun;          /* addresses; attempts begun, in their order */
     size_t alive;             /* attempts under way */
     enum connect_failure why; /* of the last failure */
@@ -277,8 +279,21 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     c->why = CONNECT_TIMEOUT;
-    (void)snprintf(c->what, sizeof c->what, "timed out after %.1f s", c->timeout);
+    if (c->question)
+        (void)snprintf(c->what, sizeof c->what,
+                       "%.128s: no name server has answered within %.1f s, three quarters of the "
+                       "time for connecting",
+                       c->text, c->timeout * LOOKUP_SHARE);
+    else
+        (void)snprintf(c->what, sizeof c->what, "timed out after %.1f s", c->timeout);
     fail(c);
+}
+
+static void set_deadline(struct connect *c, ev_tstamp seconds)
+{
+    ev_timer_stop(c->worker->loop, &c->deadline);
+    ev_timer_set(&c->deadline, seconds > 0 ? seconds : 0, 0.);
+    ev_timer_start(c->worker->loop, &c->deadline);
 }
 
 static void on_resolved(void *owner, const union addr *addrs, size_t n, const char *why)
@@ -292,6 +307,7 @@ static void on_resolved(void *owner, const union addr *addrs, size_t n, const ch
         fail(c);
         return;
     }
+    set_deadline(c, c->until - worker_time(c->worker));
     memcpy(c->addrs, addrs, n * sizeof *addrs);
     c->n = n;
     next_attempt(c);
@@ -312,8 +328,9 @@ static struct connect *new_connect(struct worker *w, const struct connect_spec *
     c->is_unix = spec->host == NULL;
     c->port = spec->port;
     c->timeout = spec->timeout;
+    c->until = worker_time(w) + spec->timeout;
     c->reap.release = free_connect;
-    ev_timer_init(&c->deadline, on_deadline, c->timeout, 0.);
+    ev_timer_init(&c->deadline, on_deadline, 0., 0.);
     ev_timer_init(&c->pace, on_pace, 0., 0.);
     c->deadline.data = c->pace.data = c;
     return c;
@@ -340,7 +357,7 @@ struct connect *connect_start(struct worker *w, const struct connect_spec *spec,
             return NULL;
         }
     }
-    ev_timer_start(w->loop, &c->deadline);
+    set_deadline(c, c->question ? c->timeout * LOOKUP_SHARE : c->timeout);
     /* The first attempt may fail at once, and that must not be told from in here. */
     if (!c->question)
         pace_in(c, 0.);

@@ -4,8 +4,8 @@
 
 /*
  * Connecting to a service: a name is resolved, its addresses are raced (RFC 8305: a new attempt
- * every 250 ms, at once after a failure, the first to connect wins), all within one timeout. A Unix
- * socket path is one attempt.
+ * every 250 ms, at once after a failure, the first to connect wins), all within one timeout, of
+ * which the name may take three quarters. A Unix socket path is one attempt.
  */
 #include <stdbool.h>
 

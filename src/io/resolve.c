@@ -4,11 +4,15 @@
 #include <ares.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define SYSTEM_CONFIG "/etc/resolv.conf"
 
@@ -16,6 +20,10 @@
  * 5 s connect timeout. */
 #define ANSWER_MILLISECONDS 2000
 #define TRIES 2
+
+/* Seconds that one family's addresses wait for the other's (RFC 8305, section 3: "Resolution
+ * Delay"). */
+#define OTHER_FAMILY 0.05
 
 /* A socket of c-ares'. */
 struct watch {
@@ -36,70 +44,141 @@ struct resolver {
     size_t asking;                  /* questions c-ares has not answered, cancelled ones too */
 };
 
-struct resolve {
-    struct worker *worker;
-    void (*done)(void *owner, const union addr *addrs, size_t n,
-                 const char *why); /* NULL: cancelled */
-    void *owner;
-    ev_timer deliver; /* started when the answer is there: c-ares may answer inside our own call */
-    bool answered;
-    uint16_t port;
+/* What is known of one family's addresses, best first. */
+struct family {
     size_t n;
-    const char *why; /* constant text */
-    struct reap reap;
     union addr addrs[RESOLVE_MAX];
 };
 
+struct resolve {
+    struct worker *worker;
+    void (*done)(void *owner, const union addr *addrs, size_t n,
+                 const char *why); /* NULL: told or cancelled */
+    void *owner;
+    ev_timer deliver; /* c-ares may answer inside our own call; and a family waits for the other */
+    unsigned asked;   /* questions c-ares has not answered; it is gone only then */
+    uint16_t port;
+    bool as_it_comes; /* both families were asked for at once: the first address says which is
+                         preferred */
+    bool six_first;
+    const char *why; /* constant text */
+    char *name;      /* the first answer's, after the search list and aliases; from malloc */
+    struct reap reap;
+    struct family four, six;
+    char host[];
+};
+
+/* ---- which family first */
+
+/* RFC 6724, section 2.1, the policy table: IPv4 has 35. */
+static unsigned precedence(const struct in6_addr *a)
+{
+    if (IN6_IS_ADDR_LOOPBACK(a))
+        return 50;
+    if (IN6_IS_ADDR_V4MAPPED(a))
+        return 35;
+    if (a->s6_addr[0] == 0x20 && a->s6_addr[1] == 0x02) /* 6to4 */
+        return 30;
+    if (a->s6_addr[0] == 0x20 && a->s6_addr[1] == 0x01 && a->s6_addr[2] == 0 && a->s6_addr[3] == 0)
+        return 5;                         /* Teredo */
+    return (a->s6_addr[0] & 0xfe) == 0xfc /* unique local */
+                   || IN6_IS_ADDR_V4COMPAT(a) || IN6_IS_ADDR_SITELOCAL(a)
+               ? 3
+               : 40;
+}
+
+/* Nothing is sent: the system says whether it has a way, and an address of ours for it. */
+static bool has_way(const union addr *a)
+{
+    int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool has;
+
+    if (fd < 0)
+        return false;
+    has = connect(fd, &a->sa, addr_len(a)) == 0;
+    (void)close(fd);
+    return has;
+}
+
+static bool is_six_first(const struct resolve *r)
+{
+    const union addr *six = &r->six.addrs[0];
+
+    if (r->as_it_comes || r->four.n == 0 || r->six.n == 0)
+        return r->six_first;
+    return precedence(&six->v6.sin6_addr) > 35 && has_way(six);
+}
+
+/* In turn one of the family that goes first and one of the other (RFC 8305, section 4); c-ares has
+ * sorted each by RFC 6724. Returns how many. */
+static size_t interleave(const struct resolve *r, union addr all[RESOLVE_MAX])
+{
+    bool six_first = is_six_first(r);
+    const struct family *first = six_first ? &r->six : &r->four;
+    const struct family *second = six_first ? &r->four : &r->six;
+    size_t n = 0;
+
+    for (size_t i = 0; i < RESOLVE_MAX; i++) {
+        if (i < first->n && n < RESOLVE_MAX)
+            all[n++] = first->addrs[i];
+        if (i < second->n && n < RESOLVE_MAX)
+            all[n++] = second->addrs[i];
+    }
+    return n;
+}
+
 /* ---- questions */
 
-static void free_resolve(struct reap *r)
+static void free_resolve(struct reap *reap)
 {
-    free((char *)r - offsetof(struct resolve, reap));
+    struct resolve *r = (struct resolve *)((char *)reap - offsetof(struct resolve, reap));
+
+    free(r->name);
+    free(r);
+}
+
+/* Nobody waits for it any more, or c-ares has answered all: it goes when both are true. */
+static void let_go(struct resolve *r)
+{
+    if (r->asked == 0 && !r->done)
+        worker_reap(r->worker, &r->reap);
 }
 
 static void deliver(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct resolve *r = timer->data;
+    union addr all[RESOLVE_MAX];
+    size_t n = interleave(r, all);
+    void (*done)(void *, const union addr *, size_t, const char *) = r->done;
     (void)loop;
     (void)revents;
 
-    worker_reap(r->worker, &r->reap);
-    r->done(r->owner, r->addrs, r->n, r->n > 0 ? NULL : r->why);
+    r->done = NULL;
+    let_go(r);
+    done(r->owner, all, n, n > 0 ? NULL : r->why);
 }
 
-/* The answer is there: it goes out with the next turn, unless nobody wants it any more. */
-static void answered(struct resolve *r, const char *why)
+static void deliver_in(struct resolve *r, ev_tstamp seconds)
 {
-    r->answered = true;
-    r->why = why;
-    if (r->done)
-        ev_timer_start(r->worker->loop, &r->deliver);
-    else
-        worker_reap(r->worker, &r->reap);
+    ev_timer_stop(r->worker->loop, &r->deliver);
+    ev_timer_set(&r->deliver, seconds, 0.);
+    ev_timer_start(r->worker->loop, &r->deliver);
 }
 
-static bool has_address(const struct resolve *r, const union addr *a)
+static bool has_address(const struct family *f, const union addr *a)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if (memcmp(&r->addrs[i], a, sizeof *a) == 0)
+    for (size_t i = 0; i < f->n; i++)
+        if (memcmp(&f->addrs[i], a, sizeof *a) == 0)
             return true;
     return false;
 }
 
-/* The next address of the family, or (other) not of it, at or behind node. */
-static const struct ares_addrinfo_node *of_family(const struct ares_addrinfo_node *node, int family,
-                                                  bool other)
-{
-    while (node && (node->ai_family == family) == other)
-        node = node->ai_next;
-    return node;
-}
-
 static void keep(struct resolve *r, const struct ares_addrinfo_node *node)
 {
+    struct family *f = node->ai_family == AF_INET6 ? &r->six : &r->four;
     union addr a;
 
-    if (r->n == RESOLVE_MAX)
+    if (f->n == RESOLVE_MAX)
         return;
     memset(&a, 0, sizeof a);
     a.sa.sa_family = (sa_family_t)node->ai_family;
@@ -113,41 +192,50 @@ static void keep(struct resolve *r, const struct ares_addrinfo_node *node)
         return;
     }
     addr_set_port(&a, r->port);
-    if (!has_address(r, &a))
-        r->addrs[r->n++] = a;
+    if (r->four.n + r->six.n == 0)
+        r->six_first = node->ai_family == AF_INET6;
+    if (!has_address(f, &a))
+        f->addrs[f->n++] = a;
 }
 
-/* In turn one of the family that came first and one of the other (RFC 8305, section 4); c-ares has
- * sorted each by RFC 6724. */
-static void keep_interleaved(struct resolve *r, const struct ares_addrinfo_node *nodes)
-{
-    int family = nodes ? nodes->ai_family : AF_UNSPEC;
-    const struct ares_addrinfo_node *first = nodes;
-    const struct ares_addrinfo_node *second = of_family(nodes, family, true);
+static void ask(struct resolve *r, int family);
 
-    while (first || second) {
-        if (first) {
-            keep(r, first);
-            first = of_family(first->ai_next, family, false);
-        }
-        if (second) {
-            keep(r, second);
-            second = of_family(second->ai_next, family, true);
-        }
-    }
+/* With a search list each family may have found a name of its own, and they may be two hosts. */
+static bool is_other_name(struct resolve *r, const char *name)
+{
+    if (r->name && name)
+        return strcasecmp(r->name, name) != 0;
+    if (!r->name && name)
+        r->name = strdup(name); /* without memory nothing is compared */
+    return false;
 }
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
     struct resolve *r = arg;
+    bool other = false;
     (void)timeouts;
 
     r->worker->resolver->asking--;
+    r->asked--;
     if (info) {
-        keep_interleaved(r, info->nodes);
+        other = info->nodes && is_other_name(r, info->name);
+        for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
+            keep(r, node);
         ares_freeaddrinfo(info);
     }
-    answered(r, status == ARES_SUCCESS ? "the name has no address" : ares_strerror(status));
+    r->why = status == ARES_SUCCESS ? "the name has no address" : ares_strerror(status);
+    if (!r->done) {
+        let_go(r);
+    } else if (other && status != ARES_EDESTRUCTION) {
+        r->four.n = r->six.n = 0;
+        ev_timer_stop(r->worker->loop, &r->deliver);
+        ask(r, AF_UNSPEC); /* c-ares then takes both of one name */
+    } else if (r->asked == 0) {
+        deliver_in(r, 0.);
+    } else if (r->four.n + r->six.n > 0) {
+        deliver_in(r, OTHER_FAMILY);
+    }
 }
 
 /* ---- c-ares on our loop */
@@ -339,56 +427,106 @@ static struct resolver *want_resolver(struct worker *w)
     return rs;
 }
 
+static void ask(struct resolve *r, int family)
+{
+    const struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_CANONNAME, .ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct resolver *rs = r->worker->resolver;
+
+    r->as_it_comes = family == AF_UNSPEC;
+    rs->asking++;
+    r->asked++;
+    ares_getaddrinfo(rs->channel, r->host, NULL, &hints, on_answer, r);
+}
+
+static bool is_in_hosts_file(struct resolver *rs, const char *host)
+{
+    struct hostent *found = NULL;
+    bool is_there = ares_gethostbyname_file(rs->channel, host, AF_INET, &found) == ARES_SUCCESS ||
+                    ares_gethostbyname_file(rs->channel, host, AF_INET6, &found) == ARES_SUCCESS;
+
+    if (found)
+        ares_free_hostent(found);
+    return is_there;
+}
+
+/*
+ * A question for each family: many name servers answer one of them late, with an error or never,
+ * and c-ares tells nothing of a question for both before it has all. The hosts file is the
+ * exception: a name that has one family there must not get the other from a name server.
+ */
+static void ask_all(struct resolve *r)
+{
+    r->asked++; /* both are asked before an answer counts as the last */
+    if (is_in_hosts_file(r->worker->resolver, r->host)) {
+        ask(r, AF_UNSPEC);
+    } else {
+        ask(r, AF_INET6);
+        ask(r, AF_INET);
+    }
+    r->asked--;
+    if (r->asked == 0)
+        deliver_in(r, 0.);
+}
+
+static struct resolve *new_resolve(struct worker *w, const char *host, uint16_t port)
+{
+    size_t len = strlen(host);
+    struct resolve *r = calloc(1, sizeof *r + len + 1);
+
+    if (!r)
+        return NULL;
+    memcpy(r->host, host, len);
+    r->worker = w;
+    r->port = port;
+    r->reap.release = free_resolve;
+    ev_timer_init(&r->deliver, deliver, 0., 0.);
+    r->deliver.data = r;
+    return r;
+}
+
 struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
                               void (*done)(void *owner, const union addr *addrs, size_t n,
                                            const char *why),
                               void *owner)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct resolver *rs;
-    struct resolve *r = calloc(1, sizeof *r);
+    struct resolve *r = new_resolve(w, host, port);
+    struct resolver *rs = r ? want_resolver(w) : NULL;
+    union addr number;
     int status;
 
-    if (!r)
-        return NULL;
-    r->worker = w;
-    r->done = done;
-    r->owner = owner;
-    r->port = port;
-    r->reap.release = free_resolve;
-    ev_timer_init(&r->deliver, deliver, 0., 0.);
-    r->deliver.data = r;
-
-    /* c-ares would ask a server for a numeric IPv4 address when both families are wanted. */
-    if (addr_parse_host(slice_from(host), port, &r->addrs[0])) {
-        r->n = 1;
-        answered(r, NULL);
-        return r;
-    }
-    rs = want_resolver(w);
     if (!rs) {
         free(r);
         return NULL;
     }
-    status = want_channel(rs);
-    if (status != ARES_SUCCESS) {
-        answered(r, ares_strerror(status));
+    r->done = done;
+    r->owner = owner;
+    /* c-ares would ask a server for a numeric IPv4 address when both families are wanted. */
+    if (addr_parse_host(slice_from(host), port, &number)) {
+        struct family *f = number.sa.sa_family == AF_INET6 ? &r->six : &r->four;
+
+        r->six_first = f == &r->six;
+        f->addrs[f->n++] = number;
+        deliver_in(r, 0.);
         return r;
     }
-    rs->asking++;
-    ares_getaddrinfo(rs->channel, host, NULL, &hints, on_answer, r);
+    status = want_channel(rs);
+    if (status != ARES_SUCCESS) {
+        r->why = ares_strerror(status);
+        deliver_in(r, 0.);
+        return r;
+    }
+    ask_all(r);
     set_timer(rs);
     return r;
 }
 
+/* c-ares can only cancel everything: its questions go on without us, for a few seconds. */
 void resolve_cancel(struct resolve *r)
 {
     r->done = NULL;
-    if (!r->answered)
-        return; /* c-ares can only cancel everything: the question goes on without us, for a few
-                   seconds */
     ev_timer_stop(r->worker->loop, &r->deliver);
-    worker_reap(r->worker, &r->reap);
+    let_go(r);
 }
 
 void resolve_release(struct worker *w)

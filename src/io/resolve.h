@@ -15,10 +15,11 @@ struct resolve; /* one question under way */
 
 /*
  * Asks for the stream addresses of host (a name; numeric text also works). `done` is called from
- * the loop, never from inside resolve_start: with n > 0 addresses, port filled in, ordered as RFC
- * 8305 section 4 wants them (families interleaved, first family as the system prefers by RFC 6724);
- * or with n == 0 and why, a text such as "Domain name not found". `done` is the last event and the
- * resolve is gone after it. Returns NULL without memory.
+ * the loop, never from inside resolve_start, 50 ms after the first addresses at the latest, though
+ * one family's answer may be missing (RFC 8305 section 3): with n > 0 addresses, port filled in,
+ * ordered as RFC 8305 section 4 wants them (families interleaved, first family as the system
+ * prefers by RFC 6724); or with n == 0 and why, a text such as "Domain name not found". `done` is
+ * the last event and the resolve is gone after it. Returns NULL without memory.
  */
 struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
                               void (*done)(void *owner, const union addr *addrs, size_t n,

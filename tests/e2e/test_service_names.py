@@ -65,10 +65,11 @@ def test_silent_name_server_is_504_within_connect_timeout(wsluice):
         for _ in range(10):  # nobody waits for it
             other.text("x")
             other.read_message()
-        daemon.inside.advance(0.99, step=0.1)
+        daemon.inside.advance(0.74, step=0.1)
         assert client.silent(0.05)
         daemon.inside.advance(0.02)
         assert client.read_response().status == 504
+        daemon.wait_for_log("silent.example: no name server has answered within 0.8 s")
 
 
 def test_name_server_that_is_not_there(wsluice):
@@ -87,6 +88,56 @@ def test_second_name_server_is_asked_when_the_first_is_silent(wsluice, server):
         client = daemon.connect()
         assert client.upgrade().status == 101
         echoes(client)
+
+
+FAMILIES = {Names.A: "127.0.0.1", Names.AAAA: "::1"}
+
+
+@pytest.mark.parametrize("fault", [Names.DROP, Names.FAIL, Names.HOLD])
+@pytest.mark.parametrize("missing", FAMILIES)
+def test_one_family_is_answered_and_the_other_not(wsluice, server, missing, fault):
+    """Then the one that is there must do, 50 ms later (RFC 8305, 3). Nothing is over before all that."""
+    there = next(address for kind, address in FAMILIES.items() if kind != missing)
+    with Names({"half.example": list(FAMILIES.values())}, {missing: fault}) as names:
+        daemon = asking(wsluice, names, "half.example", server(peers.echo, host=there).port, "--connect-timeout", "1h", frozen=True)
+        client = daemon.connect()
+        client.send(client.head())
+        wait_until(lambda: {kind for _, kind in names.asked} == set(FAMILIES), "both questions")
+        if fault != Names.FAIL:  # an error may be an answer; c-ares asks again first
+            daemon.inside.advance(0.04)
+            assert client.silent(0.1)
+        daemon.inside.until(lambda: not client.silent(0.05), 1)
+        assert client.read_response().status == 101
+        echoes(client)
+        names.release()  # too late, and no harm
+        echoes(client)
+
+
+def test_a_family_without_addresses_is_no_answer_to_go_with(wsluice, server):
+    """That there is no IPv6 address comes first: it is no reason to stop waiting for the other family."""
+    with Names({"four.example": ["127.0.0.1"]}, {Names.A: Names.HOLD}) as names:
+        daemon = asking(wsluice, names, "four.example", server(peers.echo).port, "--connect-timeout", "1h", frozen=True)
+        client = daemon.connect()
+        client.send(client.head())
+        wait_until(lambda: names._held, "the question that is held")
+        daemon.inside.advance(2, step=0.1)
+        assert client.silent(0.1)
+        names.release()
+        assert client.read_response().status == 101
+
+
+def test_answers_in_time_are_raced_together(wsluice, server):
+    """::1 goes first, as the system's table of preferences has it (RFC 6724), whoever answered first."""
+    with Names({"both.example": ["127.0.0.1", "::1"]}, {Names.AAAA: Names.HOLD}) as names:
+        six = server(peers.says(b"six"), host="::1")
+        daemon = asking(wsluice, names, "both.example", six.port, "--connect-timeout", "1h", frozen=True)
+        client = daemon.connect()
+        client.send(client.head())
+        wait_until(lambda: names._held, "the question that is held")
+        daemon.inside.advance(0.03)
+        names.release()
+        assert client.read_response().status == 101
+        assert client.read_message() == (BINARY, b"six")
 
 
 @contextlib.contextmanager

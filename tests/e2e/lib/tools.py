@@ -132,13 +132,15 @@ class Peak:
 
 
 class Names:
-    """A name server on 127.0.0.1. answers: {name: [IPv4 address, ...]}; other names do not exist. A name whose value
-    is None is never answered. asked: the (name, type) pairs, in order."""
+    """A name server on 127.0.0.1. answers: {name: [address, ...]}, of both families; other names do not exist. A name whose
+    value is None is never answered. faults: {type: DROP, FAIL or HOLD}; what is held is answered by release(). asked:
+    the (name, type) pairs, in order."""
 
     A, AAAA = 1, 28
+    DROP, FAIL, HOLD = "drop", "fail", "hold"
 
-    def __init__(self, answers):
-        self.answers, self.asked = answers, []
+    def __init__(self, answers, faults=None):
+        self.answers, self.asked, self.faults, self._held = answers, [], faults or {}, []
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
         self._sock.settimeout(0.1)
@@ -161,9 +163,16 @@ class Names:
                 query, peer = self._sock.recvfrom(4096)
             except TimeoutError:
                 continue
-            answer = self._answer(query)
-            if answer:
+            kind, answer = self._answer(query)
+            fault = self.faults.get(kind)
+            if answer and fault == self.HOLD:
+                self._held.append((answer, peer))
+            elif answer and fault != self.DROP:
                 self._sock.sendto(answer, peer)
+
+    def release(self):
+        while self._held:
+            self._sock.sendto(*self._held.pop())
 
     def _answer(self, query):
         labels, at = [], 12
@@ -175,9 +184,14 @@ class Names:
         self.asked.append((name, kind))
         found = self.answers.get(name, ())
         if found is None:
-            return None
-        found = found if kind == self.A else ()
+            return kind, None
+        found = [a for a in found if (":" in a) == (kind == self.AAAA)]
         rcode = 0 if name in self.answers else 3
+        if self.faults.get(kind) == self.FAIL:
+            found, rcode = [], 2
         head = query[:2] + struct.pack("!HHHHH", 0x8580 | rcode, 1, len(found), 0, 0)
-        return head + question + b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", self.A, 1, 30, 4) + socket.inet_aton(a) for a in found)
+        return kind, head + question + b"".join(self._record(kind, a) for a in found)
+
+    def _record(self, kind, address):
+        data = socket.inet_pton(socket.AF_INET if kind == self.A else socket.AF_INET6, address)
+        return b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 30, len(data)) + data
