@@ -11,8 +11,9 @@
  * is no stall clock for the server.
  *
  * There is no end of file and no connection to fail. What ends a session from this side is ICMP's
- * word that nobody is there: at once when the server has never said anything; one that has may be
- * restarting and gets connect-timeout, from the first such word.
+ * word that nobody is there: at once when the server has never said anything, at none of its
+ * addresses, which are tried in turn; one that has may be restarting and gets connect-timeout, from
+ * the first such word.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -98,18 +99,91 @@ static void udp_failed(struct be_udp *u, int status, const char *what)
                                            : "the service cannot be reached");
 }
 
+/* A socket that speaks to the address, which becomes ours to tell; -1 with errno. */
+static int udp_open_at(struct be_udp *u, const union addr *to)
+{
+    union addr from;
+    bool is_set = u->route->settings.udp_source != UDP_SOURCE_OFF &&
+                  udp_source_of_number(to, u->source, &from);
+
+    u->addr = *to;
+    return datagram_open(u->worker, to, is_set ? &from : NULL, &u->own);
+}
+
+static void keep_others(struct be_udp *u, const union addr *all, size_t n)
+{
+    struct udp_others *o = n > 0 ? calloc(1, sizeof *o + n * sizeof *all) : NULL;
+
+    if (o == NULL) /* without memory there is one address, as for a service that has no more */
+        return;
+    memcpy(o->addrs, all, n * sizeof *all);
+    o->n = n;
+    o->sent.max = (uint32_t)u->route->settings.udp_queue;
+    o->sent.age = u->route->settings.udp_queue_age;
+    u->others = o;
+}
+
+void udp_forget_others(struct be_udp *u)
+{
+    if (u->others == NULL)
+        return;
+    udp_queue_release(&u->others->sent);
+    free(u->others);
+    u->others = NULL;
+}
+
+/* All that was sent goes to the new address. False: nobody is there either. */
+static bool send_again(struct be_udp *u)
+{
+    struct udp_queue *sent = &u->others->sent, all = *sent;
+    double now = u->worker->clock;
+    bool refused = false;
+    struct iovec d;
+    int err = 0;
+
+    *sent = (struct udp_queue){.max = all.max, .age = all.age};
+    while (udp_queue_first(&all, now, &d)) {
+        if (!refused && datagram_send(u->fd, &u->header, &d, 1, &err) == 0)
+            refused = datagram_is_unreachable(err);
+        udp_queue_add(sent, now, d.iov_base, d.iov_len);
+        udp_queue_pop(&all);
+    }
+    udp_queue_release(&all);
+    return !refused;
+}
+
+bool udp_next_address(struct be_udp *u)
+{
+    struct udp_others *o = u->others;
+    bool found = false;
+
+    while (!found && o != NULL && o->next < o->n) {
+        int fd = udp_open_at(u, &o->addrs[o->next++]);
+
+        if (fd < 0)
+            continue;
+        ev_io_stop(u->worker->loop, &u->io);
+        close(u->fd);
+        u->fd = fd;
+        ev_io_set(&u->io, fd, EV_READ | (u->to_server.count > 0 ? EV_WRITE : 0));
+        ev_io_start(u->worker->loop, &u->io);
+        udp_flow_wake(u); /* stopping has made it forget that it was to be called */
+        found = send_again(u);
+    }
+    if (o != NULL && o->next == o->n)
+        udp_forget_others(u);
+    return found;
+}
+
 /* Takes the first address there is a way to: whether anybody is there only an answer could tell. */
 static void udp_connect(struct be_udp *u, const union addr *all, size_t n)
 {
     int err = 0;
 
-    for (size_t i = 0; i < n && u->fd < 0; i++) {
-        union addr from;
-        bool is_set = u->route->settings.udp_source != UDP_SOURCE_OFF &&
-                      udp_source_of_number(&all[i], u->source, &from);
+    size_t i = 0;
 
-        u->addr = all[i];
-        u->fd = datagram_open(u->worker, &all[i], is_set ? &from : NULL, &u->own);
+    while (i < n && u->fd < 0) {
+        u->fd = udp_open_at(u, &all[i++]);
         err = errno;
     }
     if (u->fd < 0) {
@@ -118,6 +192,7 @@ static void udp_connect(struct be_udp *u, const union addr *all, size_t n)
         udp_failed(u, is_ours ? 503 : 502, strerror(err));
         return;
     }
+    keep_others(u, all + i, n - i);
     ev_timer_stop(u->worker->loop, &u->timer);
     ev_io_init(&u->io, on_event, u->fd, EV_READ);
     u->io.data = u;
@@ -305,6 +380,7 @@ static void udp_close(struct backend *b)
     u->ended = true;
     ev_timer_stop(u->worker->loop, &u->timer);
     udp_over(u);
+    udp_forget_others(u);
     udp_queue_release(&u->to_client);
     udp_queue_release(&u->to_server);
     u->reap.release = udp_release;

@@ -69,14 +69,24 @@ static void fail(struct be_udp *u, int err)
     udp_flow_wake(u);
 }
 
-static void note_unreachable(struct be_udp *u, int err)
+/* True: another address of the service is spoken to now. */
+static bool note_unreachable(struct be_udp *u, int err)
 {
     double now = u->worker->now;
 
+    if (u->received == 0 && udp_next_address(u))
+        return true;
     if (u->refused_at <= 0)
         u->refused_at = now;
     if (u->received == 0 || now - u->refused_at >= u->route->settings.connect_timeout)
         fail(u, err);
+    return false;
+}
+
+static void keep_sent(struct be_udp *u, const struct iovec *d)
+{
+    if (u->others != NULL)
+        udp_queue_add(&u->others->sent, u->worker->clock, d->iov_base, d->iov_len);
 }
 
 /* ---- to the server ---- */
@@ -98,16 +108,18 @@ static size_t send_now(struct be_udp *u, const struct iovec *all, size_t n)
     while (done < n && u->error == 0) {
         size_t sent = datagram_send(u->fd, &u->header, all + done, n - done, &err);
 
-        for (size_t i = 0; i < sent; i++)
+        for (size_t i = 0; i < sent; i++) {
             u->sent_bytes += all[done + i].iov_len;
+            keep_sent(u, &all[done + i]);
+        }
         done += sent;
         if (err == EAGAIN || err == EWOULDBLOCK)
             return done;
         if (done == n)
             break;
         if (datagram_is_unreachable(err) && asked_again != done) {
-            asked_again = done; /* an earlier one's error, most likely: this one was not sent */
-            note_unreachable(u, err);
+            /* an earlier one's error, most likely: this one was not sent */
+            asked_again = note_unreachable(u, err) ? n : done;
         } else if (err == EMSGSIZE) {
             drop_too_long(u, STATS_BACKEND, all[done++].iov_len);
         } else {
@@ -261,9 +273,10 @@ void udp_flow_readable(struct be_udp *u)
 
     if (n > 0) {
         u->refused_at = 0;
+        udp_forget_others(u);
         take(u, all, n);
     } else if (datagram_is_unreachable(err)) {
-        note_unreachable(u, err);
+        (void)note_unreachable(u, err);
     } else if (err != EAGAIN && err != EWOULDBLOCK && err != EINTR) {
         fail(u, err);
     }

@@ -13,6 +13,14 @@
 
 struct resolve;
 
+/* The addresses of a service that were not tried yet, while it has said nothing. Owned by the
+ * backend, from malloc. */
+struct udp_others {
+    struct udp_queue sent; /* copies of what it was sent: the next address gets them, too */
+    size_t n, next;
+    union addr addrs[];
+};
+
 struct be_udp {
     struct backend base;
     struct worker *worker;
@@ -33,6 +41,7 @@ struct be_udp {
     uint64_t dropped[STATS_SIDES]; /* datagrams for that side, but for those the queues dropped */
     uint64_t dropped_bytes;
     struct udp_queue to_client, to_server;
+    struct udp_others *others; /* NULL: none, or none any more */
     union addr addr, own;
     uint64_t source;     /* the number of our address */
     struct iovec header; /* PROXY, before each datagram to the server; none: iov_len 0 */
@@ -42,6 +51,12 @@ struct be_udp {
 /* Of the backend's operations: datagrams of the client, as the framing has them. Nothing calls back
  * from here: what goes wrong is noted in u->error and told from the loop. */
 void udp_flow_write(struct be_udp *u, const uint8_t *p, size_t n);
+
+/* Nobody is at the address: speaks to the next one, which gets all that was sent so far. False:
+ * there is none, and all is as it was. May be called from inside a call of the session's. */
+bool udp_next_address(struct be_udp *u);
+/* The service is found, or cannot be any more. */
+void udp_forget_others(struct be_udp *u);
 
 /* From the loop. The last two hand datagrams to the session, which may end it meanwhile. */
 void udp_flow_writable(struct be_udp *u);

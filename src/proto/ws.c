@@ -124,7 +124,7 @@ static enum head_result read_head(const struct ws_reader *r, const uint8_t *p, s
         return bad(f, WS_CODE_PROTOCOL, why);
     /* total never passes limit, so the difference cannot wrap */
     if (r->limit && is_measured(r, p[0]) && h->len > r->limit - r->total)
-        return bad(f, WS_CODE_TOO_BIG, "message too big");
+        return bad(f, WS_CODE_TOO_BIG, "the message is longer than --max-message");
 
     if (n < h->size + KEY_SIZE)
         return HEAD_SHORT;

@@ -112,18 +112,18 @@ def test_max_message_1009_for_the_client(wsluice):
     client.text("x" * 1000)
     assert client.read_message() == (TEXT, b"x" * 1000)
     client.text("x" * 1001)
-    client.expect_close(1009)
+    assert "--max-message" in client.expect_close(1009)
     client = daemon.open()
     client.send(fragments(TEXT, b"x" * 1001, 100))
-    client.expect_close(1009)
+    assert "--max-message" in client.expect_close(1009)
 
 
 @pytest.mark.parametrize("data, delivered", [(b"x" * 1001, 0), (b"fine\\n" + b"x" * 1001, 1), (b"x" * 1001 + b"\\n", 0)],
                          ids=["unterminated", "behind a good line", "terminated"])
 def test_max_message_1009_for_the_program(wsluice, data, delivered):
     daemon = wsluice("--max-message", "1000", *JSON, *sh(f"printf '{data.decode()}'; exec cat"))
-    code, _, messages = to_the_close(daemon.open())
-    assert code == 1009 and messages == texts("fine")[:delivered]
+    code, reason, messages = to_the_close(daemon.open())
+    assert code == 1009 and "--max-message" in reason and messages == texts("fine")[:delivered]
     assert ended(daemon)["code"] == 1009
 
 

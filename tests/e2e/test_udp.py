@@ -143,6 +143,39 @@ def test_nobody_there_is_1011_and_says_so(wsluice):
     assert client.expect_close(1011) == "nobody is there: Connection refused"
 
 
+@pytest.mark.parametrize("where", [["::1", "127.0.0.1"], ["127.0.0.9", "127.0.0.1"], ["::1", "127.0.0.9", "127.0.0.8", "127.0.0.1"]],
+                         ids=["other-family", "same-family", "the-last-of-four"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "one-by-one"])
+def test_the_next_address_is_spoken_to_where_nobody_is_at_the_first(wsluice, udp, where, at_once):
+    """As a browser does with "localhost": ::1 first, and the server at 127.0.0.1 only. Nothing that was sent is lost."""
+    server = udp()
+    with Names({"two.example": where}) as names:
+        daemon = wsluice(*JSON, "--dns-servers", names.address, "--udp-queue-age", "1h", "--to",
+                         f"udp://two.example:{server.sock.getsockname()[1]}")
+        client = daemon.open()
+        said = [b"%d" % i for i in range(40)]
+        if at_once:
+            client.send(b"".join(binary(one) for one in said))
+        for one in said:
+            if not at_once:
+                client.binary(one)
+            data, peer = server.get()
+            assert data == one
+        server.sock.sendto(b"found", peer)
+        assert client.read_message() == (BINARY, b"found")
+        client.finish()
+    assert ended(daemon)["messages_in"] == 40
+
+
+def test_nobody_at_any_address_is_1011(wsluice):
+    nobody = peers.Udp()
+    nobody.close()
+    with Names({"two.example": ["::1", "127.0.0.9", "127.0.0.1"]}) as names:
+        client = wsluice("--dns-servers", names.address, "--to", f"udp://two.example:{nobody.to.rpartition(':')[2]}").open()
+        client.binary(b"anybody?")
+        assert client.expect_close(1011) == "nobody is there: Connection refused"
+
+
 def test_a_server_that_restarts_keeps_its_sessions(wsluice, udp):
     server = udp()
     daemon = wsluice("--connect-timeout", "1h", "--to", server.to)

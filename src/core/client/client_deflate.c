@@ -164,7 +164,7 @@ enum client_deflate_step client_deflate_next(struct client *c, struct ws_frame *
     if (event == DEFLATE_BAD)
         return fault(piece, WS_CODE_BAD_UTF8, "compressed data that is broken");
     if (piece->len > limit)
-        return fault(piece, WS_CODE_TOO_BIG, "message too big");
+        return fault(piece, WS_CODE_TOO_BIG, "the message is longer than --max-message");
     if (event == DEFLATE_MORE && piece->len == 0)
         return DEFLATED_NOTHING;
     describe(d, f, event == DEFLATE_DONE, piece);

@@ -143,7 +143,7 @@ static bool fits(struct output *o, size_t n)
 
     if (n <= session_settings(s)->max_message)
         return true;
-    output_close(o, WS_CODE_TOO_BIG, "the backend's message is longer than max-message");
+    output_close(o, WS_CODE_TOO_BIG, "the backend's message is longer than --max-message");
     return false;
 }
 
