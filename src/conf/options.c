@@ -187,6 +187,8 @@ const struct option_row option_rows[] = {
      "PEM key of that certificate; not readable for others"},
     {"backend-servername", 0, OPTION_TEXT, SETTING(tls.name), "NAME", NULL, NULL, 0, 0,
      "the name to ask a tls:// service for and to find in its certificate, instead of its address's host"},
+    {"backend-alpn", 0, OPTION_TEXT, SETTING(tls.alpn), "LIST", NULL, NULL, 0, 0,
+     "the protocols to offer to a tls:// service (ALPN), commas between: postgresql for PostgreSQL 17 with direct TLS, which asks for it"},
     {"backend-verify", 0, OPTION_FLAG, SETTING(tls.verify), NULL, "on", NULL, 0, 0,
      "verify the certificates of tls:// services"},
     {"user", 0, OPTION_TEXT, CONFIG_FIXED(user), "NAME[:GROUP]", NULL, NULL, 0, 0,

@@ -14,8 +14,9 @@
 #include "io/resolve.h"
 
 #define NEXT_ATTEMPT 0.25 /* RFC 8305, section 5: "Connection Attempt Delay" */
-#define LOOKUP_SHARE 0.75 /* of the time for all: what is left is enough for a second SYN, of 5 s \
-                           */
+#define LOOKUP_SHARE                                                             \
+    0.75 /* of the time for all: what is left is enough for a second SYN, of 5 s \
+          */
 #define KEEPALIVE_MAX 32767 /* seconds, Linux's limit */
 #define UNIX_RETRY \
     0.02 /* a Unix listener whose queue is full gives no event when it has room again */

@@ -270,3 +270,26 @@ def test_bad_files_stop_the_start(tmp_path, pair, args, says):
     args = [{"CERT": pair.cert, "OTHER": other.key}.get(a, a) for a in args]
     done = command_line("-l", "127.0.0.1:0", *args, "--to", "tls://localhost:1")
     assert done.returncode == 1 and says in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options, told", [((), None), (("--backend-alpn", "postgresql"), "postgresql"),
+                                           (("--backend-alpn", "h2,postgresql,http/1.1"), "postgresql")],
+                         ids=["none", "one", "several"])
+def test_protocols_are_offered(wsluice, server, root, pair, options, told):
+    """PostgreSQL 17 ends a direct TLS connection without one."""
+    chosen = []
+
+    def serve(sock):
+        chosen.append(sock.selected_alpn_protocol())
+        peers.echo(sock)
+
+    service = Service(server, pair, serve)
+    service.context.set_alpn_protocols(["postgresql"])
+    echoes(wsluice("--backend-ca", root.cert, *options, "--to", service.to))
+    assert chosen == [told]
+
+
+@pytest.mark.parametrize("bad", ["a,,b", ",", "a,", "x" * 255, ",".join(["abcdefg"] * 32)])
+def test_protocols_that_cannot_be_offered(bad):
+    done = command_line("--backend-alpn", bad, "--to", "tls://127.0.0.1:1", "--check")
+    assert done.returncode in (1, 2) and "backend-alpn" in done.stderr

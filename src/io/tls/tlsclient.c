@@ -36,6 +36,41 @@ struct tlsclient_shake {
 
 /* ---- settings ---- */
 
+#define ALPN_MAX 255 /* bytes of all names, each with its length before it */
+
+/* "h2,postgresql" as RFC 7301, section 3.1, has it on the wire. 0: no names, or too long ones. */
+static unsigned alpn_wire(const char *list, unsigned char out[ALPN_MAX])
+{
+    unsigned n = 0;
+
+    for (;;) {
+        size_t len = strcspn(list, ",");
+
+        if (len == 0 || n + 1 + len > ALPN_MAX)
+            return 0;
+        out[n] = (unsigned char)len;
+        memcpy(out + n + 1, list, len);
+        n += 1 + (unsigned)len;
+        if (list[len] == '\0')
+            return n;
+        list += len + 1;
+    }
+}
+
+static bool set_alpn(struct tlsclient *c, const char *list, char error[TLSCLIENT_ERROR_MAX])
+{
+    unsigned char wire[ALPN_MAX];
+    unsigned n = alpn_wire(list, wire);
+
+    if (n == 0)
+        return tlsfile_fail(error, list,
+                            "backend-alpn: write names of protocols with commas between and no "
+                            "blanks, 254 bytes in all, such as postgresql");
+    if (SSL_CTX_set_alpn_protos(c->ctx, wire, n) != 0) /* 0 is success here */
+        return tlsfile_fail(error, list, "out of memory");
+    return true;
+}
+
 static bool load(struct tlsclient *c, const struct tlsclient_spec *spec,
                  char error[TLSCLIENT_ERROR_MAX])
 {
@@ -44,6 +79,8 @@ static bool load(struct tlsclient *c, const struct tlsclient_spec *spec,
     c->ctx = tlsfile_context(TLS_client_method());
     if (c->ctx == NULL)
         return tlsfile_fail(error, "TLS", "cannot set it up");
+    if (spec->alpn != NULL && !set_alpn(c, spec->alpn, error))
+        return false;
     SSL_CTX_set_verify(c->ctx, spec->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (spec->ca != NULL) {
         /* What is listed is trusted, whoever else vouches for it: a service's own certificate may

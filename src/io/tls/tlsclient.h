@@ -17,6 +17,7 @@ struct tlsclient_spec {
     const char *ca;         /* PEM file of authorities; NULL: the system's */
     const char *cert, *key; /* PEM files, to show to the service; NULL: none */
     const char *name;       /* asked for (SNI) and verified, instead of the host; NULL: the host */
+    const char *alpn;       /* protocols to offer (RFC 7301), commas between; NULL: none */
     bool verify;
 };
 
