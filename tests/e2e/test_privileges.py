@@ -240,10 +240,10 @@ def test_a_low_port_can_be_opened_again(configured, public):
 
 
 @needs_root
-def test_a_low_port_that_nobody_kept_a_right_for(configured):
+def test_a_low_port_that_nobody_kept_a_right_for(configured, public):
     """A start without one gives the right up; the reload says what it would take, before it opens anything."""
-    content = {"user": "nobody", "routes": [{"to": "echo:"}]}
-    daemon = configured(content)
+    content = {"user": "nobody", "listen": ["127.0.0.1:0"], "routes": [{"to": "echo:"}]}
+    daemon = configured(content, binary=only_the_file(public))
     lines, taken = reload(daemon, {**content, "listen": ["127.0.0.1:0", "127.0.0.1:81"]})
     assert not taken and "listen 127.0.0.1:81: ports below" in lines and "CAP_NET_BIND_SERVICE" in lines
 
