@@ -5,7 +5,7 @@ VERSION = 0.1.0
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 CLANG  ?= clang
-# One of plain, asan: which build `test-unit` and `test-e2e` run. Both belong to `make check`.
+# One of plain, asan, cov: which build `test-unit` and `test-e2e` run. The first two belong to `make check`.
 MODE   ?= plain
 # Seconds for each fuzz target, and for the soak.
 FUZZ_SECONDS ?= 60
@@ -42,7 +42,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict
        -Wwrite-strings -Wpointer-arith
 CPP  = -std=gnu11 -D_GNU_SOURCE -Isrc -DWSLUICE_VERSION=\"$(VERSION)\" $(LLHTTP_CPP) \
        $(shell pkg-config --cflags libcares 2>/dev/null)
-LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcrypt -lcap -lyaml \
+LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcrypt -lcap -lyaml -lm \
        $(shell pkg-config --libs zlib 2>/dev/null || echo -lz) \
        $(shell pkg-config --libs libcares 2>/dev/null || echo -lcares)
 SANE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -60,11 +60,14 @@ CC_asan  = $(CC)
 C_asan   = -O1 -g $(SANE) -DWSLUICE_POISON=1
 LD_asan  = $(SANE)
 INSIDE_asan = -DSANITIZED
+CC_cov   = gcc
+C_cov    = -O0 -g --coverage -fprofile-abs-path
+LD_cov   = --coverage
 CC_fuzz  = $(CLANG)
 C_fuzz   = -O1 -g $(SANE) -fsanitize=fuzzer-no-link -DWSLUICE_POISON=1 -DWSLUICE_FUZZ=1
 LD_fuzz  = $(SANE) -fsanitize=fuzzer
 
-# ---- rules of one mode: $(1) is plain, asan or fuzz; objects of src/ are in build/$(1)/obj/
+# ---- rules of one mode: $(1) is plain, asan, cov or fuzz; objects of src/ are in build/$(1)/obj/
 define MODE_RULES
 FLAGS_$(1) = $(CC_$(1)) $(CPP) $(C_$(1)) $(CFLAGS)
 OBJS_$(1) := $(SRCS:src/%.c=build/$(1)/obj/%.o) $(LLHTTP_OBJ:%=build/$(1)/%)
@@ -119,7 +122,7 @@ build/$(1)/.list: force
 -include $$(OBJS_$(1):.o=.d) $$(UNITS_$(1):%=%.d) $$(TEST_OBJS_$(1):.o=.d)
 .SECONDARY: $$(UNITS_$(1):%=%.o)
 endef
-$(foreach mode,plain asan fuzz,$(eval $(call MODE_RULES,$(mode))))
+$(foreach mode,plain asan cov fuzz,$(eval $(call MODE_RULES,$(mode))))
 
 .PHONY: force need-llhttp
 force:
@@ -194,6 +197,14 @@ schema: build/plain/wsluice  ## rewrite contrib/wsluice.schema.json from the tab
 .PHONY: mutants
 mutants: tests/browser/node_modules/.package-lock.json  ## plant faults, print who survives; MUTANTS='-n 100 --seed 1 --only proto/', -h
 	@PYTHON='$(PYTHON)' tests/tools/mutants $(MUTANTS)
+
+# Failures do not stop it: what they have reached counts. Daemons that become somebody else write their figures, too.
+.PHONY: coverage
+coverage: build/cov/wsluice build/cov/inside.so $(UNITS_cov)  ## lines and branches that all tests reach, a folder each (T='-k word')
+	@find build/cov -name '*.gcda' -delete; chmod -R a+rwX build/cov
+	-@$(MAKE) --no-print-directory -k test-unit MODE=cov >build/cov/unit.log 2>&1; chmod -R a+rwX build/cov
+	-$(MAKE) --no-print-directory test-e2e MODE=cov T='$(T)'
+	@tests/tools/coverage
 
 # ---- longer runs
 .PHONY: fuzz soak bench bench-smoke demo

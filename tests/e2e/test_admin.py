@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import socket
+import shutil
 import stat
+import subprocess
 import threading
 import time
 
@@ -17,7 +19,7 @@ from lib import peers, proc
 from lib.admin import OPENMETRICS, Admin, labels
 from lib.daemon import command_line
 from lib.proc import process, wait_until
-from lib.setting import REPO, SCALE
+from lib.setting import BINARY as PROGRAM, REPO, SCALE, SOON
 from lib.tools import JSON, Peak, ended, records
 from lib.wire import BINARY, CLOSE, PING, TEXT, Raw, close_payload, frame
 
@@ -702,3 +704,23 @@ def test_orders_are_logged(admin):
     wait_until(lambda: len(records(door.daemon, "admin")) == 2, "two lines")
     assert [(r["order"], r["what"], r["count"]) for r in records(door.daemon, "admin")] == [
         ("kick", "1", 1), ("log-level", "debug", 1)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can give a process an /etc/hosts of its own")
+@pytest.mark.parametrize("hosts, status, says", [("127.0.0.1 localhost", 0, "admin on http://127.0.0.1:"),
+                                                 ("0.0.0.0 localhost", 1, "admin localhost:0: it is not a loopback address here"),
+                                                 ("192.0.2.1 localhost", 1, "cannot listen on localhost:0")])
+def test_a_name_that_is_not_loopback_opens_no_door(tmp_path, hosts, status, says):
+    """What the name means is looked at, too: who may write /etc/hosts by mistake must not open us to the network."""
+    (tmp_path / "hosts").write_text(hosts + "\n")
+    process = subprocess.Popen(["unshare", "--mount", "/bin/sh", "-c", f"mount --bind {tmp_path}/hosts /etc/hosts && exec "
+                                f"{PROGRAM} -l 127.0.0.1:0 --admin localhost:0 --to echo:"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = ""
+    while line := process.stderr.readline():
+        log += line
+        if "admin on" in line:
+            process.terminate()
+    process.stderr.close()
+    assert process.wait(SOON) == status, log
+    assert says in log

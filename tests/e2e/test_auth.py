@@ -878,6 +878,57 @@ def test_hook_by_http_with_a_name_that_programs_cannot_have(wsluice, tmp_path, h
     assert daemon.connect(source=next(SOURCES)).open("/env", [bearer("good")])
 
 
+LONG = b"X-Padding: " + b"x" * 2000 + b"\r\n"
+
+
+@pytest.mark.parametrize("pieces, status", [
+    pytest.param([b"HTTP/1.1 200 OK\r\nX-User: d\r\n\r\n", None], 101, id="end behind the head"),
+    pytest.param([b"HTTP/1.0 204\r\n\r\n"], 101, id="1.0 without words"),
+    pytest.param([b"HTTP/1.1 403 No\r\n\r\nand why"], 403, id="a body behind it"),
+    pytest.param([bytes([c]) for c in b"HTTP/1.1 200 OK\r\n\r\n"], 101, id="byte by byte"),
+    pytest.param([b"HTTP/1.1 200 OK\r\n" + LONG * 7 + b"\r\n"], 101, id="a long head"),
+    pytest.param([None], 503, id="end without a word"),
+    pytest.param([b"HTTP/1.1 200 OK\r\nX-User: d\r\n", None], 503, id="end in the head"),
+    pytest.param([b"HTTP/1.1 200 OK\r\n", "reset"], 503, id="reset in the head"),
+    pytest.param(["reset"], 503, id="reset at once"),
+    pytest.param([b"HTTP/1.1 200 OK\r\n" + LONG * 10], 503, id="an endless head"),
+    pytest.param([b"HTTP/2 200 OK\r\n\r\n"], 503, id="no HTTP/1"),
+    pytest.param([b"HTTP/1.1 2x0 OK\r\n\r\n"], 503, id="no number"),
+    pytest.param([b"HTTP/1.1 20\r\n\r\n"], 503, id="too short a number"),
+    pytest.param([b"HTTP/1.1_200 OK\r\n\r\n"], 503, id="no blank"),
+])
+def test_endings_of_a_hook_by_http(wsluice, tmp_path, pieces, status):
+    """Only a whole head with a status that we know lets in. What the service does behind it does not matter; and in no case
+    are its connection or the client's left."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(SOON)
+        daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        with daemon.connect() as client:
+            client.send(client.head("/env", [bearer("good")]))
+            with Raw(listener.accept()[0]) as asked:
+                assert asked.read_until(b"\r\n\r\n").startswith(b"GET / HTTP/1.1\r\n")
+                for piece in pieces:
+                    if piece is None:
+                        asked.half_close()
+                    elif piece == "reset":
+                        asked.rst()
+                    else:
+                        asked.send(piece)
+                assert client.read_response().status == status
+
+
+def test_a_client_that_leaves_ends_the_question_by_http(wsluice, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(SOON)
+        daemon = hooked(wsluice, tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        client = daemon.connect()
+        client.send(client.head("/env", [bearer("good")]))
+        with Raw(listener.accept()[0]) as asked:
+            asked.read_until(b"\r\n\r\n")
+            client.rst()
+            asked.read_to_end()
+
+
 def test_hook_by_http_at_an_ipv6_address(wsluice, tmp_path):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         port = listener.getsockname()[1]

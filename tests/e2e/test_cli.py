@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 
+from lib import proc
 from lib.daemon import command_line
 from lib.setting import BINARY, SOON
-from lib.wire import TEXT
+from lib.wire import TEXT, Raw
 
 
 def complains(args, status, *words):
@@ -275,6 +276,25 @@ def test_standard_descriptors_closed():
     """Started with none of them open: no socket may take their place, and it says nothing into one."""
     closed = subprocess.run(["/bin/sh", "-c", f"exec {BINARY} -l 127.0.0.1:0 -- /no/such <&- >&- 2>&-"], timeout=SOON)
     assert closed.returncode == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_no_socket_takes_the_place_of_a_standard_descriptor(tmp_path, closed):
+    """Else a line of the log, or what a program prints, would go to a client. It serves, and programs have all three."""
+    script = 'for i in 0 1 2; do test -e /proc/self/fd/$i || echo $i is missing; done; ls -l /proc/self/fd >&2; cat'
+    process = subprocess.Popen(["/bin/sh", "-c", f'exec {BINARY} -l unix:{tmp_path}/s -- /bin/sh -c "$0" {closed}', script],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        proc.wait_until(lambda: (tmp_path / "s").exists(), "the socket")
+        with Raw.connect(str(tmp_path / "s")) as client:
+            client.open()
+            client.text("hello")
+            assert client.read_message().data == b"hello"
+            standard = [os.readlink(f"/proc/{process.pid}/fd/{i}") for i in range(3)]
+        assert standard == ["/dev/null"] * 3
+    finally:
+        process.terminate()
+        assert process.wait(SOON) == 0
 
 
 def test_help_to_a_full_device_is_an_error():

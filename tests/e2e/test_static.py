@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import threading
@@ -761,3 +762,16 @@ def test_vanished_client_is_no_error(daemon):
     client.half_close()
     with pytest.raises(Ended):
         client.read_exact(1)
+
+
+def test_no_descriptor_left_for_a_file(daemon):
+    """The connection got the last one: that is 503, and not that there is no such file. With one free it is sent."""
+    with daemon.connect() as client:
+        assert ask(client, "/public.txt").status == 200
+        before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+        free = next(n for n in itertools.count() if n not in daemon.fds())
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        answer = ask(client, "/public.txt")
+        assert answer.status == 503 and answer.get("retry-after") == "1"
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+    assert get(daemon, "/public.txt").body == b"public"

@@ -102,7 +102,7 @@ static void length_of_a_key(void **state)
 static int status_of_offers(size_t n, bool apart)
 {
     struct http_head h = head_of(NULL);
-    char text[70][8], list[70 * 8] = "";
+    char text[70][24], list[70 * 24] = "";
 
     for (size_t i = 0; i < n; i++) {
         snprintf(text[i], sizeof text[i], "p%zu", i);
