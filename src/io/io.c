@@ -305,6 +305,21 @@ static void io_on_readable(struct io *io)
         io->events->closed(io, err);
 }
 
+/* epoll refused the descriptor (no memory, max_user_watches), and libev watches it no more: no
+ * event would come of it again. So that half ends, of what has one descriptor both; what waits to
+ * be sent is lost. */
+static void io_unwatched(struct io *io, bool reader, bool writer)
+{
+    if (writer && io->error != 0)
+        io_on_writable(io, 0);
+    else if (writer && !io->write_ended)
+        io->events->broken(io, ENOMEM, io_end_writing(io));
+    if (!reader || !io->is_open || io->read_ended)
+        return;
+    io_end_reading(io);
+    io->events->closed(io, ENOMEM);
+}
+
 static void io_handle(struct io *io, int revents)
 {
     if (io->tls_wants_write && (revents & EV_WRITE)) {
@@ -320,8 +335,13 @@ static void io_handle(struct io *io, int revents)
 
 static void io_on_event(struct ev_loop *loop, ev_io *watcher, int revents)
 {
+    struct io *io = (struct io *)((char *)watcher - offsetof(struct io, watcher));
     (void)loop;
-    io_handle((struct io *)((char *)watcher - offsetof(struct io, watcher)), revents);
+
+    if (!(revents & EV_ERROR))
+        io_handle(io, revents);
+    else if (io->is_open)
+        io_unwatched(io, true, io->link->transport->two_way);
 }
 
 static void io_on_writer(struct ev_loop *loop, ev_io *writer, int revents)
@@ -329,7 +349,10 @@ static void io_on_writer(struct ev_loop *loop, ev_io *writer, int revents)
     struct io_pipes *pipes = writer->data;
     (void)loop;
 
-    io_handle(&pipes->io, revents);
+    if (!(revents & EV_ERROR))
+        io_handle(&pipes->io, revents);
+    else if (pipes->io.is_open)
+        io_unwatched(&pipes->io, false, true);
 }
 
 void io_report_hangup(struct io *io)

@@ -13,7 +13,9 @@
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/io.h"
@@ -142,6 +144,49 @@ static void two_pipes_end_apart(void **state)
 }
 
 /* Most programs take what they are sent: only for one that does not there is a second watcher. */
+/* libev asks epoll through the C library: here epoll has no memory, or no watches left for our
+ * user. */
+static bool epoll_is_full;
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+    if (epoll_is_full && op != EPOLL_CTL_DEL) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
+
+/* Nothing would come of it any more, so its end is told, and not left to a timer. */
+static void what_cannot_be_watched_ends(void **state)
+{
+    static const char much[1 << 22];
+    struct worker *w = *state;
+
+    for (int queued = 0; queued < 2; queued++) {
+        struct told t = {0};
+        struct io *io = &t.pipes.io;
+        int fds[2];
+
+        pair(fds);
+        io_open(io, w, &io_raw_socket, fds[0], &events);
+        if (queued)
+            assert_int_equal(io_write(io, much, sizeof much), 0);
+        io_read_start(io);
+        epoll_is_full = true;
+        for (int turn = 0; turn < 3 && t.closed == 0; turn++)
+            ev_run(w->loop, EVRUN_NOWAIT);
+        epoll_is_full = false;
+        assert_int_equal(t.broken, 1);
+        assert_int_equal(t.closed, 1);
+        assert_int_equal(t.err, ENOMEM);
+        assert_true(queued ? t.lost > 0 : t.lost == 0);
+        assert_int_equal(io_queued(io), 0);
+        io_close(io);
+        close(fds[1]);
+    }
+}
+
 static void a_full_pipe_is_watched_until_it_takes(void **state)
 {
     static const char much[1 << 17];
@@ -203,6 +248,37 @@ static void stamps_of_32_bits_tell_the_time(void **state)
 }
 
 /* What waits when the other side goes away is told with that. */
+/* The two ends of a program are watched apart, so its output still comes when its input is lost. */
+static void a_pipe_that_cannot_be_watched_leaves_the_other(void **state)
+{
+    static const char much[1 << 17];
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    int out[2], in[2];
+
+    assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
+    io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
+    io_read_start(io);
+    ev_run(w->loop, EVRUN_NOWAIT);
+    assert_int_equal(io_write(io, much, sizeof much), 0);
+    epoll_is_full = true;
+    for (int turn = 0; turn < 3 && t.broken == 0; turn++)
+        ev_run(w->loop, EVRUN_NOWAIT);
+    epoll_is_full = false;
+    assert_int_equal(t.broken, 1);
+    assert_true(t.lost > 0);
+    assert_int_equal(t.closed, 0);
+    assert_int_equal(write(out[1], "abc", 3), 3);
+    while (t.data == 0)
+        ev_run(w->loop, EVRUN_ONCE);
+    assert_int_equal(t.data, 3);
+    io_close(io);
+    close(out[1]);
+    close(in[0]);
+}
+
 static void a_queue_that_is_lost_is_told(void **state)
 {
     static const char much[1 << 17];
@@ -292,6 +368,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_stops, begin, end),
         cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
         cmocka_unit_test_setup_teardown(a_full_pipe_is_watched_until_it_takes, begin, end),
+        cmocka_unit_test_setup_teardown(what_cannot_be_watched_ends, begin, end),
+        cmocka_unit_test_setup_teardown(a_pipe_that_cannot_be_watched_leaves_the_other, begin, end),
         cmocka_unit_test_setup_teardown(a_queue_that_is_lost_is_told, begin, end),
         cmocka_unit_test_setup_teardown(stamps_of_32_bits_tell_the_time, begin, end),
         cmocka_unit_test_setup_teardown(who_is_paused_and_leaves_is_noticed, begin, end),
