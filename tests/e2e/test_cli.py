@@ -285,7 +285,11 @@ def test_no_socket_takes_the_place_of_a_standard_descriptor(tmp_path, closed):
     process = subprocess.Popen(["/bin/sh", "-c", f'exec {BINARY} -l unix:{tmp_path}/s -- /bin/sh -c "$0" {closed}', script],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        proc.wait_until(lambda: (tmp_path / "s").exists(), "the socket")
+        def listens():
+            with socket.socket(socket.AF_UNIX) as probe:
+                return probe.connect_ex(str(tmp_path / "s")) == 0
+
+        proc.wait_until(listens, "the socket")
         with Raw.connect(str(tmp_path / "s")) as client:
             client.open()
             client.text("hello")
