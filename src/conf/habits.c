@@ -165,7 +165,7 @@ static const struct foreign options[] = {
     {"q quiet silent", NULL, "write --log-level warn"},
     {"log-file logfile log access-log", "FILE", "write --log-to {}"},
     {"syslog", NULL, "write --log-to syslog"},
-    {"D daemon background detach", NULL, "it stays in the foreground; let systemd run it, or your shell by &"},
+    {"D daemon background", NULL, "it stays in the foreground; let systemd run it, or your shell by &"},
     {"dir cgidir", "DIR", "write --route /NAME=exec:{}/NAME for each program"},
     {"redirport", NULL, "write redirect-to-https: on at a listener of a file"},
     {"header header-ws header-http H auth-header", NULL, "a proxy in front does that; see docs/deploy.md"},

@@ -47,7 +47,7 @@ def test_accept_value_of_the_rfc(daemon):
     pytest.param(("Sec-WebSocket-Key",), [("SEC-WEBSOCKET-KEY", f" \t{KEY}  ")], id="key-padded"),
     pytest.param((), [("Content-Length", "0")], id="content-length-0"),
     pytest.param((), [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")], id="extension"),
-    pytest.param((), [("Sec-WebSocket-Extensions", "x-webkit-deflate-frame, permessage-foo; a=\"b, c\"")],
+    pytest.param((), [("Sec-WebSocket-Extensions", "x-webkit-deflate-frame, permessage-foo; a=\"b\"")],
                  id="extensions-unknown"),
     pytest.param((), [("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("Accept-Encoding", "gzip, deflate, br"),
                       ("Accept-Language", "de,en;q=0.5"), ("Cache-Control", "no-cache"), ("Pragma", "no-cache"),

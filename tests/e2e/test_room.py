@@ -3,6 +3,7 @@
 
 import os
 import resource
+import select
 import signal
 import subprocess
 
@@ -126,7 +127,7 @@ def test_behind_a_proxy_header_the_client_counts(wsluice):
 def full(wsluice, tmp_path):
     """A daemon whose sessions leave no descriptor for another."""
     config = tmp_path / "wsluice.yaml"
-    config.write_text("max-sessions: 100000\nmax-per-address: 0\nroutes:\n- to: 'echo:'\n")
+    config.write_text("max-sessions: 100000\nmax-per-address: 0\nping: 0\nroutes:\n- to: 'echo:'\n")
     daemon = wsluice("--admin", f"unix:{tmp_path}/admin", "--log-to", tmp_path / "log", "-c", config, nofile=256,
                      ready=False)
     log = tmp_path / "log"
@@ -140,13 +141,12 @@ def full(wsluice, tmp_path):
 
     def more():
         client = daemon.connect()
-        client.sock.settimeout(0.3)
-        try:
-            response = client.upgrade()
-        except Exception:
+        client.send(client.head())
+        wait_until(lambda: select.select([client.sock], [], [], 0)[0] or "cannot accept" in log.read_text(), "an answer, or none")
+        if not select.select([client.sock], [], [], 0)[0]:
             return False
         daemon.sessions.append(client)
-        return response.status == 101
+        return client.read_response().status == 101
 
     while more():
         pass

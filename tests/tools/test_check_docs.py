@@ -36,7 +36,7 @@ case "$*" in
 --help-config) cat <<'END'
 {HELP_CONFIG}END
 ;;
---help) cat <<'END'
+--help-all) cat <<'END'
 {HELP}END
 ;;
 *-f*) echo 'wsluice: --framing ?: no such framing; there are: lines stream' >&2; exit 2 ;;

@@ -325,37 +325,3 @@ def test_run_all(tmp_path, part, last, words):
     assert done.stdout.splitlines()[-1] == last, done.stdout
     assert words in done.stdout
     assert done.returncode == (0 if ", 0 failed," in last else 1)
-
-
-FAILS_ONCE = """\
-import os
-def test_a():
-    pass
-def test_b():
-    first = not os.path.exists("seen")
-    open("seen", "w").close()
-    assert not first, "too early"
-"""
-
-
-@pytest.mark.parametrize("code, last, words", [
-    (FAILS_ONCE, "2 passed, 0 failed, 0 skipped", "RACE  passed only when run alone: x: FAILED: test_b"),
-    ("def test_a(): assert 0, 'no'\n", "0 passed, 1 failed, 0 skipped", "FAIL  x: FAILED: test_a: "),
-    ("import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test_b(n): assert 0\n",
-     "0 passed, 6 failed, 0 skipped", "FAIL  x: FAILED: test_b[5]"),
-])
-def test_second_chance(tmp_path, code, last, words):
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests/test_x.py").write_text(code)
-    done = small_project(tmp_path, 'yield Part("x", [pytest("x", "tests/test_x.py")], count_pytest, 30)')
-    assert done.stdout.splitlines()[-1] == last, done.stdout
-    assert words in done.stdout
-    assert done.returncode == (0 if ", 0 failed," in last else 1)
-
-
-def test_no_second_chance_for_a_sanitizer_report(tmp_path):
-    (tmp_path / "tests").mkdir()
-    code = FAILS_ONCE.replace("assert not first", "open('build/check/sanitizer/x.1', 'w').close(); assert not first")
-    (tmp_path / "tests/test_x.py").write_text(code)
-    done = small_project(tmp_path, 'yield Part("x", [pytest("x", "tests/test_x.py")], count_pytest, 30)')
-    assert done.stdout.splitlines()[-1] == "1 passed, 2 failed, 0 skipped", done.stdout
