@@ -10,13 +10,14 @@
 
 #include "core/program/preamble.h"
 #include "core/request.h"
+#include "io/retry.h"
 #include "io/tls/io_tls.h"
 #include "io/tls/tlsclient.h"
 #include "proto/proxyhdr.h"
 
 /* From service_new until it is connected; if it never is, until it is closed. */
 struct service_opening {
-    struct connect *connecting;      /* NULL once that is over */
+    struct retry *connecting;        /* NULL once that is over */
     struct tlsclient_shake *shaking; /* tls: NULL before and afterwards */
     union {
         double deadline; /* of both; worker time */
@@ -53,7 +54,7 @@ static void forget_opening(struct service *s)
     if (o == NULL)
         return;
     if (o->connecting != NULL)
-        connect_cancel(o->connecting);
+        retry_cancel(o->connecting);
     if (o->shaking != NULL)
         tlsclient_cancel(o->shaking);
     buf_release(&o->first);
@@ -366,7 +367,8 @@ struct backend *service_connect(struct service *s, const struct backend_open *o,
         return service_drop(s);
     if (refused)
         return service_refuse(s, &no_word);
-    s->opening->connecting = connect_start(o->worker, spec, &connect_events, s);
+    s->opening->connecting =
+        retry_start(o->worker, spec, o->route->settings.connect_retry, &connect_events, s);
     return s->opening->connecting != NULL ? &s->base : service_drop(s);
 }
 

@@ -99,6 +99,8 @@ const struct option_row option_rows[] = {
      "close when one side takes not a byte of what waits for it for that long"},
     {"connect-timeout", 0, OPTION_TIME, SETTING(connect_timeout), "TIME", "5s", NULL, 0.001, 3600,
      "for reaching a service, its name's lookup included"},
+    {"connect-retry", 0, OPTION_TIME, SETTING(connect_retry), "TIME", "300ms", NULL, 0, 3600,
+     "how long a service that refuses is asked again, within connect-timeout, as it may be restarting; 0: not"},
     {"handshake-timeout", 0, OPTION_TIME, CONFIG(handshake_timeout), "TIME", "10s", NULL, 0.01, 3600,
      "for a whole request head to arrive, and the first message of a client with the subprotocol tty"},
     {"max-head", 0, OPTION_SIZE, CONFIG(max_head), "SIZE", "32K", NULL, 1024, 65536,

@@ -82,7 +82,7 @@ struct settings {
     uint64_t compression_min;    /* bytes; shorter messages are sent as they are */
     uint64_t compression_window; /* with takeover: bits of each session's windows */
     double ping, pong_timeout, idle_timeout, stall_timeout, close_timeout;
-    double connect_timeout, stop_grace, kill_grace;
+    double connect_timeout, connect_retry, stop_grace, kill_grace;
     const char *cwd;
     struct text_list env;      /* NAME=VALUE for programs */
     struct text_list pass_env; /* names taken from our own environment */

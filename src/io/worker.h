@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
@@ -18,6 +19,7 @@
 
 struct io;
 struct resolver;
+struct retry_target;
 struct limits;
 struct gate;
 struct waiting;
@@ -75,8 +77,9 @@ struct worker {
     ev_timer paused_sweep;
     int hangup_epoll; /* epoll of paused sockets: tells of RST and FIN without reading */
     ev_io hangup_ready;
-    struct resolver *resolver; /* made on first use; see resolve.h */
-    uint8_t *datagrams;        /* where they are received, made on first use; see datagram.h */
+    LIST_HEAD(, retry_target) refusing; /* services that refuse now, see retry.c */
+    struct resolver *resolver;          /* made on first use; see resolve.h */
+    uint8_t *datagrams; /* where they are received, made on first use; see datagram.h */
     const char
         *dns_servers; /* NULL: the system's; else "ADDR[:PORT],..." for resolve.h, borrowed */
     uint64_t unusual_signals; /* for child_spawn.c: signals not at their defaults, once known */
