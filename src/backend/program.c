@@ -193,7 +193,8 @@ static void leave_terminal(struct program *p)
 }
 
 /* Output is a sign of life, too: then the second begins anew. While the client is slow it is not
- * asked for. */
+ * asked for; but what was typed cannot wait for that, or nothing more of the client is read, its
+ * order to go on included. */
 static void look_at_terminal(struct program *p)
 {
     int master = io_fd(&p->io);
@@ -201,6 +202,10 @@ static void look_at_terminal(struct program *p)
     if (!terminal_is_away(master) || (!p->paused && terminal_has_output(master))) {
         drop_edge(p);
         io_return(&p->io);
+    } else if (worker_time(p->worker) >= p->edge->away_until && p->paused &&
+               io_queued(&p->io) > 0) {
+        drop_edge(p);
+        stay_away(p);
     } else if (p->paused || worker_time(p->worker) < p->edge->away_until) {
         p->edge->away_look *= 2 * p->edge->away_look < AWAY_LAST_LOOK ? 2 : 1;
         look_in(p, p->edge->away_look);

@@ -13,7 +13,7 @@ import pytest
 from lib import peers, proc
 from lib.daemon import command_line
 from lib.proc import wait_until
-from lib.setting import BINARY, SANITIZED, SOON
+from lib.setting import SANITIZED, SOON
 from lib.swarm import Swarm
 from lib.tools import orphans_reaped  # noqa: F401
 from lib.wire import TEXT, Raw
@@ -36,16 +36,12 @@ def write(path, content):
 
 
 @pytest.fixture
-def configured(wsluice, path, tmp_path):
-    """configured(CONTENT) starts a daemon that has nothing but the file: the listener that the harness adds to every
-    command line is taken away again."""
-    launcher = tmp_path / "launcher"
-    launcher.write_text(f"#!/bin/sh\nshift 2\nexec {BINARY} \"$@\"\n")
-    launcher.chmod(0o755)
+def configured(wsluice, path):
+    """configured(CONTENT) starts a daemon that has nothing but the file."""
 
     def start(content, **how):
         write(path, content)
-        daemon = wsluice("--config", path, binary=str(launcher), **how)
+        daemon = wsluice("--config", path, listen=False, **how)
         daemon.config = path
         return daemon
 
