@@ -84,6 +84,8 @@ static const char *rules_out(const struct route *r)
         bool is;
         const char *why;
     } faults[] = {
+        {r->framing->addresses && !many,
+         "framing hub speaks with many clients: it is for session shared, and for rooms"},
         {r->backend->loopback, "the echo keeps nothing: there is no session to come back to"},
         {r->framing->datagrams, "a datagram is too old to be replayed: not with udp://"},
         {r->config->reuse_port, "not with reuse-port: a client may come back to another process"},
@@ -102,6 +104,12 @@ static const char *rules_out(const struct route *r)
          "eof-on-empty would let one client end the input of all: not for rooms and shared"},
         {many && r->backend->takes_token,
          "a client's token chooses the service, and this session belongs to many"},
+        {r->framing->addresses && r->backend->is_terminal,
+         "framing hub speaks in lines, which a terminal would echo: not with pty"},
+        {r->framing->addresses && s->partial_lines > 0,
+         "framing hub cannot tell whom half a line is for: not with partial-lines"},
+        {r->framing->addresses && s->frames == FRAMES_BINARY,
+         "framing hub is of text: frames cannot be binary"},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
@@ -120,7 +128,8 @@ bool build_session(struct route *r, char why[BUILD_ERROR_MAX])
         return true;
     if (!read_whose(r, why))
         return false;
-    wrong = r->settings.session != SESSION_OF_CONNECTION ? rules_out(r) : NULL;
+    wrong =
+        r->settings.session != SESSION_OF_CONNECTION || r->framing->addresses ? rules_out(r) : NULL;
     if (wrong != NULL)
         snprintf(why, BUILD_ERROR_MAX, "%s", wrong);
     return wrong == NULL;

@@ -42,7 +42,7 @@ const struct option_row option_rows[] = {
     {"pty", 0, OPTION_FLAG, CLI(pty), NULL, "off", NULL, 0, 0,
      "run COMMAND on a terminal; its clients may speak the protocol of ttyd's (subprotocol tty), or plain bytes"},
     {"framing", 'f', OPTION_TEXT, SETTING(framing_name), "NAME", NULL, NULL, 0, 0,
-     "how messages become bytes and back: lines, crlf, stream, text, nul, len32, len32le, netstring, lsp or tagged; datagram is always and only for udp:// (lines for programs, stream for services and terminals)"},
+     "how messages become bytes and back: lines, crlf, stream, text, nul, len32, len32le, netstring, lsp or tagged; hub is for shared sessions; datagram is always and only for udp:// (lines for programs, stream for services and terminals)"},
     {"frames", 0, OPTION_CHOICE, SETTING(frames), "TYPE", "framing", frames_choices, 0, 0,
      "type of the frames to the client: text, binary, or as the framing has it"},
     {"partial-lines", 0, OPTION_TIME, SETTING(partial_lines), "TIME", "0", NULL, 0, DAY,

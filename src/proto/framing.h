@@ -58,6 +58,8 @@ struct framing {
     bool by_mark;          /* messages end at a mark, so what stands behind the last one counts when
                               the backend has ended; of other kinds it is a torn message */
     bool typed;            /* each message says its opcode and what it is for: cut sets them */
+    bool addresses;        /* lines say whom they are for and from (proto/hub.h); clients send text
+                              only */
     bool datagrams;        /* messages are datagrams: for backends of those, and nothing else is */
     uint8_t opcode_out;    /* WS_TEXT or WS_BINARY to the client, unless `frames` says otherwise */
 
@@ -113,5 +115,6 @@ extern const struct framing framing_netstring;
 extern const struct framing framing_lsp;
 extern const struct framing framing_tagged;
 extern const struct framing framing_datagram;
+extern const struct framing framing_hub;
 
 #endif

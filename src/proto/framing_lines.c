@@ -3,6 +3,8 @@
  * lines: a message is a line. To the program: the text and "\n" (a newline inside is kept, so it
  * reads two lines). To the client: a line without its "\n" or "\r\n"; any other "\r" is text.
  * crlf: the same, with "\r\n" to the backend, as protocols of the internet want it.
+ * hub: lines whose first word says whom they are for or from, which the session reads and writes
+ * (proto/hub.h).
  */
 #include "proto/framing.h"
 
@@ -68,5 +70,15 @@ const struct framing framing_crlf = {
     .by_mark = true,
     .opcode_out = WS_TEXT,
     .suffix = crlf_suffix,
+    .cut = lines_cut,
+};
+
+const struct framing framing_hub = {
+    .name = "hub",
+    .assembles = true,
+    .by_mark = true,
+    .addresses = true,
+    .opcode_out = WS_TEXT,
+    .suffix = lines_suffix,
     .cut = lines_cut,
 };

@@ -10,10 +10,19 @@ const struct backend_ops *const backends[] = {&backend_exec, &backend_pty,  &bac
                                               &backend_tls,  &backend_unix, &backend_token,
                                               &backend_udp,  &backend_echo, NULL};
 
-const struct framing *const framings[] = {&framing_lines,   &framing_crlf,      &framing_stream,
-                                          &framing_text,    &framing_nul,       &framing_len32,
-                                          &framing_len32le, &framing_netstring, &framing_lsp,
-                                          &framing_tagged,  &framing_datagram,  NULL};
+const struct framing *const framings[] = {&framing_lines,
+                                          &framing_crlf,
+                                          &framing_stream,
+                                          &framing_text,
+                                          &framing_nul,
+                                          &framing_len32,
+                                          &framing_len32le,
+                                          &framing_netstring,
+                                          &framing_lsp,
+                                          &framing_tagged,
+                                          &framing_datagram,
+                                          &framing_hub,
+                                          NULL};
 
 const struct front_ops *const fronts[] = {&front_h1, NULL};
 

@@ -162,8 +162,8 @@ static void check_datagrams(const uint8_t *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct framing *const kinds[] = {
-        &framing_lines,   &framing_crlf,      &framing_nul, &framing_len32,
-        &framing_len32le, &framing_netstring, &framing_lsp, &framing_tagged,
+        &framing_lines,     &framing_crlf, &framing_nul,    &framing_len32, &framing_len32le,
+        &framing_netstring, &framing_lsp,  &framing_tagged, &framing_hub,
     };
     uint32_t seed;
     size_t n;
@@ -190,7 +190,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(memcmp(whole.text, pieces.text, sure) == 0);
         must(memcmp(whole.kinds, pieces.kinds, sizeof whole.kinds) == 0);
         must(memcmp(whole.ends, pieces.ends, whole.count * sizeof(size_t)) == 0);
-        if (kinds[i] == &framing_lines || kinds[i] == &framing_crlf)
+        if (kinds[i] == &framing_lines || kinds[i] == &framing_crlf || kinds[i] == &framing_hub)
             check_lines(&whole, data, n);
         if (!kinds[i]->by_mark)
             round_trip(kinds[i], data, n, seed);

@@ -225,11 +225,11 @@ static const struct fault_case {
       "token-file:PATH, udp://HOST:PORT or echo:"}},
     {"framing: lnes\nroutes: [{exec: [a]}]\n",
      {"1:10: framing: lnes: no such framing; there are: lines crlf stream text nul len32 len32le "
-      "netstring lsp tagged datagram"}},
+      "netstring lsp tagged datagram hub"}},
     {"routes: [{exec: [a], framing: x}]\n",
      {"1:31: framing: x: no such framing; there are: lines crlf stream text nul len32 len32le "
       "netstring "
-      "lsp tagged datagram"}},
+      "lsp tagged datagram hub"}},
     {"routes: [{static: /, path: x}]\n", {"1:28: path: x: a path begins with /"}},
     {"routes: [{static: /, path: /a//b}]\n", {"1:28: path: /a//b: two slashes side by side"}},
     {"routes: [{static: /, path: /a?b}]\n",
@@ -554,7 +554,7 @@ static void test_usage(void **state)
         {{"--framing=x", "cat"},
          "--framing x: no such framing; there are: lines crlf stream text nul len32 len32le "
          "netstring "
-         "lsp tagged datagram"},
+         "lsp tagged datagram hub"},
     };
     struct box *b = *state;
 

@@ -381,7 +381,9 @@ static void take_message(struct input *in, const struct ws_frame *f, uint8_t *pa
         c->input_open = false;
         return;
     }
-    if (!c->assembles)
+    if (f->opcode == WS_BINARY && client_framing(c)->addresses)
+        client_input_fail(in, WS_CODE_UNSUPPORTED, "text only, not binary messages");
+    else if (!c->assembles)
         take_bytes(in, f, payload);
     else if (f->begin && f->end)
         take_whole(in, f, payload);

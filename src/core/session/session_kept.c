@@ -175,19 +175,27 @@ static uint64_t keep_from(const struct session *s)
     return m->got + 1 < k->fresh ? m->got + 1 : k->fresh;
 }
 
-void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
-                      size_t n)
+void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct slice text,
+                      struct slice tail)
 {
     struct session_kept *k = session_kept(s);
-    uint8_t *to = ring_add(&k->ring, opcode, channel, n, keep_from(s));
+    uint8_t *to = ring_add(&k->ring, opcode, channel, text.len + tail.len, keep_from(s));
 
     if (to == NULL) {
         session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
         return;
     }
-    memcpy(to, p, n);
+    memcpy(to, text.p, text.len);
+    memcpy(to + text.len, tail.p, tail.len);
     account(k);
     k->pump_all = true;
+}
+
+void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
+                      size_t n)
+{
+    if (!hub_say(s, opcode, channel, p, n))
+        session_kept_add(s, opcode, channel, slice_of((const char *)p, n), slice_from(""));
 }
 
 bool session_kept_listens(const struct session *s)
@@ -570,6 +578,10 @@ static void kept_join(struct session *s, const struct session_open *o)
         session_kept_refuse(o, SESSION_GAP, "messages behind that number are not there any more");
         return;
     }
+    if (hub_is_full(s)) {
+        session_kept_refuse(o, WS_CODE_TRY_LATER, "the program is behind, try again later");
+        return;
+    }
     session_make_unique(unique);
     m = member_new(s, o, unique);
     if (m == NULL) {
@@ -592,7 +604,9 @@ void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_M
     struct worker *w = o->stream->worker;
     struct session_kept *k = find_kept(w, key);
 
-    if (k != NULL)
+    if (o->route->framing->addresses && stream_request(o->stream)->has_got)
+        session_kept_refuse(o, SESSION_NOT_THERE, "who comes back to a hub is new");
+    else if (k != NULL)
         kept_join(k->session, o);
     else if (stream_request(o->stream)->has_got)
         session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");

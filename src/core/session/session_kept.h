@@ -11,6 +11,7 @@
  *   session_key.c      which session a request means
  *   session_kept.c     finding, beginning, joining; what holds the backend; the end
  *   session_member.c   one client of it: its place in what was said, what it is told beside that
+ *   session_hub.c      framing hub: members have numbers, messages have addressees
  *   session_sender.c   how much of what a page sent has arrived, from any of its connections
  *   ring.c             the last messages
  *
@@ -23,6 +24,7 @@
 
 #include "core/session/ring.h"
 #include "core/session/session_impl.h"
+#include "proto/channel.h"
 #include "proto/secret.h"
 
 /* Close codes of our own: what became of an attach, since pages cannot see an HTTP status. */
@@ -35,6 +37,8 @@ enum session_code {
 
 #define SESSION_TOLD 30.0           /* seconds that an exit is told to a client that comes back */
 #define SESSION_RING_MAX (4U << 20) /* bytes a ring may grow to where acknowledgements are late */
+#define SESSION_HUB_QUEUE 65536U    /* bytes a hub's program may be behind when somebody comes */
+#define SESSION_ADDRESSED 0x80U     /* beside a message's channel in the ring: see session_hub.c */
 #define SESSION_SENDERS_MAX 64U     /* pages of one session whose messages are counted */
 
 /* A page, which counts what it sends over any number of connections (?resume=). */
@@ -54,17 +58,21 @@ struct member {
     };
     struct limits_ticket *ticket;
     struct sender *sender; /* NULL: its messages are not counted */
-    uint64_t next;         /* number of the message it is sent next */
-    uint64_t got;          /* number of the last message it is known to have */
-    uint64_t asked_total;  /* ring.total when it was last asked what it has */
-    uint64_t mark_number;  /* what it has when its system has acknowledged mark_at; 0: no mark */
-    uint64_t mark_at;      /* see stream_delivered */
-    double got_moved;      /* worker time; got has not changed since */
-    double told_at;        /* worker time; when it was last told what has arrived of it */
+    uint64_t number;       /* from 1 on, in this session never used again */
+    uint64_t leave_at;     /* it gets messages below this number, then it goes; 0: it stays */
+    UT_hash_handle by_number;
+    uint64_t next;        /* number of the message it is sent next */
+    uint64_t got;         /* number of the last message it is known to have */
+    uint64_t asked_total; /* ring.total when it was last asked what it has */
+    uint64_t mark_number; /* what it has when its system has acknowledged mark_at; 0: no mark */
+    uint64_t mark_at;     /* see stream_delivered */
+    double got_moved;     /* worker time; got has not changed since */
+    double told_at;       /* worker time; when it was last told what has arrived of it */
     uint64_t told_count;
     uint64_t skipped, skipped_told; /* messages that it missed because it was too slow */
     double opened_at;
     bool attached;         /* in members, not in leaving */
+    bool announced;        /* a hub's program knows of it: it is in numbers */
     bool gone;             /* its client is OVER, memory goes at the end of the turn */
     bool ready;            /* it has all, and takes more */
     bool silent;           /* it answers no pings: what it has cannot be known */
@@ -88,10 +96,14 @@ struct session_kept {
     LIST_HEAD(, member) members, leaving;
     LIST_HEAD(, sender) senders;
     size_t count, ready, sender_count;
-    uint64_t joined;       /* members there ever were */
-    union addr last;       /* the last client's, as which it counts while nobody is there */
-    double detached_since; /* worker time; 0: somebody is here */
-    double due;            /* worker time at which the timer fires; only while it is active */
+    uint64_t joined;        /* members there ever were */
+    struct member *numbers; /* those that a hub's program knows, by number */
+    uint64_t newest;        /* the highest of these there ever was */
+    uint64_t unknown;       /* lines of a hub's program that nobody understands */
+    double unknown_due;     /* worker time; until then they are not logged */
+    union addr last;        /* the last client's, as which it counts while nobody is there */
+    double detached_since;  /* worker time; 0: somebody is here */
+    double due;             /* worker time at which the timer fires; only while it is active */
     ev_timer timer;
 };
 
@@ -121,6 +133,9 @@ void session_kept_failed(struct session *s, int status, const char *why);
 /* A message for the clients; p has RING_PLACE writable bytes in front. */
 void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
                       size_t n);
+/* The same where it is decided whom it is for: text, then what only the server reads. */
+void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct slice text,
+                      struct slice tail);
 /* Messages still count: nobody has ended it. */
 bool session_kept_listens(const struct session *s);
 /* Every member gets this Close; unless the backend ended it (who), at once. */
@@ -149,6 +164,20 @@ void member_leave(struct member *m, uint16_t code, const char *why);
 void member_check(struct member *m);
 /* Whether the backend has to wait until this one has acknowledged more. */
 bool member_holds(struct member *m);
+
+/* ---- session_hub.c; with other framings they do nothing, and say so by false */
+
+/* The program is told that m is there, which it must be before anything m says. */
+void hub_came(struct member *m);
+void hub_left(struct member *m);
+/* What m says goes to the program in its name. */
+bool hub_input(struct member *m, const uint8_t *p, size_t n);
+/* The program is so far behind that nobody else can be announced. */
+bool hub_is_full(const struct session *s);
+/* A line of the program, to whom it is for. */
+bool hub_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p, size_t n);
+/* Whether a message is for m; takes off what only the server reads. True with other framings. */
+bool hub_is_for(const struct member *m, struct ring_message *msg);
 
 /* ---- session_sender.c */
 

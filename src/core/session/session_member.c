@@ -165,8 +165,11 @@ static void send_one(struct member *m, struct client_burst *burst, uint64_t numb
     struct session *s = m->session;
     struct ring_message msg = ring_get(&session_kept(s)->ring, number);
     uint8_t opcode = msg.opcode, *p = msg.payload;
-    size_t n = msg.len;
+    size_t n;
 
+    if (!hub_is_for(m, &msg))
+        return;
+    n = msg.len;
     if (m->client->tty != CLIENT_TTY_NOT) {
         *--p = TTY_OUTPUT;
         n++;
@@ -197,6 +200,14 @@ static void skip(struct member *m)
     }
 }
 
+/* Number of the first message that is not there yet, or that it is not to get. */
+static uint64_t end_of(const struct member *m)
+{
+    uint64_t next = session_kept(m->session)->ring.next;
+
+    return m->leave_at != 0 && m->leave_at < next ? m->leave_at : next;
+}
+
 static void send_some(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
@@ -208,7 +219,7 @@ static void send_some(struct member *m)
     if (m->client->state != CLIENT_OPEN)
         return;
     until = k->ring.total - ring_bytes_from(&k->ring, m->next) + AT_ONCE;
-    while (m->next < k->ring.next) {
+    while (m->next < end_of(m)) {
         if (k->ring.total - ring_bytes_from(&k->ring, m->next) > until)
             break;
         send_one(m, &burst, m->next++);
@@ -234,13 +245,15 @@ void member_pump(struct member *m)
 
     if (!m->attached)
         return;
-    while (c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next < k->ring.next &&
+    while (c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next < end_of(m) &&
            !c->asked_pause)
         send_some(m);
     set_ready(m, c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next == k->ring.next &&
                      !c->asked_pause);
     if (k->code != 0 && (k->at_once || m->next == k->ring.next))
         client_close(c, k->code, client_extra(m->session->client)->reason, k->closer);
+    else if (m->leave_at != 0 && m->next >= m->leave_at)
+        member_leave(m, WS_CODE_NORMAL, "closed by the program");
 }
 
 /* ---- coming and going ---- */
@@ -266,6 +279,7 @@ struct member *member_new(struct session *s, const struct session_open *o, const
                                      .id = s->owner.id + session_kept(s)->joined++,
                                      .last_data = session_worker(s)->now};
     m->session = s;
+    m->number = session_kept(s)->joined;
     m->opened_at = m->got_moved = now_of(m);
     const struct client_open how = {
         .owner = &m->owner,
@@ -313,6 +327,7 @@ void member_begin(struct member *m)
     struct session_kept *k = session_kept(m->session);
     bool resumed = k->joined > 1;
 
+    hub_came(m);
     client_begin(m->client);
     if (m->client->state == CLIENT_OPEN)
         tell_begin(m, resumed);
@@ -330,6 +345,7 @@ static void member_detach(struct member *m)
 
     if (!m->attached)
         return;
+    hub_left(m);
     set_ready(m, false);
     m->attached = false;
     LIST_REMOVE(m, link);
@@ -431,7 +447,8 @@ static void on_input(struct client_owner *o, const uint8_t *p, size_t n)
         return;
     }
     m->session->owner.last_data = now_of(m);
-    session_client_events.input(&m->session->owner, p, n);
+    if (!hub_input(m, p, n))
+        session_client_events.input(&m->session->owner, p, n);
 }
 
 static void on_message(struct client_owner *o, bool text, bool last, const uint8_t *p, size_t n)
