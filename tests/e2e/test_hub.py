@@ -172,7 +172,7 @@ def test_lines_without_an_address_are_logged_once_in_a_while(hub):
 
 def test_the_program_hears_who_a_user_is(wsluice, tmp_path):
     users = write(tmp_path / "users", f"ann lee:{hashed('x')}\n-:{hashed('x')}\n")
-    daemon = wsluice(*HUB, "--auth", f"basic:{users}", *py(ORDERS))
+    daemon = wsluice(*HUB, "--auth", "basic", "--auth-file", users, *py(ORDERS))
     boss = daemon.open("/", [basic("ann lee", "x")])
     assert heard(boss) == "+ 1 127.0.0.1 ann%20lee"
     other = daemon.open("/", [basic("-", "x")])
@@ -215,10 +215,10 @@ def test_one_that_does_not_read_stops_nobody(hub):
 
 def test_a_program_that_does_not_read_is_told_of_few(wsluice, tmp_path):
     """Else who comes and goes would fill our memory: lines about it cannot wait for the program."""
-    name = "%" * 400
+    name = "%" * 250
     users = write(tmp_path / "users", f"{name}:{hashed('x')}\n")
-    daemon = wsluice(*HUB, "--auth", f"basic:{users}", *py("import time\ntime.sleep(300)"))
-    clients = [daemon.open("/", [basic(name, "x")]) for _ in range(200)]
+    daemon = wsluice(*HUB, "--auth", "basic", "--auth-file", users, *py("import time\ntime.sleep(300)"))
+    clients = [daemon.open("/", [basic(name, "x")]) for _ in range(260)]
     assert clients[-1].read_close()[0] == 1013
     daemon.close_clients()
     daemon.stop()
