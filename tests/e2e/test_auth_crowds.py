@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Many who guess, or only ask: others are served all the same, and the log names those that fail."""
 
-import shutil
 import subprocess
 import threading
 import time
@@ -10,7 +9,7 @@ import pytest
 
 from lib import peers, proc
 from lib.admin import Admin, labels
-from lib.setting import REPO, SCALE, SOON
+from lib.setting import REPO, SCALE
 from lib.tools import JSON, records
 from test_auth import NO_UPGRADE, NOT_QUICK, ask, basic, bearer, hashed, hooked, http_hook, script, start, upgrade, write  # noqa: F401
 
@@ -183,7 +182,6 @@ def by_syslog(line):
 FORMS = {"text": ((), as_it_is), "json": (JSON, as_it_is), "syslog": ((), by_syslog), "json-by-syslog": (JSON, by_syslog)}
 
 
-@pytest.mark.skipif(shutil.which("fail2ban-regex") is None, reason="fail2ban is not installed")
 @pytest.mark.parametrize("args, form", FORMS.values(), ids=FORMS)
 def test_fail2ban_finds_those_that_guess_and_nobody_else(wsluice, tmp_path, args, form):
     write(tmp_path / "tokens", "alice some-good-token\n")

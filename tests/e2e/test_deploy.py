@@ -7,11 +7,11 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 from lib.daemon import command_line
 from lib.setting import REPO
 
-yaml = pytest.importorskip("yaml")
 MANIFEST = REPO / "contrib/kubernetes/wsluice.yaml"
 
 # Field names by kind, as far as the example uses them: ... is any scalar or list of scalars, [x] a list of x, and a

@@ -3,8 +3,6 @@
 always succeed, and no session is cut before its own drain."""
 
 import http.client
-import os
-import shutil
 import signal
 import subprocess
 
@@ -12,13 +10,12 @@ import pytest
 
 from lib import peers
 from lib.proc import wait_until
-from lib.setting import REPO, SCALE, SOON
+from lib.setting import REPO, SCALE, SOON, installed
 from lib.swarm import Swarm
 from lib.tools import orphans_reaped  # noqa: F401
 from lib.wire import CLOSE, PING, PONG, TEXT, Raw, close_payload, frame
 
-PATH = os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"
-HAPROXY, NGINX = shutil.which("haproxy", path=PATH), shutil.which("nginx", path=PATH)
+HAPROXY, NGINX = installed("haproxy"), installed("nginx")
 THREADS = 6
 
 
@@ -129,9 +126,7 @@ class Balancer:
         self.program.close()
 
 
-@pytest.fixture(params=[
-    pytest.param("haproxy", marks=pytest.mark.skipif(not HAPROXY, reason="no haproxy")),
-    pytest.param("nginx", marks=pytest.mark.skipif(not NGINX, reason="no nginx"))])
+@pytest.fixture(params=["haproxy", "nginx"])
 def kind(request):
     return request.param
 

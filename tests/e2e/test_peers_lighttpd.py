@@ -2,17 +2,14 @@
 """What docs/migrating.md says of lighttpd's mod_wstunnel, beside the real one: the same client before both."""
 
 import http.client
-import os
-import shutil
 
 import pytest
 
 from lib import peers
-from lib.setting import SOON
+from lib.setting import SOON, installed
 from lib.wire import BINARY, TEXT, Raw
 
-LIGHTTPD = shutil.which("lighttpd", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin")
-pytestmark = pytest.mark.skipif(LIGHTTPD is None, reason="no lighttpd: contrib/install-deps.sh test")
+LIGHTTPD = installed("lighttpd")
 
 CONF = """
 server.document-root = "{folder}"

@@ -570,7 +570,6 @@ def test_others_of_our_user_cannot_look_into_us(wsluice, public):
 
 
 @needs_root
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="no setpriv")
 @pytest.mark.parametrize("user", [(), ("--user", "nobody")], ids=["root", "nobody"])
 def test_nothing_is_inherited_by_programs(wsluice, public, user):
     """Capabilities that whoever started us marked as inheritable are not so any more, in us and in programs."""

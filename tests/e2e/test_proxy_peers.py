@@ -3,17 +3,15 @@
 
 import os
 import pathlib
-import shutil
 
 import pytest
 
 from lib import peers, proc
 from lib.judge import accepted
-from lib.setting import SOON
+from lib.setting import SOON, installed
 from lib.tls import Authority, Certificate, client as tls_client
 from lib.tools import JSON, ended, sh
 
-SERVERS = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 WHO = sh("echo $REMOTE_ADDR ${REMOTE_PORT:-none} $SERVER_NAME ${HTTPS:-off}")
 PROXIED = ("--accept-proxy", "--trusted-proxies", "127.0.0.1")
 SOURCE = "127.0.0.3"  # the client's; proxies connect from 127.0.0.1
@@ -89,9 +87,7 @@ def proxy(tmp_path):
     running = []
 
     def start(name, text):
-        path = shutil.which(name, path=SERVERS)
-        if path is None:
-            pytest.skip(f"{name} is not installed: contrib/install-deps.sh test")
+        path = installed(name)
         folder = tmp_path / f"{name}{len(running)}"
         folder.mkdir()
 
@@ -106,11 +102,6 @@ def proxy(tmp_path):
     yield start
     for program in running:
         program.close()
-
-
-def needs_stream():
-    if not STREAM_MODULE.exists():
-        pytest.skip("nginx has no stream module here: libnginx-mod-stream")
 
 
 def told(c):
@@ -275,7 +266,6 @@ def test_origin_behind_nginx(wsluice, proxy):
 
 
 def test_nginx_stream_in_front(wsluice, proxy):
-    needs_stream()
     daemon = wsluice(*PROXIED, *WHO)
     front = proxy("nginx", STREAM % ("", daemon.port))
     with daemon.open(address=("127.0.0.1", front.port), connect={"source": SOURCE}) as c:
@@ -294,7 +284,6 @@ def test_behind_us(wsluice, server, proxy, kind, version, address):
     if kind == "haproxy":
         behind = proxy("haproxy", HAPROXY % ("accept-proxy", service.port, "send-proxy"))
     else:
-        needs_stream()
         behind = proxy("nginx", STREAM % ("proxy_protocol", service.port))
     daemon = wsluice("--trusted-proxies", "127.0.0.1", "--proxy-protocol", version,
                      "--to", f"tcp://127.0.0.1:{behind.port}")

@@ -341,7 +341,6 @@ def test_no_variable_and_no_socket_of_it_reaches_programs(activated):
     assert client.read_message() == (TEXT, b"4")  # 0-2 and the folder itself
 
 
-@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="no systemd-socket-activate")
 def test_with_systemd_socket_activate(tmp_path):
     """The real one: it listens, and starts us when the first client comes."""
     path = tmp_path / "s.sock"
@@ -369,9 +368,6 @@ def test_with_systemd_socket_activate(tmp_path):
 
 # ---- the files in contrib/systemd
 
-needs_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
-
-
 @pytest.fixture
 def units(tmp_path):
     """The unit files as they would be installed, with the binary that is tested."""
@@ -394,7 +390,6 @@ def add_programs(units):
     shutil.copy(UNITS / "programs.conf", units / "wsluice.service.d")
 
 
-@needs_analyze
 @pytest.mark.parametrize("programs", [False, True])
 def test_units_are_valid(units, programs):
     if programs:
@@ -403,14 +398,12 @@ def test_units_are_valid(units, programs):
     assert (status, said) == (0, "")
 
 
-@needs_analyze
 def test_verify_would_find_a_fault(units):
     path = units / "wsluice.service"
     path.write_text(path.read_text().replace("KillMode=mixed", "KillMod=mixed"))
     assert "KillMod" in analyze("verify", "--man=no", path)[1]
 
 
-@needs_analyze
 @pytest.mark.parametrize("programs, most", [(False, 1.5), (True, 2.0)])
 def test_exposure(units, programs, most):
     if programs:
@@ -452,8 +445,6 @@ def allowed_calls():
     return allowed
 
 
-@needs_analyze
-@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 @pytest.mark.plain("sanitizers make calls of their own")
 def test_system_call_filter_has_all_that_we_use(orphans_reaped, wsluice, server, successors, tmp_path):
     """Everything the daemon calls while it starts, serves, reloads, hands over and drains."""
@@ -491,7 +482,6 @@ def test_system_call_filter_has_all_that_we_use(orphans_reaped, wsluice, server,
     assert used <= allowed, f"the unit's filter would refuse {sorted(used - allowed)}"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-sysusers"), reason="no systemd-sysusers")
 def test_user_and_folders(tmp_path):
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pwd
-import shutil
 import signal
 import socket
 import struct
@@ -19,7 +18,7 @@ import pytest
 from lib import proc
 from lib.daemon import command_line
 from lib.proc import process, wait_until
-from lib.setting import SCALE, SOON
+from lib.setting import SCALE, SOON, installed
 from lib.terminal import Terminal
 from lib.tools import JSON, PYTHON, Peak, ended, orphans_reaped, py, sh, unsent
 from lib.wire import BINARY, CLOSE, CONT, PING, TEXT, Closed, close_payload, fragments, frame
@@ -720,10 +719,10 @@ def test_a_status_that_follows_a_closed_terminal_is_told(wsluice):
     assert terminal.closed.code == 4007
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("login"), reason="only root can log somebody in, by login(1)")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can log somebody in, by login(1)")
 def test_login_keeps_its_terminal(wsluice):
     """It hangs its own terminal up, and opens it by its name."""
-    daemon = wsluice("--pty", "--", shutil.which("login") or "login", "-f", "root")
+    daemon = wsluice("--pty", "--", installed("login"), "-f", "root")
     for _ in range(12):
         terminal = Terminal(daemon, tty=False)
         terminal.type("echo a-b | tr ab xy; exit\n")
@@ -783,7 +782,6 @@ def test_programs_on_pipes_have_no_login(wsluice):
 
 # ---- unbuffer and pagers
 
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 @pytest.mark.parametrize("program", [["git", "log", "--format=%s"], ["sh", "-c", "exec ${MANPAGER:-less} text"], ["sh", "-c", "exec ${PAGER:-less} text"]],
                          ids=["git", "man", "other"])
 def test_unbuffer_starts_no_pager(wsluice, tmp_path, program):

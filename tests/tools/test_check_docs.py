@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """tests/tools/check-docs finds what it is there for: one fault is planted, the same tree passes without it."""
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -196,7 +195,6 @@ def test_docs_fault(tree, name, old, new, fault):
     assert any(fault in line for line in lines), lines
 
 
-@pytest.mark.skipif(not shutil.which("scdoc"), reason="scdoc is not installed")
 def test_docs_that_scdoc_cannot_read(tree):
     with open(tree / "docs/wsluice.8.scd", "a") as page:
         page.write("\n\t[[ a table that is indented\n")

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Which binary is tested, and how patient the tests are with it."""
+"""Which binary is tested, with which programs of others, and how patient the tests are with it."""
 
 import os
 import pathlib
+import shutil
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
 BROWSER = REPO / "tests" / "browser"
 BINARY = os.path.abspath(os.environ.get("WSLUICE") or REPO / "build" / "plain" / "wsluice")
+
+
+def installed(name):
+    """The path of a program that `make check` installs; servers are not on every user's PATH. Without it a test fails."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+    assert path, f"{name} is missing: contrib/install-deps.sh test"
+    return path
 
 
 def _sanitized():
