@@ -18,6 +18,25 @@ export interface CloseEvent extends Event, Close {
 
 export interface MessageEvent extends Event {
   data: string | ArrayBuffer;
+  /** With `resume`: where it comes from. */
+  from?: "stdout" | "stderr";
+}
+
+/** A session began. dropped: messages of ours that had not arrived in the one before, and now never will. */
+export interface NewEvent extends Event {
+  next: number;
+  dropped: number;
+}
+
+/** It goes on. resent: messages of ours that had not arrived, and were sent again. */
+export interface ResumedEvent extends Event {
+  next: number;
+  resent: number;
+}
+
+/** Messages that we never got, and never will: a shared session left them out since we were too slow, or went on without us. */
+export interface SkippedEvent extends Event {
+  count: number;
 }
 
 export interface LinkEvents {
@@ -25,6 +44,30 @@ export interface LinkEvents {
   open: Event;
   message: MessageEvent;
   close: CloseEvent;
+  new: NewEvent;
+  resumed: ResumedEvent;
+  skipped: SkippedEvent;
+}
+
+/** For routes with `session`: docs/sessions.md of wsluice. */
+export interface Resume {
+  /** Our own token, 22 to 128 letters, digits, _ and -. Default: a random one, kept in sessionStorage for each address. Never
+   * take one from the page's address: who made the link would have the session. */
+  token?: string | null;
+  /** Puts the token into the query, too, for a balancer, which sees nothing else; so do logs on the way. Default: false. */
+  inQuery?: boolean;
+  /** true: after a load of the page all that the server still has comes again; false: what comes next. Default: false. */
+  replay?: boolean;
+  /** Whether to begin anew after 4400 (it is not there any more) and 4402 (messages are missing). Default: true. */
+  anew?: boolean;
+  /** Go on without, where the route keeps no sessions. Default: false, it closes with 4400. */
+  optional?: boolean;
+  /** Gives the first message of each connection, where the protocol wants one. */
+  hello?: (() => string | ArrayBuffer | ArrayBufferView) | null;
+  /** Bytes of sent messages that have not arrived; send() waits above half of it, and rejects above it. Default: 16 MiB. */
+  limit?: number;
+  /** ms of silence after which the server is asked whether it lives; after as much again the link is dead. 0: never. Default: 10,000. */
+  alive?: number;
 }
 
 export interface Retry {
@@ -44,6 +87,8 @@ export interface Options {
   protocols?: string | string[];
   /** false: one connection only. */
   retry?: Retry | false;
+  /** The session outlives the connection. */
+  resume?: boolean | Resume;
   /** ms for a connection to open. Default: 15,000. */
   timeout?: number;
   /** send() waits while more bytes than this are on their way out. Default: 1 MiB. */
@@ -70,7 +115,8 @@ export class Link extends EventTarget implements AsyncIterable<string | ArrayBuf
   connect(): void;
   /** Ends it for good. */
   close(code?: number, reason?: string): void;
-  /** Hands data to the socket at once; resolves when at most `highWater` bytes wait to leave. */
+  /** Hands data to the socket at once; resolves when at most `highWater` bytes wait to leave. With `resume` it may also be called
+   * without a connection: data is kept until it has arrived. */
   send(data: string | ArrayBuffer | ArrayBufferView): Promise<void>;
   /** The end of our input, on a route with eof-on-empty. Answers still come. */
   end(): Promise<void>;

@@ -4,6 +4,8 @@
 const BORDER = Symbol("a session ended here"); // among the messages that wait to be read
 const CHANNELS = "channels.wsluice"; // the subprotocol with a byte in front of each message, both ways
 const RETRY = { first: 500, most: 30_000, stay: 10_000, tries: Infinity, when: (close) => worthRetrying(close) };
+const RESUME = { token: null, inQuery: false, replay: false, anew: true, optional: false, hello: null, limit: 16 << 20, alive: 10_000 };
+const GONE = 4400, GAP = 4402, LEFT = 4999; // close codes of sessions that outlive a connection; the last is ours
 const DEFAULTS = { protocols: [], timeout: 15_000, highWater: 1 << 20, queue: 10_000, signal: null };
 
 export class Link extends EventTarget {
@@ -25,6 +27,9 @@ export class Link extends EventTarget {
   #wake = () => {};
   #failure = null; // what the iterator is to throw
   #probes = new Map(); // of roundTrip: how to know the answer => how to give up
+  #kept = null; // with `resume`: what there is to know of a session that outlives its connections
+  #openTimer = 0;
+  #isAsleep = false; // the page has been left, and may be come back to
   #emit = (type, fields) => this.dispatchEvent(Object.assign(new Event(type), fields));
 
   constructor(url, options = {}) {
@@ -33,6 +38,7 @@ export class Link extends EventTarget {
     this.#how = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
     this.#retry = options.retry === false ? { ...RETRY, tries: 0 } : { ...RETRY, ...options.retry };
     if (!this.#how.WebSocket) throw new TypeError("no WebSocket here: pass { WebSocket }, such as that of the package ws");
+    if (this.#how.resume) this.#kept = new Kept(this.#how.resume === true ? {} : this.#how.resume, globalThis.crypto);
     this.#how.signal?.addEventListener("abort", () => this.close(), { once: true });
     if (!this.#how.signal?.aborted) this.connect();
   }
@@ -53,7 +59,13 @@ export class Link extends EventTarget {
     try {
       const url = new URL(await (typeof this.#url === "function" ? this.#url() : this.#url), globalThis.location?.href);
       url.protocol = url.protocol.replace("http", "ws");
-      if (this.#ws === attempt) this.#adopt(new this.#how.WebSocket(url.href, this.#how.protocols), start);
+      let { protocols } = this.#how;
+      if (this.#kept) {
+        await this.#kept.claim(url);
+        protocols = this.#kept.address(url, protocols);
+        this.#kept.watchPage(this.#leave, this.#comeBack);
+      }
+      if (this.#ws === attempt) this.#adopt(new this.#how.WebSocket(url.href, protocols), start);
     } catch (error) {
       if (this.#ws === attempt) this.#onClose({ code: 1006, reason: error.message, wasClean: false }, false);
     }
@@ -61,19 +73,21 @@ export class Link extends EventTarget {
 
   #adopt(ws, start) {
     let opened = 0;
-    const timer = setTimeout(() => ws.close(), this.#how.timeout); // a try that hangs ends as 1006
+    const giveUp = () => (opened ? this.#lost() : ws.close()); // a try that hangs ends as 1006
+    const timer = (this.#openTimer = setTimeout(giveUp, this.#how.timeout));
     this.#ws = ws;
     ws.binaryType = "arraybuffer";
     ws.onopen = () => {
       if (this.#ws !== ws) return;
-      clearTimeout(timer);
       opened = performance.now();
       this.openTime = opened - start;
+      if (this.#kept) return; // open when the server has said what became of the session
+      clearTimeout(timer);
       this.#inputEnded = false;
       this.state = "open";
       this.#emit("open");
     };
-    ws.onmessage = ({ data }) => this.#ws === ws && this.#onMessage(data);
+    ws.onmessage = ({ data }) => this.#ws === ws && (this.#kept ? this.#onKeptMessage(data) : this.#onMessage(data));
     ws.onerror = () => {}; // a close follows, and says as much
     ws.onclose = (event) => {
       clearTimeout(timer);
@@ -83,10 +97,100 @@ export class Link extends EventTarget {
     };
   }
 
-  #onMessage(data) {
+  #onMessage(data, from) {
     for (const isAnswer of this.#probes.keys()) if (isAnswer(data)) return;
-    this.#emit("message", { data });
+    this.#emit("message", { data, from });
     if (!this.#listening) this.#enqueue(data);
+  }
+
+  // ---- a session that outlives its connections: docs/sessions.md of wsluice
+
+  #onKeptMessage(data) {
+    const kept = this.#kept, mark = markOf(data);
+    kept.heard = true;
+    if (mark === 3) return this.#onAbout(JSON.parse(text(data).slice(1)));
+    if (this.state !== "open") return this.#lost(GONE, "the server keeps no sessions here");
+    if (mark !== 1 && mark !== 2) return this.#onMessage(data); // about this connection: a terminal's title
+    kept.count(sizeOf(data), this.#say);
+    const isWhole = [].concat(this.#how.protocols).includes(CHANNELS);
+    this.#onMessage(isWhole ? data : data.slice(1), mark === 1 ? "stdout" : "stderr");
+  }
+
+  #onAbout(about) {
+    const kept = this.#kept;
+    if (about.session) this.#onSession(about);
+    else if ("got" in about) kept.arrived(about.got);
+    else if ("skipped" in about) this.#skipped(about.skipped);
+    else if ("clients" in about) this.#emit("clients", { clients: about.clients });
+  }
+
+  #skipped(count) {
+    this.#kept.skip(count);
+    this.#emit("skipped", { count });
+  }
+
+  #onSession({ session, next, got }) {
+    const kept = this.#kept, before = kept.last, isNew = session === "new" || next <= before;
+    const unsent = isNew && before !== null ? kept.drop() : 0;
+    if (isNew) this.#inputEnded = false;
+    if (isNew && before !== null && !this.#listening) this.#enqueue(BORDER);
+    const missed = isNew ? 0 : next - 1 - (before ?? next - 1);
+    clearTimeout(this.#openTimer);
+    kept.begin(next, got);
+    this.state = "open";
+    if (missed > 0) this.#emit("skipped", { count: missed });
+    const resent = kept.sendAll(kept.how.hello?.(), (data) => this.#ws.send(data));
+    this.#emit(isNew ? "new" : "resumed", { next, ...(isNew ? { dropped: unsent } : { resent }) });
+    kept.watch(this.#say, () => this.#lost());
+    this.#emit("open");
+  }
+
+  #say = (about) => this.#ws?.readyState === 1 && this.#ws.send(marked(3, JSON.stringify(about)));
+
+  // Nothing was heard though we asked: a browser would notice only after minutes.
+  #lost(code = 1006, reason = "no answer") {
+    const ws = this.#ws;
+    clearTimeout(this.#openTimer);
+    this.#ws = null;
+    ws?.close(LEFT, reason);
+    this.#onClose({ code, reason, wasClean: false }, this.state === "open");
+  }
+
+  // The page goes, perhaps into the back and forward cache: there it must hold neither a socket nor a lock.
+  #leave = () => {
+    this.#kept.save();
+    this.#kept.release();
+    this.#isAsleep = this.state !== "closed";
+    if (!this.#isAsleep) return;
+    this.#cancelWait();
+    const ws = this.#ws;
+    clearTimeout(this.#openTimer);
+    this.#ws = null;
+    this.#kept.rest();
+    this.state = "waiting";
+    ws?.close(LEFT, "the page was left");
+  };
+
+  #comeBack = () => {
+    if (this.#isAsleep && this.state === "waiting") this.#connect();
+    this.#isAsleep = false;
+  };
+
+  // What a close means for the session. Returns when to try again, in ms, where that is other than usual; null: never.
+  #afterClose({ code, opened }) {
+    const kept = this.#kept, asked = kept.asked;
+    kept.rest();
+    if (code === GONE && !asked && kept.how.optional && !this.#isEnding) {
+      kept.end();
+      this.#kept = null; // a route that keeps nothing: as if `resume` had not been asked for
+      return 0;
+    }
+    if (code === GONE || code === GAP) {
+      kept.got = null;
+      return kept.how.anew && asked && !this.#isEnding ? 0 : null;
+    }
+    if (opened && (code === 1000 || code === 1005 || programEnd(code))) kept.end();
+    return undefined;
   }
 
   #enqueue(item) {
@@ -107,13 +211,15 @@ export class Link extends EventTarget {
     const { first, most, tries, when } = this.#retry;
     const isHidden = globalThis.document?.visibilityState === "hidden"; // nobody looks: at the slowest pace
     const pace = isHidden ? most : Math.min(most, first * 2 ** this.#tries);
-    const canRetry = !this.#isEnding && this.#tries < tries && when(close);
+    const isKept = Boolean(this.#kept), told = isKept ? this.#afterClose(close) : undefined;
+    const canRetry = told === 0 || (told === undefined && !this.#isEnding && this.#tries < tries && when(close));
     // "full jitter": so that those who were cut off together do not come back together
-    const retryIn = canRetry ? Math.random() * pace : null;
+    const retryIn = canRetry ? told ?? Math.random() * pace : null;
     if (canRetry) this.#tries++;
     this.state = retryIn === null ? "closed" : "waiting";
-    if (!this.#listening && opened) this.#enqueue(BORDER);
-    for (const giveUp of [...this.#probes.values()]) giveUp(new Error(`closed: ${close.words}`));
+    if (!this.#listening && opened && !isKept) this.#enqueue(BORDER);
+    if (retryIn === null) this.#kept?.release();
+    if (retryIn === null || !isKept) for (const giveUp of [...this.#probes.values()]) giveUp(new Error(`closed: ${close.words}`));
     if (retryIn !== null) this.#wait(retryIn);
     this.#wake();
     this.#emit("close", { ...close, retryIn });
@@ -152,6 +258,7 @@ export class Link extends EventTarget {
 
   /** Hands data to the socket at once; resolves when at most `highWater` bytes wait to leave. */
   async send(data) {
+    if (this.#kept) return this.#keep(data);
     const ws = this.#ws;
     if (ws?.readyState !== 1) throw new Error(`not connected: ${ws ? "closing" : this.state}`);
     if (this.#inputEnded) throw new Error("end() has been called");
@@ -159,6 +266,19 @@ export class Link extends EventTarget {
     for (let pause = 4; ws.bufferedAmount > this.#how.highWater; pause = Math.min(2 * pause, 100)) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       if (ws.readyState > 1) throw new Error("the connection ended while this was on its way");
+    }
+  }
+
+  // It stays until the server says that it has arrived, and is sent again where it has not.
+  async #keep(data) {
+    const kept = this.#kept;
+    if (this.state === "closed") throw new Error("not connected: closed");
+    if (this.#inputEnded) throw new Error("end() has been called");
+    const message = kept.push(marked(0, data));
+    if (this.state === "open") this.#ws.send(message);
+    for (let pause = 4; kept.isFull || this.#ws?.bufferedAmount > this.#how.highWater; pause = Math.min(2 * pause, 100)) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (this.state === "closed") throw new Error("the session ended while this was on its way");
     }
   }
 
@@ -171,7 +291,7 @@ export class Link extends EventTarget {
   /** Sends a signal to the program: on a route with `signals`, where the protocol "channels.wsluice" was asked for. */
   kill(name = "INT") {
     if (this.#ws?.readyState !== 1) throw new Error(`not connected: ${this.state}`);
-    if (this.#ws.protocol !== CHANNELS) throw new Error(`no signals here: ask for the protocol ${CHANNELS} on a route with \`signals\``);
+    if (this.#ws.protocol !== CHANNELS && !this.#kept) throw new Error(`no signals here: ask for the protocol ${CHANNELS} on a route with \`signals\``);
     this.#ws.send(marked(3, JSON.stringify({ signal: name })));
   }
 
@@ -234,6 +354,222 @@ export class Link extends EventTarget {
     }
   }
 }
+
+// What a page keeps of a session that outlives its connections: who it is, how far it has got, what has not arrived.
+class Kept {
+  static #used = new Set(); // storage keys of links at work in this page
+  got = null; // messages that have arrived here; null: whatever the server has is wanted
+  last = null; // the same, of the session there was; null: there was none
+  asked = false; // the last try wanted a session that must be there
+  heard = false; // something came since the last look
+  #acknowledged = null; // of our messages; null: the server knows
+  #waiting = []; // our messages behind those
+  #bytes = 0;
+  #unsaid = 0; // bytes that came since we said how far we are
+  #timers = {};
+  #key = null;
+  #unlock = null;
+  #isAlone = false; // nobody could have a copy, or nobody can tell
+  #patience = 1;
+  #unwatch = () => {};
+
+  constructor(how, crypto) {
+    this.how = { ...RESUME, ...how };
+    if (!crypto?.getRandomValues) throw new TypeError("no crypto.getRandomValues here, which `resume` needs");
+    const { token } = this.how;
+    if (token !== null && !/^[\w-]{22,128}$/.test(token)) throw new TypeError("a token has 22 to 128 letters, digits, _ and -");
+  }
+
+  get isFull() {
+    return this.#bytes > this.how.limit / 2;
+  }
+
+  // Makes sure that the token is ours: found in the tab's storage, and of no other tab, since a duplicated one has a copy.
+  async claim({ origin, pathname }) {
+    if (this.#key === null) this.#find(origin + pathname);
+    else if (this.#unlock || this.#isAlone) return;
+    if (this.how.token) return;
+    this.#isAlone = !globalThis.navigator?.locks || !this.#storage;
+    if (this.#isAlone || (await this.#lock())) return;
+    this.forget();
+    await this.#lock();
+  }
+
+  #find(place) {
+    let n = 0;
+    while (Kept.#used.has(`wsluice ${place} ${n}`)) n++;
+    Kept.#used.add((this.#key = `wsluice ${place} ${n}`));
+    const found = JSON.parse(this.#storage?.getItem(this.#key) ?? "null");
+    if (!found || (this.how.token && found.token !== this.how.token)) return this.forget();
+    Object.assign(this, { token: found.token, sender: found.sender });
+    this.last = this.how.replay ? null : found.got;
+    this.got = this.last;
+  }
+
+  get #storage() {
+    try {
+      return globalThis.document ? globalThis.sessionStorage : null;
+    } catch {
+      return null; // the user wants none
+    }
+  }
+
+  // A page that was just left may still hold it for a moment.
+  #lock() {
+    const name = `wsluice ${this.token}`, patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), 1000);
+    return new Promise((resolve) => {
+      const held = () => {
+        clearTimeout(timer);
+        resolve(true);
+        return new Promise((release) => (this.#unlock = release));
+      };
+      navigator.locks.request(name, { signal: patience.signal }, held).catch(() => resolve(false));
+    });
+  }
+
+  // Another session, of another token if that is ours to make.
+  forget() {
+    this.token = this.how.token ?? random();
+    this.sender = random();
+    this.got = this.#acknowledged = null;
+    this.save();
+  }
+
+  release() {
+    this.#unlock?.();
+    this.#unlock = null;
+  }
+
+  // The session is over; the next one may have the same token.
+  end() {
+    this.got = this.last = this.#acknowledged = null;
+    this.drop();
+    this.save();
+    this.release();
+    this.#unwatch();
+    Kept.#used.delete(this.#key);
+    if (this.#storage) this.#key = null;
+  }
+
+  address(url, protocols) {
+    this.asked = this.got !== null;
+    const words = [`resume=${this.sender}`, this.asked && `got=${this.got}`, this.how.inQuery && `session=${this.token}`];
+    url.search += (url.search ? "&" : "?") + words.filter(Boolean).join("&");
+    const others = [].concat(protocols);
+    return [`session.wsluice.${this.token}`, ...(others.length ? others : ["wsluice"])];
+  }
+
+  watchPage(leave, comeBack) {
+    this.#unwatch();
+    if (!globalThis.document) return;
+    const show = ({ persisted }) => persisted && comeBack();
+    globalThis.addEventListener("pagehide", leave);
+    globalThis.addEventListener("pageshow", show);
+    this.#unwatch = () => ["pagehide", "pageshow"].forEach((type, i) => globalThis.removeEventListener(type, [leave, show][i]));
+  }
+
+  save() {
+    clearTimeout(this.#timers.save);
+    this.#timers.save = null;
+    const { token, sender, got } = this;
+    try {
+      if (this.#key !== null) this.#storage?.setItem(this.#key, JSON.stringify({ token, sender, got }));
+    } catch {
+      // no room: then a reload begins anew
+    }
+  }
+
+  // ---- what comes
+
+  begin(next, acknowledged) {
+    this.got = this.last = next - 1;
+    if (this.#acknowledged !== null) this.arrived(acknowledged);
+    this.#acknowledged = acknowledged;
+    this.save();
+  }
+
+  // One more. At most half of the server's ring may be unsaid; what the ring takes for a message counts, too.
+  count(size, say) {
+    this.last = ++this.got;
+    this.#patience = 1;
+    this.#timers.save ??= setTimeout(() => this.save(), 200);
+    this.#unsaid += size + 32;
+    if (this.#unsaid > 8192) this.#sayGot(say);
+    else this.#timers.got ??= setTimeout(() => this.#sayGot(say), 100);
+  }
+
+  #sayGot(say) {
+    clearTimeout(this.#timers.got);
+    this.#timers.got = null;
+    this.#unsaid = 0;
+    say({ got: this.got });
+  }
+
+  skip(count) {
+    this.last = this.got += count;
+  }
+
+  // ---- what goes
+
+  push(message) {
+    const size = sizeOf(message);
+    if (this.#bytes + size > this.how.limit && this.#waiting.length)
+      throw new Error(`more than ${this.how.limit} bytes have not arrived: wait for send()`);
+    this.#bytes += size;
+    this.#waiting.push(message);
+    return message;
+  }
+
+  arrived(count) {
+    if (this.#acknowledged === null || count <= this.#acknowledged) return;
+    for (const gone of this.#waiting.splice(0, count - this.#acknowledged)) this.#bytes -= sizeOf(gone);
+    this.#acknowledged = count;
+    this.#patience = 1;
+  }
+
+  drop() {
+    const count = this.#waiting.length;
+    [this.#waiting, this.#bytes] = [[], 0];
+    return count;
+  }
+
+  // On a connection that has just begun: its first message, if there is one, then what has not arrived. It counts like all.
+  #hello = null;
+  sendAll(hello, send) {
+    this.#waiting = this.#waiting.filter((message) => message !== this.#hello);
+    const count = this.#waiting.length;
+    this.#hello = hello === undefined ? null : marked(0, hello);
+    if (this.#hello !== null) this.#waiting.unshift(this.#hello);
+    this.#bytes = this.#waiting.reduce((sum, message) => sum + sizeOf(message), 0);
+    this.#waiting.forEach(send);
+    return count;
+  }
+
+  // ---- whether the link lives: no page can send a ping, or see one
+
+  watch(say, onDead) {
+    const { alive } = this.how;
+    let isAsked = false;
+    this.rest();
+    this.#timers.ask = setInterval(() => this.#waiting.length && say({ got: this.got }), 1100); // what has arrived of it?
+    if (alive) this.#timers.watch = setInterval(() => {
+      if (this.heard) isAsked = false;
+      else if (isAsked) return (this.#patience = Math.min(2 * this.#patience, 8)), onDead(); // it may be that the backend takes nothing
+      else isAsked = say({ got: this.got }) !== false;
+      this.heard = false;
+    }, alive * this.#patience);
+  }
+
+  rest() {
+    for (const name of ["ask", "watch", "got"]) clearTimeout(this.#timers[name]);
+    this.#timers.got = null;
+  }
+}
+
+const random = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(24)))).replace(/\+/g, "-").replace(/\//g, "_");
+const sizeOf = (data) => data.length ?? data.byteLength;
+const markOf = (data) => (typeof data === "string" ? data.charCodeAt(0) : bytes(data)[0]);
 
 /** Cuts text or bytes, as they come, into lines without their newline or carriage return and newline. */
 export class Lines {
@@ -299,6 +635,8 @@ const CODES = {
   1007: "text that is not UTF-8", 1008: "against the rules, or too slow", 1009: "a message was too big",
   1010: "an extension is missing", 1011: "the program or service broke, or took nothing", 1012: "the server restarts",
   1013: "too busy, try again later", 1014: "the program or service could not be reached", 1015: "TLS failed",
+  4400: "there is no such session", 4401: "taken over by another connection", 4402: "messages were lost that the server does not keep any more",
+  4413: "no room for another session",
 };
 
 /** A close event in words. */
@@ -311,4 +649,4 @@ export function closeInWords({ code, reason = "" }) {
 }
 
 /** Whether a new try may go better: not after a normal end, the program's own end, or a fault of ours. */
-export const worthRetrying = ({ code }) => [1001, 1006, 1011, 1012, 1013, 1014].includes(code);
+export const worthRetrying = ({ code }) => [1001, 1006, 1011, 1012, 1013, 1014, 4413].includes(code);

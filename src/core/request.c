@@ -252,12 +252,13 @@ static bool take_offer(struct request *r)
     return true;
 }
 
-const char *request_take_session(struct request *r)
+const char *request_take_session(struct request *r, bool from_query)
 {
     char *got = NULL;
-    bool ok = take_value(r, "session=", &r->session) && take_value(r, "resume=", &r->sender) &&
-              take_value(r, "got=", &got) && take_offer(r);
+    bool ok = !from_query || (take_value(r, "session=", &r->session) &&
+                              take_value(r, "resume=", &r->sender) && take_value(r, "got=", &got));
 
+    ok = ok && take_offer(r);
     r->has_got = got != NULL;
     ok = ok && (got == NULL || read_number(got, &r->got));
     free(got);

@@ -82,9 +82,10 @@ bool request_take_cookies(struct request *r, const char *name);
 #define REQUEST_SENDER_MAX 64
 
 /* Takes what a client says about the session it wants out of the request: the token, ?session= or
- * an offer of the subprotocol session.wsluice.TOKEN, ?resume= and ?got=. NULL, or why it is no
- * good, a constant text. */
-const char *request_take_session(struct request *r);
+ * an offer of the subprotocol session.wsluice.TOKEN, ?resume= and ?got=; those of the query only
+ * where that is asked for, since elsewhere they are the program's. NULL, or why it is no good, a
+ * constant text. */
+const char *request_take_session(struct request *r, bool from_query);
 
 /* The name the client asked for, without a port: "example.org" of "example.org:8080", "::1" of
  * "[::1]:8080". */

@@ -107,8 +107,8 @@ static bool token_is_secret(const struct route *r)
 /* What tells one visitor's session is nobody else's business: it goes before anybody looks. */
 static bool takes_session(struct stream *s, struct request *r)
 {
-    const char *wrong =
-        r->match.route->settings.session != SESSION_OF_CONNECTION ? request_take_session(r) : NULL;
+    bool keeps = r->match.route->settings.session != SESSION_OF_CONNECTION;
+    const char *wrong = request_take_session(r, keeps);
 
     if (wrong == NULL)
         return true;

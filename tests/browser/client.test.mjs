@@ -1,38 +1,15 @@
 // SPDX-License-Identifier: MIT
 // contrib/client against a real wsluice (WSLUICE names it):  node --test client.test.mjs
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
-import { createInterface } from "node:readline";
 import test from "node:test";
 import { WebSocket } from "ws";
+import { serve } from "./serve.mjs";
 import * as client from "../../contrib/client/index.js";
 
 const { Link, Lines, bytes, channel, closeInWords, programEnd, split, text, worthRetrying } = client;
 const FAST = { first: 5, most: 20, stay: 60_000 };
-
-// A wsluice for this test; it must end well when the test has ended.
-async function serve(t, ...args) {
-  const log = [];
-  const daemon = spawn(process.env.WSLUICE, ["-l", "127.0.0.1:0", ...args], { stdio: ["ignore", "ignore", "pipe"] });
-  t.after(async () => {
-    if (daemon.exitCode === null) daemon.kill();
-    const [status] = daemon.exitCode === null ? await once(daemon, "exit") : [daemon.exitCode];
-    assert.equal(status, 0, log.join("\n"));
-    assert.doesNotMatch(log.join("\n"), /Sanitizer|runtime error/);
-  });
-  const lines = createInterface(daemon.stderr);
-  const port = await new Promise((resolve, reject) => {
-    lines.on("line", (line) => {
-      log.push(line);
-      const found = /listening on ws:\/\/127.0.0.1:(\d+)/.exec(line);
-      if (found) resolve(Number(found[1]));
-    });
-    lines.on("close", () => reject(new Error(log.join("\n"))));
-  });
-  return { port, url: `ws://127.0.0.1:${port}/`, daemon, log };
-}
 
 // A network between: cut() breaks what goes through it, and while `up` is false it refuses all.
 async function wire(t, port) {

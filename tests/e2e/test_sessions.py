@@ -4,6 +4,7 @@
 import json
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -337,6 +338,33 @@ def test_a_page_is_told_what_has_arrived_of_it(kept):
         data = client.read_message()[1]
         if data[:1] == b"\3":
             seen = json.loads(data[1:])["got"]
+
+
+def ask(client, done):
+    while not done.wait(0.1):  # one report a second at most
+        client.send(frame(TEXT, b'\3{"got":0}'))
+
+
+def test_a_page_that_asks_is_told_though_nothing_is_new(kept):
+    """A page has no pings: so it learns that the link lives."""
+    client = kept("--session", "token", "--", "cat").open(at(resume="p"))
+    client.read_message()
+    for _ in range(2):
+        asking = threading.Event()
+        asker = threading.Thread(target=ask, args=(client, asking))
+        asker.start()
+        assert Page.about(client.read_message()[1]) == {"got": 0}
+        asking.set()
+        asker.join()
+
+
+@pytest.mark.parametrize("args, query, protocols", [([], "", True), (["--session", "token"], "?resume=p", False)])
+def test_nothing_is_kept_for_such_a_client(kept, args, query, protocols):
+    """It is told, and no program gets what such a page sends: a byte in front that it does not expect."""
+    daemon = kept(*args, *sh(COUNTS))
+    client = daemon.open("/" + query, protocols=f"session.wsluice.{TOKEN}, wsluice" if protocols else None)
+    assert client.read_close()[0] == 4400
+    assert not daemon.children()
 
 
 def test_echo_is_no_deadlock(kept):

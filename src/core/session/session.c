@@ -270,6 +270,15 @@ void session_open_backend(struct session *s, const struct session_open *o, const
     }
 }
 
+/* It counts, or brings a token, and there is nothing that could be kept for it. What such a page
+ * sends has a byte in front that no program expects. */
+static bool wants_kept(const struct session_open *o)
+{
+    const struct request *r = stream_request(o->stream);
+
+    return r->has_got || r->sender != NULL || r->session != NULL;
+}
+
 void session_start(const struct session_open *o)
 {
     struct worker *w = o->stream->worker;
@@ -281,8 +290,8 @@ void session_start(const struct session_open *o)
         session_kept_start(o, key);
         return;
     }
-    if (stream_request(o->stream)->has_got) {
-        session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");
+    if (wants_kept(o)) {
+        session_kept_refuse(o, SESSION_NOT_THERE, "nothing is kept here for such a client");
         return;
     }
     session_make_unique(unique);

@@ -75,6 +75,7 @@ struct member {
     bool announced;        /* a hub's program knows of it: it is in numbers */
     bool gone;             /* its client is OVER, memory goes at the end of the turn */
     bool ready;            /* it has all, and takes more */
+    bool is_asked;         /* it is to be told what has arrived, though that is nothing new */
     bool silent;           /* it answers no pings: what it has cannot be known */
     struct client *client; /* in the same block */
 };

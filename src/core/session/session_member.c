@@ -63,9 +63,10 @@ static void tell_count(struct member *m)
 {
     char json[CHANNEL_TOLD_MAX];
 
-    if (m->sender == NULL || m->sender->count == m->told_count ||
+    if (m->sender == NULL || (m->sender->count == m->told_count && !m->is_asked) ||
         now_of(m) - m->told_at < TELL_COUNT)
         return;
+    m->is_asked = false;
     m->told_count = m->sender->count;
     m->told_at = now_of(m);
     channel_write_number(json, "got", m->told_count);
@@ -487,7 +488,10 @@ static void on_counted(struct client_owner *o)
 
 static void on_got(struct client_owner *o, uint64_t number)
 {
-    note_got(member_of(o), number);
+    struct member *m = member_of(o);
+
+    note_got(m, number);
+    m->is_asked = true; /* a page has no pings: this is how it knows that the link lives */
 }
 
 static bool on_signal(struct client_owner *o, int number)
