@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lib.setting import SCALE, SOON
+from lib.setting import SOON
 from lib.wire import (BINARY, CLOSE, CONT, PING, PONG, TEXT, Ended, binary, close, close_payload, cont, fragments,
                       frame, ping, text)
 
@@ -435,7 +435,7 @@ def test_7_close_never_answered(daemon):
     client.send(text("x", rsv=1))
     got = client.read_frame()
     assert (got.opcode, got.code) == (CLOSE, 1002)
-    client.read_to_end(12 * SCALE)
+    client.read_to_end()
 
 
 def test_7_close_is_not_cut_off_by_a_rst(daemon):

@@ -712,20 +712,24 @@ static void a_silent_address_is_overtaken(void **state)
     (void)close(fd);
 }
 
-/* 15 refusals before the right address: waiting a quarter of a second after each would take nearly
- * four seconds. */
+/* 15 refusals before the right address: waiting a quarter of a second after each takes nearly four
+ * seconds, always. A machine that stands still for as long does so now and then. */
 static void a_refusal_is_followed_at_once(void **state)
 {
     struct bench *b = *state;
     uint16_t port = 0;
     int fd = bound("127.0.0.1", &port, 5);
     char text[64];
-    double begun = now();
+    double begun;
+    int tries = 0;
 
     (void)snprintf(text, sizeof text, "127.0.0.1:%u", port);
-    race(b, "many.test", port, PATIENCE);
-    expect_connected(b, text);
-    assert_true(now() - begun < 3.0);
+    do {
+        begun = now();
+        race(b, "many.test", port, PATIENCE);
+        expect_connected(b, text);
+    } while (now() - begun >= 15 * 0.25 && ++tries < 5);
+    assert_true(tries < 5);
     (void)close(fd);
 }
 
