@@ -206,11 +206,11 @@ def test_silence_of_a_keep_alive_connection(wsluice, tmp_path):
 
 @pytest.mark.parametrize("framing", ["stream", "lines"])
 def test_echo_deadlock(wsluice, framing):
-    """A client that writes 8 MB before it reads anything, through cat: everything fills up, then all of it comes."""
+    """A client that writes 24 MB before it reads anything, through cat: everything fills up, then all of it comes."""
     daemon = wsluice("--framing", framing, "--", "cat", inside=True)
     client = daemon.open(connect=dict(rcvbuf=16384, sndbuf=16384, timeout=3 * SOON))
     line = b"".join(b"%07d|" % i for i in range(1000))
-    total, got = 8_000_000, bytearray()
+    total, got = 24_000_000, bytearray()  # sockets take up to 10 MB of it
     done = []
 
     def write():
@@ -280,7 +280,9 @@ def test_stuck_backend_is_1011(wsluice, server, kind):
     fill(client)
     assert client.read_frame().code == 1011
     record = ended(daemon)
-    assert record["code"] == 1011 and record["closed_by"] == "server" and record["dropped"] > 0
+    # of a service the system may say so first (TCP_USER_TIMEOUT)
+    assert record["code"] == 1011 and record["closed_by"] in ("server", "backend")[:1 + (kind == "service")]
+    assert record["dropped"] > 0
 
 
 def test_backend_that_reads_slowly_is_not_stuck(wsluice, server):

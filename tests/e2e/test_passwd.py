@@ -112,7 +112,9 @@ class Terminal:
     def __init__(self, *args):
         self.master, slave = pty.openpty()
         self.slave = slave
-        self.process = subprocess.Popen([BINARY, "passwd", *map(str, args)], stdin=slave, stdout=subprocess.PIPE, stderr=slave, start_new_session=True)
+        # whoever runs the tests may ignore signals, as nohup does
+        self.process = subprocess.Popen([BINARY, "passwd", *map(str, args)], stdin=slave, stdout=subprocess.PIPE, stderr=slave, start_new_session=True,
+                                        preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)])
         self.seen = b""
 
     def until(self, text):
