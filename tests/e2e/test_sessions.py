@@ -37,8 +37,8 @@ def kept(wsluice):
     """A daemon that is stopped at the end: its sessions stay when their clients have gone."""
     all_of_them = []
 
-    def start(*args):
-        all_of_them.append(wsluice(*args))
+    def start(*args, **how):
+        all_of_them.append(wsluice(*args, **how))
         return all_of_them[-1]
     yield start
     for daemon in all_of_them:

@@ -14,6 +14,14 @@ static bool is_gone(void *gate, const union addr *client)
     return gate_bans_client(gate, client);
 }
 
+static bool client_is_banned(const struct client *c, const void *gate)
+{
+    struct gate *g = (struct gate *)(uintptr_t)gate; /* as it is passed below */
+    union addr client;
+
+    return session_client_addr(c, &client) && gate_bans_client(g, &client);
+}
+
 static void stop_walk(struct banned_walk *b)
 {
     if (b->walking)
@@ -33,14 +41,10 @@ static bool walk_on(struct banned_walk *b)
         return true;
     for (int i = 0; i < WALK_PIECE && kicks < WALK_KICKS; i++) {
         struct session *s = session_cursor_next(&b->cursor);
-        union addr client;
 
         if (s == NULL)
             return false;
-        if (session_client(s, &client) && gate_bans_client(g, &client)) {
-            session_kick(s, "banned");
-            kicks++;
-        }
+        kicks += (int)session_kick_clients(s, client_is_banned, g, "banned");
     }
     return true;
 }

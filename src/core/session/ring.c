@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALLEST 2048U /* bytes a ring begins with */
 #define INDEX_SMALLEST 16U
 #define LARGEST (1U << 30) /* bytes */
 
@@ -141,7 +140,7 @@ static uint64_t bytes_held(const struct ring *r)
 /* The next size that could do: doubled, but not beyond what limit and message want. */
 static size_t larger(const struct ring *r, uint32_t need)
 {
-    size_t size = r->size == 0 ? SMALLEST : (size_t)r->size * 2;
+    size_t size = r->size == 0 ? RING_SMALLEST : (size_t)r->size * 2;
 
     while (size < need)
         size *= 2;

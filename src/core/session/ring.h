@@ -15,8 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RING_COST 32U  /* bytes that a message takes beside its own, about */
-#define RING_PLACE 11U /* writable bytes in front of each payload, for a frame header */
+#define RING_SMALLEST 2048U /* bytes a ring begins with */
+#define RING_COST 32U       /* bytes that a message takes beside its own, about */
+#define RING_PLACE                                                                   \
+    12U /* writable bytes in front of each payload: two that say what it is, a frame \
+           header */
 
 struct ring {
     uint8_t *bytes;

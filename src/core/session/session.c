@@ -266,7 +266,10 @@ void session_open_backend(struct session *s, const struct session_open *o, const
     if (s->backend == NULL) {
         session_become(s, SESSION_OVER);
         worker_no_memory(o->stream->worker, "a session");
-        client_refuse(s->client, 503, "out of memory, try again later");
+        if (session_kept(s) != NULL)
+            session_kept_failed(s, 503, "out of memory, try again later");
+        else
+            client_refuse(s->client, 503, "out of memory, try again later");
     }
 }
 

@@ -130,9 +130,11 @@ void session_backend_ended(struct session *s, const struct backend_end *end)
 void session_kick(struct session *s, const char *reason)
 {
     struct client *c = s->client;
-    bool lingers = c->state == CLIENT_OVER;
+    bool lingers = session_kept(s) != NULL ? !session_kept_listens(s) : c->state == CLIENT_OVER;
 
-    if (session_kept(s) != NULL)
+    if (session_kept(s) != NULL && lingers)
+        session_kept_drop(s);
+    else if (session_kept(s) != NULL)
         session_kept_close(s, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
     else if (c->state == CLIENT_CLOSING)
         client_lose(c, reason); /* it was told already */
@@ -144,6 +146,17 @@ void session_kick(struct session *s, const char *reason)
     if (lingers) /* there is nobody to tell, and what the backend still takes is not waited for */
         session_drop_backend(s);
     session_settle(s);
+}
+
+size_t session_kick_clients(struct session *s, session_meant *is_meant, const void *data,
+                            const char *reason)
+{
+    if (session_kept(s) != NULL)
+        return session_kept_expel(s, is_meant, data, reason);
+    if (!is_meant(s->client, data))
+        return 0;
+    session_kick(s, reason);
+    return 1;
 }
 
 size_t sessions_shut(struct worker *w, const char *reason, size_t batch)

@@ -81,7 +81,14 @@ void hub_came(struct member *m)
         return;
     }
     hub_write_came(line, m->number, host, user);
+    m->in_table = true;
     HASH_ADD(by_number, k->numbers, number, sizeof m->number, m);
+    if (!m->in_table) {
+        free(line);
+        client_stop_input(m->client);
+        worker_no_memory(session_worker(s), "a session");
+        return;
+    }
     m->announced = true;
     if (m->number > k->newest)
         k->newest = m->number;

@@ -18,7 +18,11 @@ static void inspect_kept(const struct session *s, struct session_info *out)
     const struct session_kept *k = session_kept(s);
     const struct member *m;
 
-    out->phase = k->code != 0 ? "ending" : k->count == 0 ? "detached" : "open";
+    out->phase = k->code != 0                  ? "ending"
+                 : s->state == SESSION_OPENING ? "opening"
+                 : k->count == 0               ? "detached"
+                                               : "open";
+    out->outlives = true;
     out->clients = k->count;
     out->detached = k->count == 0 ? session_worker(s)->now - k->detached_since : -1;
     out->replay_bytes = ring_memory(&k->ring);
@@ -79,15 +83,15 @@ void session_inspect(const struct session *s, struct session_info *out)
     }
 }
 
-bool session_client(const struct session *s, union addr *out)
+bool session_client_addr(const struct client *c, union addr *out)
 {
     struct slice host;
     uint16_t port;
 
     *out = (union addr){.sa.sa_family = AF_UNIX};
-    if (strcmp(s->client->origin, "unix") == 0)
+    if (strcmp(c->origin, "unix") == 0)
         return true;
-    return addr_split(slice_from(s->client->origin), &host, &port) == NULL &&
+    return addr_split(slice_from(c->origin), &host, &port) == NULL &&
            addr_parse_host(host, port, out);
 }
 
@@ -162,10 +166,11 @@ static bool has_token(const struct session *s, const uint8_t mac[SECRET_MAC_SIZE
     return b != NULL && b->ops->has_token != NULL && b->ops->has_token(b, mac);
 }
 
-static bool client_chosen(const struct session *s, const struct session_choice *c)
+static bool client_chosen(const struct client *chosen, const void *data)
 {
-    struct slice client = slice_from(s->client->origin);
-    const char *colon = strrchr(s->client->origin, ':');
+    const struct session_choice *c = data;
+    struct slice client = slice_from(chosen->origin);
+    const char *colon = strrchr(chosen->origin, ':');
 
     if (c->with_port)
         return slice_is(client, c->client);
@@ -177,19 +182,26 @@ static bool client_chosen(const struct session *s, const struct session_choice *
     return slice_is(client, c->client);
 }
 
-bool session_chosen(const struct session *s, const struct session_choice *c)
+static bool user_chosen(const struct client *chosen, const void *data)
+{
+    return slice_is(((const struct session_choice *)data)->user, client_user(chosen));
+}
+
+size_t session_kick_chosen(struct session *s, const struct session_choice *c, const char *reason)
 {
     switch (c->by) {
-    case CHOICE_ID:
-        return s->owner.id == c->id;
     case CHOICE_CLIENT:
-        return client_chosen(s, c);
+        return session_kick_clients(s, client_chosen, c, reason);
     case CHOICE_USER:
-        return slice_is(c->user, client_user(s->client));
+        return session_kick_clients(s, user_chosen, c, reason);
+    case CHOICE_ID:
     case CHOICE_TOKEN:
-        return has_token(s, c->mac);
+        break;
     }
-    return false;
+    if (c->by == CHOICE_ID ? s->owner.id != c->id : !has_token(s, c->mac))
+        return 0;
+    session_kick(s, reason);
+    return 1;
 }
 
 /* ---- walking ---- */

@@ -8,12 +8,15 @@
 #include "core/session/session.h"
 #include "proto/secret.h"
 
+struct client;
+
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
 struct session_info {
     uint64_t id;
     const char *phase;       /* "opening", "open", "closing", "detached": it has no client and waits
                                 for one; "ending": the client has left */
+    bool outlives;           /* its connections: see docs/sessions.md */
     size_t clients;          /* that are there */
     double detached;         /* seconds; negative: it is not */
     size_t replay_bytes;     /* memory of what it keeps to replay */
@@ -40,8 +43,8 @@ struct session_info {
 
 void session_inspect(const struct session *s, struct session_info *out);
 
-/* Where its client is. False when that cannot be told. */
-bool session_client(const struct session *s, union addr *out);
+/* Where a client is. False when that cannot be told. */
+bool session_client_addr(const struct client *c, union addr *out);
 
 /* NULL: there is none. */
 struct session *session_find(const struct worker *w, uint64_t id);
@@ -50,6 +53,11 @@ struct session *session_find(const struct worker *w, uint64_t id);
  * ladder for its program. A client that reads too slowly to hear that is not waited for; nor is one
  * that was sent a Close before, so a second kick is the end. */
 void session_kick(struct session *s, const char *reason);
+typedef bool session_meant(const struct client *c, const void *data);
+/* The same for the clients that are meant. A session that belongs to many only loses them. Returns
+ * how many it were. */
+size_t session_kick_clients(struct session *s, session_meant *is_meant, const void *data,
+                            const char *reason);
 
 /* Which sessions are meant: an ID, an address (all from there), an address with port, "unix",
  * "user:NAME" (as authenticated), or "token:TOKEN" (that of a list of services). */
@@ -64,7 +72,8 @@ struct session_choice {
 
 /* False when the text is none of these. */
 bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text);
-bool session_chosen(const struct session *s, const struct session_choice *c);
+/* Kicks what is chosen of this session; returns how many clients or sessions it were. */
+size_t session_kick_chosen(struct session *s, const struct session_choice *c, const char *reason);
 
 /* A walk along all sessions there were at its beginning, newest first, that may take many turns:
  * those that end meanwhile are left out. */

@@ -45,11 +45,29 @@ static void account(struct session_kept *k)
     k->accounted = now;
 }
 
-static bool has_room(const struct session_kept *k, size_t more)
+/* What the ring may take: less than it wants where all together would be over max-replay. Blocks
+ * are up to twice as large as what is in them. */
+static void set_limit(struct session_kept *k)
 {
-    const struct worker *w = session_worker(k->session);
+    size_t all = session_route(k->session)->config->max_replay;
+    size_t others = session_worker(k->session)->sessions->replay_memory - k->accounted;
+    size_t ours = all > others ? (all - others) / 2 : 0;
 
-    return w->sessions->replay_memory + more <= session_route(k->session)->config->max_replay;
+    k->ring.limit = k->wanted < ours ? k->wanted : ours;
+    if (k->ring.limit < RING_SMALLEST)
+        k->ring.limit = RING_SMALLEST;
+}
+
+/* The ring is to be larger. False when that cannot be. */
+static bool want_more(struct session_kept *k)
+{
+    size_t before = k->ring.limit;
+
+    if (before < k->wanted || k->wanted >= SESSION_RING_MAX)
+        return false;
+    k->wanted *= 2;
+    set_limit(k);
+    return k->ring.limit > before;
 }
 
 /* ---- the timer ---- */
@@ -125,8 +143,6 @@ static void look_at_detached(struct session *s, double now)
 
     if (k->count > 0 || k->detached_since <= 0 || now - k->detached_since < stays)
         return;
-    k->told = true;
-    session_kept_hide(s);
     session_kept_close(s, WS_CODE_GOING_AWAY, "nobody came back", CLOSED_BY_SERVER);
 }
 
@@ -179,9 +195,12 @@ void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct
                       struct slice tail)
 {
     struct session_kept *k = session_kept(s);
-    uint8_t *to = ring_add(&k->ring, opcode, channel, text.len + tail.len, keep_from(s));
+    uint8_t *to;
 
+    set_limit(k);
+    to = ring_add(&k->ring, opcode, channel, text.len + tail.len, keep_from(s));
     if (to == NULL) {
+        worker_no_memory(session_worker(s), "a session");
         session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
         return;
     }
@@ -220,10 +239,8 @@ static bool private_holds(struct session *s)
         return true;
     if (!member_holds(m))
         return false;
-    if (k->ring.limit < SESSION_RING_MAX && has_room(k, 2 * k->ring.limit)) {
-        k->ring.limit *= 2;
+    if (want_more(k))
         return member_holds(m);
-    }
     if (now - m->got_moved < session_settings(s)->pong_timeout)
         return true;
     m->silent = true; /* some proxies eat pings */
@@ -291,14 +308,25 @@ static void pump_all(struct session *s)
 
 /* ---- the end ---- */
 
+/* Nobody will be told how it ended. */
+static void forget(struct session *s)
+{
+    session_kept(s)->told = true;
+    session_kept_hide(s);
+    session_stop(s);
+}
+
 void session_kept_close(struct session *s, uint16_t code, const char *reason,
                         enum client_closer who)
 {
     struct session_kept *k = session_kept(s);
     struct client *all = s->client;
 
-    if (k->code != 0)
+    if (k->code != 0) { /* the backend has ended by itself; nobody waits to hear it any more */
+        if (who != CLOSED_BY_BACKEND)
+            forget(s);
         return;
+    }
     k->code = code == WS_CODE_NO_STATUS ? WS_CODE_NORMAL : code;
     k->closer = (uint8_t)who;
     k->at_once = who != CLOSED_BY_BACKEND;
@@ -322,6 +350,8 @@ bool session_kept_settle(struct session *s)
     pump_all(s);
     hold_backend(s);
     hold_members(s);
+    if (k->code != 0 && LIST_EMPTY(&k->members)) /* it said all, and nobody sends it more */
+        session_stop(s);
     session_clock_stall(s, k->code == 0 && s->backend != NULL &&
                                s->backend->ops->queued(s->backend) > 0);
     if (s->state == SESSION_OVER && LIST_EMPTY(&k->members) && LIST_EMPTY(&k->leaving) && k->told)
@@ -358,6 +388,31 @@ void session_kept_release(struct session *s)
     s->extra->kept = NULL;
 }
 
+size_t session_kept_expel(struct session *s, session_meant *is_meant, const void *data,
+                          const char *reason)
+{
+    struct session_kept *k = session_kept(s);
+    struct member *m, *next;
+    size_t n = 0;
+
+    for (m = LIST_FIRST(&k->members); m != NULL; m = next) {
+        next = LIST_NEXT(m, link);
+        if (!is_meant(m->client, data))
+            continue;
+        n++;
+        if (session_is_private(s))
+            break; /* it ends */
+        member_leave(m, WS_CODE_POLICY, reason);
+    }
+    if (k->count == 0 && n == 0 && session_is_private(s))
+        n = is_meant(s->client, data) ? 1 : 0;
+    if (n > 0 && session_is_private(s))
+        session_kick(s, reason);
+    else if (n > 0)
+        session_settle(s);
+    return n;
+}
+
 /* ---- how many there may be ---- */
 
 /* A session that nobody was at counts no more by itself. */
@@ -386,22 +441,53 @@ static struct session *oldest_of(const struct worker *w, const union addr *clien
     return oldest != NULL ? oldest->session : NULL;
 }
 
+static bool takes_over(const struct session *s)
+{
+    int join = session_settings(s)->join;
+
+    return join == JOIN_TAKEOVER || (join == JOIN_BY_KIND && session_is_private(s));
+}
+
+/* The ticket that a newcomer may have: that of the session which nobody is at, or of the client
+ * that is replaced. */
+static struct limits_ticket **place_of(struct session *s)
+{
+    struct session_kept *k = session_kept(s);
+
+    if (k->count == 0)
+        return &s->ticket;
+    return k->count == 1 && takes_over(s) ? &LIST_FIRST(&k->members)->ticket : NULL;
+}
+
 /* The one that is meant gives its own place to who comes to it. */
 static int admit_to(struct session *s, const struct config *c, const struct request *r,
                     struct limits_ticket **ticket, const char **why)
 {
     struct limits *l = session_worker(s)->limits;
     const struct route *route = session_route(s);
+    struct limits_ticket **place = place_of(s);
     const char *ignored;
     int status;
 
-    if (s->ticket == NULL)
+    if (place == NULL || *place == NULL)
         return limits_admit(l, c, route, &r->client, ticket, why);
-    give_ticket_back(s);
+    limits_leave(l, *place, route);
+    *place = NULL;
     status = limits_admit(l, c, route, &r->client, ticket, why);
     if (status != 0) /* it comes from elsewhere, where there are too many */
-        (void)limits_admit(l, c, route, &session_kept(s)->last, &s->ticket, &ignored);
+        (void)limits_admit(l, c, route, &session_kept(s)->last, place, &ignored);
     return status;
+}
+
+/* Who was let in for it is sent away after all: what it gave for that it gets back. */
+static void keep_place(struct session *s, struct session_open *o)
+{
+    struct limits_ticket **place = place_of(s);
+
+    if (place == NULL || *place != NULL)
+        return;
+    *place = o->ticket;
+    o->ticket = NULL;
 }
 
 int session_admit(struct worker *w, const struct config *c, const struct route *route,
@@ -433,7 +519,8 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     uint8_t frame[WS_CONTROL_MAX + 2];
 
     request_log(o->stream, 101, why);
-    limits_leave(w->limits, o->ticket, o->route);
+    if (o->ticket != NULL)
+        limits_leave(w->limits, o->ticket, o->route);
     stream_upgrade(o->stream, o->accept, o->subprotocol, "");
     stream_write(o->stream, frame, ws_write_close(frame, code, why));
     stream_end(o->stream);
@@ -441,7 +528,8 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
 
 static void refuse_no_memory(const struct session_open *o)
 {
-    limits_leave(o->stream->worker->limits, o->ticket, o->route);
+    if (o->ticket != NULL)
+        limits_leave(o->stream->worker->limits, o->ticket, o->route);
     request_log(o->stream, 503, "out of memory");
     stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
 }
@@ -508,7 +596,8 @@ static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
     s->extra->kept = k;
     k->session = s;
     k->fresh = 1;
-    ring_init(&k->ring, session_settings(s)->replay);
+    k->wanted = session_settings(s)->replay;
+    ring_init(&k->ring, k->wanted);
     LIST_INIT(&k->members);
     LIST_INIT(&k->leaving);
     LIST_INIT(&k->senders);
@@ -553,14 +642,17 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
     session_settle(s);
 }
 
-/* The members that a newcomer replaces. */
-static void make_way(struct session *s)
+/* The members that a newcomer replaces: all, or the same page's. */
+static void make_way(struct session *s, const struct member *newcomer)
 {
-    int join = session_settings(s)->join;
     struct member *m, *next;
 
-    if (join == JOIN_WRITE || (join == JOIN_BY_KIND && !session_is_private(s)))
+    if (!takes_over(s)) {
+        if (newcomer->sender != NULL && newcomer->sender->member != NULL)
+            member_leave(newcomer->sender->member, SESSION_TAKEN_OVER,
+                         "taken over by another connection");
         return;
+    }
     for (m = LIST_FIRST(&session_kept(s)->members); m != NULL; m = next) {
         next = LIST_NEXT(m, link);
         member_leave(m, SESSION_TAKEN_OVER, "taken over by another connection");
@@ -571,10 +663,13 @@ static void kept_join(struct session *s, const struct session_open *o)
 {
     const struct request *r = stream_request(o->stream);
     struct ring *ring = &session_kept(s)->ring;
+    struct session_open open = *o;
     char unique[SESSION_UNIQUE_SIZE];
     struct member *m;
 
     if (r->has_got && (r->got + 1 < ring->first || r->got + 1 > ring->next)) {
+        keep_place(s, &open);
+        o = &open;
         session_kept_refuse(o, SESSION_GAP, "messages behind that number are not there any more");
         return;
     }
@@ -585,14 +680,17 @@ static void kept_join(struct session *s, const struct session_open *o)
     session_make_unique(unique);
     m = member_new(s, o, unique);
     if (m == NULL) {
-        refuse_no_memory(o);
+        keep_place(s, &open);
+        refuse_no_memory(&open);
         return;
     }
-    make_way(s);
+    make_way(s, m);
     give_ticket_back(s);
     member_join(m, r->has_got ? r->got + 1 : ring->first);
     if (s->state != SESSION_OPENING) {
         member_begin(m);
+        if (s->state == SESSION_ENDED)
+            return;
         (void)client_settle(m->client, session_kept(s)->blocked);
         member_check(m);
     }

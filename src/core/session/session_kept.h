@@ -20,10 +20,14 @@
  */
 #include <sys/queue.h>
 
+/* uthash reports a failed allocation to us instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->in_table = false)
 #include <uthash.h>
 
 #include "core/session/ring.h"
 #include "core/session/session_impl.h"
+#include "core/session/session_info.h"
 #include "proto/channel.h"
 #include "proto/secret.h"
 
@@ -72,6 +76,7 @@ struct member {
     uint64_t skipped, skipped_told; /* messages that it missed because it was too slow */
     double opened_at;
     bool attached;         /* in members, not in leaving */
+    bool in_table;         /* told apart from what a failed insertion leaves */
     bool announced;        /* a hub's program knows of it: it is in numbers */
     bool gone;             /* its client is OVER, memory goes at the end of the turn */
     bool ready;            /* it has all, and takes more */
@@ -92,6 +97,7 @@ struct session_kept {
     uint16_t code; /* of the Close that members get; 0: it goes on */
     uint8_t closer;
     struct ring ring;
+    size_t wanted;    /* limit of the ring while max-replay has room */
     size_t accounted; /* bytes of the ring that are in sessions->replay_memory */
     uint64_t fresh;   /* number of the first message that nobody was sent yet */
     LIST_HEAD(, member) members, leaving;
@@ -146,16 +152,21 @@ void session_kept_close(struct session *s, uint16_t code, const char *reason,
 void session_kept_hide(struct session *s);
 /* As session_settle; false when it has come to its end, which is the caller's. */
 bool session_kept_settle(struct session *s);
-/* Drops all members, now. */
+/* Drops all members, now; nobody is told any more how it ended. */
 void session_kept_drop(struct session *s);
 void session_kept_release(struct session *s);
+/* Those of its clients that are meant leave; a private session ends with its own, also when it
+ * was the last one. How many it were. */
+size_t session_kept_expel(struct session *s, session_meant *is_meant, const void *data,
+                          const char *reason);
 
 /* ---- session_member.c */
 
 /* A member that is not in any list, its client OPENING. NULL without memory. */
 struct member *member_new(struct session *s, const struct session_open *o, const char *unique);
 void member_join(struct member *m, uint64_t next);
-/* The 101, the first message, all that is there. */
+/* The 101, the first message, all that is there. What came early is read meanwhile: the session
+ * may be ENDED afterwards. */
 void member_begin(struct member *m);
 /* Sends what it may have; keeps `ready`. */
 void member_pump(struct member *m);

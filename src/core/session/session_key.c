@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/auth/auth.h"
+#include "core/backend.h"
 #include "core/template.h"
 
 bool session_room(const struct route *route, const struct request *r, char out[SESSION_ROOM_MAX])
@@ -25,12 +26,39 @@ bool session_room(const struct route *route, const struct request *r, char out[S
     return true;
 }
 
+static struct slice text_of(const char *text)
+{
+    return slice_from(text != NULL ? text : "");
+}
+
+/* Another program or service is another session: what was negotiated for one does not fit the
+ * other. */
+static bool target_mac(const struct worker *w, const struct target *t, uint8_t out[SECRET_MAC_SIZE])
+{
+    const struct slice place[] = {
+        text_of(t->text),
+        text_of(t->host),
+        slice_of((const char *)&t->port, sizeof t->port),
+        text_of(t->unix_path),
+        text_of(t->token_file),
+    };
+    bool ok = secret_mac(w->auth->key, place, sizeof place / sizeof place[0], out);
+
+    for (char **word = t->argv; ok && word != NULL && *word != NULL; word++) {
+        const struct slice more[] = {slice_of((const char *)out, SECRET_MAC_SIZE),
+                                     slice_from(*word)};
+
+        ok = secret_mac(w->auth->key, more, 2, out);
+    }
+    return ok;
+}
+
 /* Two routes that a configuration tells apart have sessions apart, and so do two hosts that one
  * route has. A number in front keeps the kinds apart. */
-#define ROUTE_TEXTS 5
+#define ROUTE_TEXTS 8
 
 static void route_texts(const struct route *route, const struct request *r,
-                        struct slice out[ROUTE_TEXTS])
+                        const uint8_t target[SECRET_MAC_SIZE], struct slice out[ROUTE_TEXTS])
 {
     static const char *const kinds[] = {
         [SESSION_OF_CONNECTION] = "0", [SESSION_OF_TOKEN] = "1", [SESSION_OF_USER] = "2",
@@ -43,6 +71,9 @@ static void route_texts(const struct route *route, const struct request *r,
     out[2] = slice_from(route->host != NULL ? route->host : "");
     out[3] = slice_from(route->match_subprotocol != NULL ? route->match_subprotocol : "");
     out[4] = many_hosts ? request_host_name(r) : slice_of("", 0);
+    out[5] = slice_from(route->backend->name);
+    out[6] = slice_from(route->framing->name);
+    out[7] = slice_of((const char *)target, SECRET_MAC_SIZE);
 }
 
 /* Who the visitor is, with the kind of authentication that says so. */
@@ -59,9 +90,12 @@ bool session_key(const struct worker *w, const struct route *route, const struct
     struct slice texts[ROUTE_TEXTS + 4];
     struct slice *more = texts + ROUTE_TEXTS;
     char room[SESSION_ROOM_MAX];
+    uint8_t target[SECRET_MAC_SIZE];
     size_t n = ROUTE_TEXTS, count;
 
-    route_texts(route, r, texts);
+    if (route->settings.session == SESSION_OF_CONNECTION || !target_mac(w, &route->target, target))
+        return false;
+    route_texts(route, r, target, texts);
     switch ((enum session_whose)route->settings.session) {
     case SESSION_OF_CONNECTION:
         return false;

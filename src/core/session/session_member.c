@@ -73,6 +73,15 @@ static void tell_count(struct member *m)
     member_tell(m, json);
 }
 
+/* When to look at it, worker time: its own deadlines, and what it is to be told. */
+static double member_due(const struct member *m)
+{
+    double due = client_due(m->client), told = m->told_at + TELL_COUNT;
+    bool wants = m->sender != NULL && m->sender->count != m->told_count;
+
+    return wants && told < due ? told : due;
+}
+
 static void tell_skipped(struct member *m)
 {
     char json[CHANNEL_TOLD_MAX];
@@ -308,11 +317,8 @@ void member_join(struct member *m, uint64_t next)
 {
     struct session_kept *k = session_kept(m->session);
 
-    if (m->sender != NULL) {
-        if (m->sender->member != NULL)
-            member_leave(m->sender->member, SESSION_TAKEN_OVER, "taken over by another connection");
+    if (m->sender != NULL)
         m->sender->member = m;
-    }
     LIST_INSERT_HEAD(&k->members, m, link);
     m->attached = true;
     m->next = next;
@@ -320,7 +326,6 @@ void member_join(struct member *m, uint64_t next)
     m->asked_total = k->ring.total - ring_bytes_from(&k->ring, next);
     k->count++;
     k->detached_since = 0;
-    m->session->client->input_open = m->session->state <= SESSION_LISTENING;
 }
 
 void member_begin(struct member *m)
@@ -329,15 +334,16 @@ void member_begin(struct member *m)
     bool resumed = k->joined > 1;
 
     hub_came(m);
-    client_begin(m->client);
-    if (m->client->state == CLIENT_OPEN)
-        tell_begin(m, resumed);
-    member_pump(m);
-    client_arm(m->client, client_due(m->client));
     if (resumed)
         log_line(&m->owner.worker->log, LOG_INFO, "client joined",
                  LOG_I("id", m->session->owner.id), LOG_C("client", m->client->origin),
                  LOG_I("clients", k->count), LOG_I("next", m->next));
+    client_begin(m->client);
+    if (m->client->state != CLIENT_OPEN)
+        return;
+    tell_begin(m, resumed);
+    member_pump(m);
+    client_arm(m->client, member_due(m));
 }
 
 static void member_detach(struct member *m)
@@ -361,8 +367,10 @@ static void member_detach(struct member *m)
 void member_leave(struct member *m, uint16_t code, const char *why)
 {
     client_stop_input(m->client);
+    member_detach(m); /* first: what came early counts for nothing */
+    if (m->client->state == CLIENT_OPENING)
+        client_begin(m->client); /* pages cannot see a status */
     client_close(m->client, code, why, CLOSED_BY_SERVER);
-    member_detach(m);
     member_check(m);
 }
 
@@ -425,11 +433,10 @@ void member_check(struct member *m)
                      now_of(m) - m->opened_at);
     member_sum_up(m);
     member_log(m);
-    if (k->count == 0 && s->ticket == NULL && k->code == 0) {
+    if (k->count == 0 && s->ticket == NULL && k->code == 0)
         s->ticket = m->ticket; /* a session that nobody is at counts as its last client */
-    } else {
+    else if (m->ticket != NULL)
         limits_leave(session_worker(s)->limits, m->ticket, session_route(s));
-    }
     LIST_REMOVE(m, link);
     m->reap.release = member_release;
     worker_reap(session_worker(s), &m->reap);
@@ -468,8 +475,12 @@ static void on_farewell(struct client_owner *o)
 
 static void on_finish(struct client_owner *o)
 {
-    if (member_of(o)->attached)
-        session_client_events.finish(&member_of(o)->session->owner);
+    struct session *s = member_of(o)->session;
+
+    if (!member_of(o)->attached || !s->client->input_open)
+        return;
+    session_client_events.finish(&s->owner);
+    client_stop_input(s->client); /* of nobody: the backend's input has ended */
 }
 
 static void on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
@@ -515,7 +526,7 @@ static void on_timer(struct client_owner *o)
     client_look(c);
     o->events->settle(o);
     if (c->state != CLIENT_OVER)
-        client_arm(c, client_due(c));
+        client_arm(c, member_due(m));
 }
 
 static void on_settle(struct client_owner *o)
@@ -524,6 +535,8 @@ static void on_settle(struct client_owner *o)
 
     member_pump(m);
     tell_count(m);
+    if (m->sender != NULL && m->sender->count != m->told_count)
+        client_hurry(m->client, m->told_at + TELL_COUNT - now_of(m));
     if (client_settle(m->client, session_blocked(m->session)))
         session_count_stall(m->session, STATS_BACKEND);
     member_check(m);

@@ -104,6 +104,11 @@ static json_t *session_json(const struct session *session)
         "compressed_out_plain", count_of(i.compressed_out.plain), "compressed_out_wire",
         count_of(i.compressed_out.wire));
 
+    if (all != NULL && i.outlives) {
+        (void)json_object_set_new(all, "clients", count_of(i.clients));
+        (void)json_object_set_new(all, "detached", real_or_null(i.detached));
+        (void)json_object_set_new(all, "replay", count_of(i.replay_bytes));
+    }
     if (all != NULL && i.datagrams) {
         (void)json_object_set_new(all, "datagrams_dropped_in", count_of(i.datagrams_dropped_in));
         (void)json_object_set_new(all, "datagrams_dropped_out", count_of(i.datagrams_dropped_out));

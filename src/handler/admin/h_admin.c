@@ -135,11 +135,10 @@ static bool kicking_next(void *maker, struct admin_out *out)
             admin_out_printf(out, "{\"kicked\":%zu}", k->count);
             return false;
         }
-        if (session_chosen(session, &k->choice)) {
-            session_kick(session, k->reason);
-            kicked++;
-            k->count++;
-        }
+        size_t n = session_kick_chosen(session, &k->choice, k->reason);
+
+        kicked += (int)n;
+        k->count += n;
     }
     return true;
 }
