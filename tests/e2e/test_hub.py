@@ -166,6 +166,7 @@ def test_lines_without_an_address_are_logged_once_in_a_while(hub):
     daemon, boss = hub()
     boss.text("|".join(["hello"] * 50 + ["1 end"]))
     assert said(boss) == "end"
+    daemon.wait_for_log("begins with no address was dropped")
     found = records(daemon, "framing hub: a line that begins with no address was dropped")
     assert [(r["line"], r["dropped"]) for r in found] == [("hello", 1)]
 
