@@ -177,6 +177,7 @@ def test_zsh_takes_the_specification(tmp_path, admin, typed, becomes):
     """
     done = subprocess.run(["zsh", "-f", "-c", code], capture_output=True, text=True, timeout=2 * SOON,
                           env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TERM": "dumb"}, cwd=tmp_path)
-    for orphan in proc.orphans():  # zpty leaves its shell behind
-        proc.bury(orphan)
+    while orphans := proc.orphans():  # zpty leaves its shell behind, and that what it ran
+        for orphan in orphans:
+            proc.bury(orphan)
     assert done.stdout.split() == ["_wsluice", "FOUND"], done.stdout + done.stderr
