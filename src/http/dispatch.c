@@ -110,7 +110,7 @@ static bool takes_session(struct stream *s, struct request *r)
     bool keeps = r->match.route->settings.session != SESSION_OF_CONNECTION;
     const char *wrong = request_take_session(r, keeps);
 
-    if (wrong == NULL)
+    if (wrong == NULL || !keeps) /* where nothing is kept that is said by a Close */
         return true;
     request_log(s, 400, wrong);
     stream_refuse(s, 400, NULL, wrong);
