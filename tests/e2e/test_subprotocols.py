@@ -36,7 +36,7 @@ def test_the_route_and_the_answer_are_of_one_offer(wsluice, tmp_path, given, nam
 
 
 SECRET = "bearer.abcdefgh"
-SESSION = "session.wsluice.abcdefgh"
+SESSION = "session.wsluice." + 3 * "abcdefgh"
 
 
 @pytest.mark.parametrize("given, program, terminal, service", [
