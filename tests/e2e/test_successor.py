@@ -97,12 +97,13 @@ def test_a_successors_memory_is_closed_to_programs_before_its_first_instruction(
         pid = tracer.exec()
         assert pid != tracer.pid and proc.process(pid).command.startswith(for_anybody)
         said = open_memory(pid)
-        tracer.detach(pid)
-        os.kill(tracer.pid, signal.SIGSTOP)  # it must be stopped to be let go
+        # the sender must be stopped to be let go; and first, for it ends once the successor serves
+        os.kill(tracer.pid, signal.SIGSTOP)
         while tracer.pid in tracer._all:
             stopped, _ = os.waitpid(tracer.pid, 0x40000000)
             tracer.detach(stopped)
         os.kill(tracer.pid, signal.SIGCONT)
+        tracer.detach(pid)
         assert "Permission denied" in said
         first = successors(daemon, sender=False, since=since)
         if sender == daemon.pid:
