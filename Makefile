@@ -163,9 +163,9 @@ build/warnings/clang/%.o: %.c Makefile | need-llhttp
 -include $(OURS:%.c=build/warnings/gcc/%.d) $(OURS:%.c=build/warnings/clang/%.d)
 
 # Each lint is one command: it prints its faults and exits 1, or "skipped: why" and exits 0.
-.PHONY: lint lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell lint-docs format
-LINTS = lint-format lint-layers lint-globals lint-headers lint-spdx lint-shell lint-docs
-lint: $(LINTS)  ## format, layers, writable globals, headers alone, licences, shell, documents
+.PHONY: lint lint-format lint-layers lint-globals lint-headers lint-names lint-spdx lint-shell lint-docs format
+LINTS = lint-format lint-layers lint-globals lint-headers lint-names lint-spdx lint-shell lint-docs
+lint: $(LINTS)  ## format, layers, writable globals, headers alone, names, licences, shell, documents
 lint-format:
 	@tests/tools/check-format
 lint-layers:
@@ -174,6 +174,8 @@ lint-globals: build/plain/wsluice
 	@tests/tools/check-globals
 lint-headers:
 	@CC='$(CC)' FLAGS='$(CPP) $(WARN)' tests/tools/check-headers
+lint-names:
+	@tests/tools/check-names
 lint-spdx:
 	@tests/tools/check-spdx
 lint-shell:

@@ -57,7 +57,7 @@ static void add_fault(void *arg, const char *line)
 }
 
 /* Of what was printed on standard output. */
-static int written(void)
+static int main_written(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
@@ -79,7 +79,7 @@ static int check(struct config *c, const struct command_line *cli, struct faults
     if (faults->count > 0)
         return 1;
     printf("%s: ok (%zu route%s)\n", name, c->route_count, c->route_count == 1 ? "" : "s");
-    return written();
+    return main_written();
 }
 
 /* What only prints. False when there is nothing of the kind to do. */
@@ -105,7 +105,7 @@ static bool print_only(const struct config *c, const struct command_line *cli)
 }
 
 /* Takes the reference of c. */
-static int run(int argc, char **argv, struct config *c)
+static int main_run(int argc, char **argv, struct config *c)
 {
     struct arguments arguments = {.argc = argc, .argv = argv};
     const struct server_loader loader = {.load = load_again, .arg = &arguments, .argv = argv};
@@ -134,11 +134,11 @@ static int serve(int argc, char **argv)
     else
         faults_add(&faults, NULL, "out of memory");
     if (result == CLI_OK && print_only(c, &cli))
-        status = written();
+        status = main_written();
     else if (result != CLI_USAGE && cli.check)
         status = check(c, &cli, &faults);
     else if (result == CLI_OK)
-        return run(argc, argv, c);
+        return main_run(argc, argv, c);
     else
         status = (int)result;
     if (result == CLI_USAGE || (result == CLI_BAD_FILE && !cli.check))

@@ -41,7 +41,7 @@ struct checking {
 /* ---- the file */
 
 /* Leaves what there is when the new text is no good. */
-static bool load(struct passwords *p, char why[AUTH_ERROR_MAX])
+static bool basic_load(struct passwords *p, char why[AUTH_ERROR_MAX])
 {
     char wrong[HTPASSWD_ERROR_MAX];
     struct htpasswd all;
@@ -85,7 +85,7 @@ static bool basic_prepare(struct route *r, char why[AUTH_ERROR_MAX])
         return false;
     }
     p->file.path = r->settings.auth_file;
-    if (!load(p, why)) {
+    if (!basic_load(p, why)) {
         free_passwords(p);
         return false;
     }
@@ -99,13 +99,13 @@ static void basic_release(struct route *r)
     r->auth_data = NULL;
 }
 
-static void look_again(struct passwords *p, struct worker *w)
+static void basic_look_again(struct passwords *p, struct worker *w)
 {
     char why[AUTH_ERROR_MAX];
 
     if (!secret_file_changed(&p->file, w->clock))
         return;
-    if (load(p, why))
+    if (basic_load(p, why))
         log_line(&w->log, LOG_INFO, "passwords read again", LOG_C("file", p->file.path),
                  LOG_I("users", p->all.count));
     else
@@ -272,7 +272,7 @@ static void basic_judge(struct auth_check *a)
     char all[CREDENTIALS_MAX];
     int n;
 
-    look_again(a->route->auth_data, a->stream->worker);
+    basic_look_again(a->route->auth_data, a->stream->worker);
     n = read_credentials(stream_request(a->stream), all);
     if (n > 0)
         judge_credentials(a, slice_of(all, (size_t)n));

@@ -27,7 +27,7 @@ struct bearer {
 
 /* ---- the file */
 
-static bool load(struct bearer *b, char why[AUTH_ERROR_MAX])
+static bool bearer_load(struct bearer *b, char why[AUTH_ERROR_MAX])
 {
     char wrong[TOKENS_ERROR_MAX];
     struct tokens tokens;
@@ -71,19 +71,19 @@ static bool bearer_prepare(struct route *r, char why[AUTH_ERROR_MAX])
     }
     b->file.path = r->settings.auth_file;
     r->auth_data = b;
-    if (load(b, why))
+    if (bearer_load(b, why))
         return true;
     bearer_release(r);
     return false;
 }
 
-static void look_again(struct bearer *b, struct worker *w)
+static void bearer_look_again(struct bearer *b, struct worker *w)
 {
     char why[AUTH_ERROR_MAX];
 
     if (!secret_file_changed(&b->file, w->clock))
         return;
-    if (load(b, why))
+    if (bearer_load(b, why))
         log_line(&w->log, LOG_INFO, "tokens read again", LOG_C("file", b->file.path),
                  LOG_I("tokens", b->tokens.count));
     else
@@ -175,7 +175,7 @@ static bool bearer_by_cookie(struct auth_check *a, struct slice who,
     return true;
 }
 
-static void allow(struct auth_check *a, const struct token *t)
+static void bearer_allow(struct auth_check *a, const struct token *t)
 {
     uint8_t handle[TOKENS_HANDLE_SIZE];
     struct auth_claim claim = {.who = slice_of((const char *)handle, sizeof handle)};
@@ -193,7 +193,7 @@ static void bearer_judge(struct auth_check *a)
     struct slice token = {NULL, 0};
     const struct token *found;
 
-    look_again(b, a->stream->worker);
+    bearer_look_again(b, a->stream->worker);
     if ((!in_authorization(r, &token) && !in_offers(r, &token) && !in_cookies(r, &token) &&
          !in_query(r, &token)) ||
         token.len == 0) {
@@ -205,7 +205,7 @@ static void bearer_judge(struct auth_check *a)
         return;
     found = tokens_find(&b->tokens, token);
     if (found != NULL)
-        allow(a, found);
+        bearer_allow(a, found);
     else
         auth_deny(a, 401, "this token is not known", AUTH_GUESS, NULL);
 }

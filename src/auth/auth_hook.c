@@ -95,7 +95,7 @@ static bool hook_prepare(struct route *r, char why[AUTH_ERROR_MAX])
 
 /* ---- a request */
 
-static struct slice field(const struct request *r, const char *name)
+static struct slice auth_hook_field(const struct request *r, const char *name)
 {
     return http_head_get(r->head, name, NULL);
 }
@@ -195,7 +195,7 @@ static void free_asking(struct auth_check *a)
     a->job = NULL;
 }
 
-static void allow(struct auth_check *a, struct auth_grant *grant)
+static void auth_hook_allow(struct auth_check *a, struct auth_grant *grant)
 {
     struct asking *k = a->job;
     struct worker *w = a->stream->worker;
@@ -229,7 +229,7 @@ static void on_program(void *owner, int status, struct slice out)
     else if (WEXITSTATUS(status) != 0)
         deny(a, 401, "the auth-hook denied it");
     else
-        allow(a, hook_output_grant(out));
+        auth_hook_allow(a, hook_output_grant(out));
 }
 
 static void on_http(void *owner, int status, struct slice user)
@@ -237,7 +237,7 @@ static void on_http(void *owner, int status, struct slice user)
     struct auth_check *a = owner;
 
     if (status == 200 || status == 204)
-        allow(a, auth_grant_new(user, NULL, 0));
+        auth_hook_allow(a, auth_grant_new(user, NULL, 0));
     else if (status == HOOK_HTTP_NO_PLACE)
         deny(a, 503, too_many);
     else if (status == 401 || status == 403)
@@ -254,12 +254,12 @@ static int make_env(struct auth_check *a, struct asking *k)
         .worker = a->stream->worker, .route = a->route, .request = r, .unique = ""};
 
     return exec_env_build(&k->env, &like, environ) < 0 ||
-                   exec_env_add(&k->env, "WSLUICE_AUTH", field(r, "Authorization")) < 0
+                   exec_env_add(&k->env, "WSLUICE_AUTH", auth_hook_field(r, "Authorization")) < 0
                ? -1
                : 0;
 }
 
-static void ask(struct auth_check *a, struct asking *k)
+static void auth_hook_ask(struct auth_check *a, struct asking *k)
 {
     const struct hook *h = a->route->auth_data;
     struct worker *w = a->stream->worker;
@@ -285,9 +285,9 @@ static void ask(struct auth_check *a, struct asking *k)
 /* A browser sends cookies and queries before anybody has asked it for credentials. */
 static enum auth_attempt attempt_of(const struct request *r)
 {
-    if (field(r, "Authorization").len > 0)
+    if (auth_hook_field(r, "Authorization").len > 0)
         return AUTH_GUESS;
-    return field(r, "Cookie").p != NULL || r->query.p != NULL ? AUTH_PERHAPS : AUTH_EMPTY;
+    return auth_hook_field(r, "Cookie").p != NULL || r->query.p != NULL ? AUTH_PERHAPS : AUTH_EMPTY;
 }
 
 static void hook_judge(struct auth_check *a)
@@ -313,7 +313,7 @@ static void hook_judge(struct auth_check *a)
         memcpy(k->mac, mac, sizeof k->mac);
         k->attempt = attempt_of(r);
         a->job = k;
-        ask(a, k);
+        auth_hook_ask(a, k);
         if (k->job != NULL || k->http != NULL)
             return;
         free_asking(a);

@@ -54,12 +54,12 @@ const char *hook_url_parse(struct hook_url *u, const char *text)
     return NULL;
 }
 
-static void release(struct reap *r)
+static void hook_http_release(struct reap *r)
 {
     free((char *)r - offsetof(struct hook_http, reap));
 }
 
-static void forget(struct buf *b)
+static void hook_http_forget(struct buf *b)
 {
     secret_wipe(slice_of((const char *)buf_data(b), buf_len(b)));
     buf_release(b);
@@ -74,14 +74,14 @@ void hook_http_cancel(struct hook_http *h)
         io_close(&h->io);
     h->has_io = false;
     ev_timer_stop(h->worker->loop, &h->timer);
-    forget(&h->query);
+    hook_http_forget(&h->query);
     buf_release(&h->answer);
-    h->reap.release = release;
+    h->reap.release = hook_http_release;
     worker_reap(h->worker, &h->reap);
     auth_queue_leave(&h->place);
 }
 
-static void finish(struct hook_http *h, int status, struct slice user)
+static void hook_http_finish(struct hook_http *h, int status, struct slice user)
 {
     char *name = slice_dup(user);
     void (*done)(void *, int, struct slice) = h->done;
@@ -93,7 +93,7 @@ static void finish(struct hook_http *h, int status, struct slice user)
 }
 
 /* The value of X-User, if there is one. */
-static struct slice find_user(struct slice head)
+static struct slice hook_http_find_user(struct slice head)
 {
     struct slice line, value, name;
 
@@ -122,7 +122,7 @@ static int read_status(struct slice head)
     return (p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0');
 }
 
-static void look(struct hook_http *h, bool is_all)
+static void hook_http_look(struct hook_http *h, bool is_all)
 {
     const char *text = (const char *)buf_data(&h->answer), *end;
     size_t len = buf_len(&h->answer);
@@ -130,53 +130,55 @@ static void look(struct hook_http *h, bool is_all)
     end = len > 0 ? memmem(text, len, "\r\n\r\n", 4) : NULL;
     if (end != NULL) {
         struct slice head = slice_of(text, (size_t)(end - text));
-        struct slice user = find_user(head);
+        struct slice user = hook_http_find_user(head);
 
-        finish(h, auth_grant_is_name(user) ? read_status(head) : 0, user);
+        hook_http_finish(h, auth_grant_is_name(user) ? read_status(head) : 0, user);
     } else if (is_all || len > ANSWER_MAX) {
-        finish(h, 0, slice_of("", 0));
+        hook_http_finish(h, 0, slice_of("", 0));
     }
 }
 
-static struct hook_http *of_io(struct io *io)
+static struct hook_http *hook_http_of_io(struct io *io)
 {
     return (struct hook_http *)((char *)io - offsetof(struct hook_http, io));
 }
 
-static void on_data(struct io *io, uint8_t *p, size_t n)
+static void hook_http_on_data(struct io *io, uint8_t *p, size_t n)
 {
-    struct hook_http *h = of_io(io);
+    struct hook_http *h = hook_http_of_io(io);
     bool failed = buf_append(&h->answer, p, n) < 0;
 
-    look(h, failed);
+    hook_http_look(h, failed);
 }
 
-static void on_eof(struct io *io)
+static void hook_http_on_eof(struct io *io)
 {
-    look(of_io(io), true);
+    hook_http_look(hook_http_of_io(io), true);
 }
 
-static void on_drained(struct io *io)
+static void hook_http_on_drained(struct io *io)
 {
     (void)io;
 }
 
-static void on_broken(struct io *io, int err, size_t lost)
+static void hook_http_on_broken(struct io *io, int err, size_t lost)
 {
     (void)lost;
     (void)io;
     (void)err;
 }
 
-static void on_closed(struct io *io, int err)
+static void hook_http_on_closed(struct io *io, int err)
 {
     (void)err;
-    look(of_io(io), true);
+    hook_http_look(hook_http_of_io(io), true);
 }
 
-static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+static const struct io_events events = {hook_http_on_data,    hook_http_on_eof,
+                                        hook_http_on_drained, hook_http_on_broken,
+                                        hook_http_on_closed,  NULL};
 
-static void on_connected(void *owner, int fd, const union addr *addr)
+static void hook_http_on_connected(void *owner, int fd, const union addr *addr)
 {
     struct hook_http *h = owner;
     (void)addr;
@@ -185,35 +187,36 @@ static void on_connected(void *owner, int fd, const union addr *addr)
     h->has_io = true;
     io_open(&h->io, h->worker, &io_raw_socket, fd, &events);
     (void)io_write(&h->io, buf_data(&h->query), buf_len(&h->query));
-    forget(&h->query);
+    hook_http_forget(&h->query);
     io_read_start(&h->io);
 }
 
-static void on_failed(void *owner, enum connect_failure why, const char *what)
+static void hook_http_on_failed(void *owner, enum connect_failure why, const char *what)
 {
     struct hook_http *h = owner;
     (void)why;
 
     h->connecting = NULL;
     log_line(&h->worker->log, LOG_WARN, "cannot reach the auth-hook", LOG_C("reason", what));
-    finish(h, 0, slice_of("", 0));
+    hook_http_finish(h, 0, slice_of("", 0));
 }
 
-static const struct connect_events connect_events = {on_connected, on_failed};
+static const struct connect_events connect_events = {hook_http_on_connected, hook_http_on_failed};
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void hook_http_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
 
-    finish(timer->data, 0, slice_of("", 0));
+    hook_http_finish(timer->data, 0, slice_of("", 0));
 }
 
 /* ---- the question */
 
-static bool add(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static bool hook_http_add(struct buf *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
-static bool add(struct buf *b, const char *fmt, ...)
+static bool hook_http_add(struct buf *b, const char *fmt, ...)
 {
     char *line;
     va_list args;
@@ -232,8 +235,8 @@ static bool add(struct buf *b, const char *fmt, ...)
 
 static bool add_field(struct buf *b, const char *name, struct slice value)
 {
-    return value.p == NULL ||
-           (add(b, "%s: ", name) && buf_append(b, value.p, value.len) == 0 && add(b, "\r\n"));
+    return value.p == NULL || (hook_http_add(b, "%s: ", name) &&
+                               buf_append(b, value.p, value.len) == 0 && hook_http_add(b, "\r\n"));
 }
 
 static bool make_query(struct buf *b, const struct hook_url *u, const struct request *r)
@@ -242,13 +245,14 @@ static bool make_query(struct buf *b, const struct hook_url *u, const struct req
     const struct http_head *h = r->head;
     bool v6 = memchr(u->host.p, ':', u->host.len) != NULL;
     char client[ADDR_TEXT_MAX];
-    bool ok =
-        add(b, "GET %.*s HTTP/1.1\r\nHost: %s%.*s%s:%u\r\nConnection: close\r\n", (int)u->path.len,
-            u->path.p, v6 ? "[" : "", (int)u->host.len, u->host.p, v6 ? "]" : "", u->port) &&
-        add_field(b, "X-Original-Method", h->method) && add_field(b, "X-Original-URI", r->target) &&
-        add_field(b, "X-Forwarded-Host", r->host) &&
-        add(b, "X-Forwarded-Proto: %s\r\nX-Forwarded-For: %s\r\n", r->secure ? "https" : "http",
-            addr_format_host(&r->client, client));
+    bool ok = hook_http_add(b, "GET %.*s HTTP/1.1\r\nHost: %s%.*s%s:%u\r\nConnection: close\r\n",
+                            (int)u->path.len, u->path.p, v6 ? "[" : "", (int)u->host.len, u->host.p,
+                            v6 ? "]" : "", u->port) &&
+              add_field(b, "X-Original-Method", h->method) &&
+              add_field(b, "X-Original-URI", r->target) &&
+              add_field(b, "X-Forwarded-Host", r->host) &&
+              hook_http_add(b, "X-Forwarded-Proto: %s\r\nX-Forwarded-For: %s\r\n",
+                            r->secure ? "https" : "http", addr_format_host(&r->client, client));
 
     for (size_t i = 0; ok && i < h->count; i++) {
         for (size_t k = 0; ok && k < sizeof passed / sizeof passed[0]; k++) {
@@ -256,22 +260,22 @@ static bool make_query(struct buf *b, const struct hook_url *u, const struct req
                 ok = add_field(b, passed[k], h->fields[i].value);
         }
     }
-    return ok && add(b, "\r\n");
+    return ok && hook_http_add(b, "\r\n");
 }
 
-static struct hook_http *of_place(struct auth_place *p)
+static struct hook_http *hook_http_of_place(struct auth_place *p)
 {
     return (struct hook_http *)((char *)p - offsetof(struct hook_http, place));
 }
 
-static void on_refused(struct auth_place *p)
+static void hook_http_on_refused(struct auth_place *p)
 {
-    finish(of_place(p), HOOK_HTTP_NO_PLACE, slice_of("", 0));
+    hook_http_finish(hook_http_of_place(p), HOOK_HTTP_NO_PLACE, slice_of("", 0));
 }
 
-static void run(struct auth_place *p)
+static void hook_http_run(struct auth_place *p)
 {
-    struct hook_http *h = of_place(p);
+    struct hook_http *h = hook_http_of_place(p);
     const struct connect_spec spec = {.host = h->host, .port = h->port, .timeout = h->timeout};
 
     h->connecting = connect_start(h->worker, &spec, &connect_events, h);
@@ -294,12 +298,12 @@ struct hook_http *hook_http_start(struct auth_queue *q, const struct hook_url *u
     h->timeout = timeout;
     h->port = url->port;
     memcpy(h->host, url->host.p, url->host.len);
-    ev_timer_init(&h->timer, on_timer, 0, 0);
+    ev_timer_init(&h->timer, hook_http_on_timer, 0, 0);
     h->timer.data = h;
     if (make_query(&h->query, url, r) &&
-        auth_queue_enter(q, &h->place, &r->client, run, on_refused))
+        auth_queue_enter(q, &h->place, &r->client, hook_http_run, hook_http_on_refused))
         return h;
-    forget(&h->query);
+    hook_http_forget(&h->query);
     free(h);
     return NULL;
 }

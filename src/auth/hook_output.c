@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "auth/hook_output.h"
 
-static bool is_plain(struct slice s)
+static bool hook_output_is_plain(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
@@ -33,7 +33,7 @@ struct auth_grant *hook_output_grant(struct slice out)
         if (line.len > 0 && line.p[line.len - 1] == '\r')
             line.len--;
         word = slice_cut(line, ' ', &rest);
-        if (rest.p == NULL || !is_plain(rest))
+        if (rest.p == NULL || !hook_output_is_plain(rest))
             continue;
         if (slice_is(word, "user") && auth_grant_is_name(rest))
             user = rest;

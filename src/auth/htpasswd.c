@@ -67,7 +67,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* One line, its end cut off. NULL when right. */
-static const char *read_line(void *owner, char *line)
+static const char *htpasswd_read_line(void *owner, char *line)
 {
     struct htpasswd *h = owner;
     char *hash = strchr(line, ':');
@@ -106,7 +106,7 @@ bool htpasswd_parse(struct htpasswd *h, char *text, char why[HTPASSWD_ERROR_MAX]
         snprintf(why, HTPASSWD_ERROR_MAX, "1: out of memory");
         return false;
     }
-    if (lines_each(text, read_line, h, why, HTPASSWD_ERROR_MAX)) {
+    if (lines_each(text, htpasswd_read_line, h, why, HTPASSWD_ERROR_MAX)) {
         qsort(h->users, h->count, sizeof *h->users, by_name);
         if (no_twins(h, why))
             return true;

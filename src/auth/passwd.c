@@ -26,7 +26,7 @@
                                                    */
 #define LINE_MAX_LEN (HTPASSWD_USER_MAX + 1 + VERIFY_HASH_MAX + 1)
 
-static int fail(const char *what, const char *why)
+static int passwd_fail(const char *what, const char *why)
 {
     fprintf(stderr, "wsluice passwd: %s%s%s\n", what, why != NULL ? ": " : "",
             why != NULL ? why : "");
@@ -115,7 +115,7 @@ char *passwd_put(struct slice text, const char *name, const char *line, size_t *
 }
 
 /* A line that the server would not read as this name's is not written. */
-static bool judge(const char *name, const char *line, char why[HTPASSWD_ERROR_MAX])
+static bool passwd_judge(const char *name, const char *line, char why[HTPASSWD_ERROR_MAX])
 {
     char *copy = strdup(line);
     struct htpasswd h;
@@ -174,7 +174,7 @@ static const char *find_folder(struct file *f, const char *path)
     return f->lock < 0 || flock(f->lock, LOCK_EX) < 0 ? strerror(errno) : NULL;
 }
 
-static const char *read_file(struct file *f)
+static const char *passwd_read_file(struct file *f)
 {
     int fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     const char *wrong = NULL;
@@ -277,7 +277,7 @@ static int change_file(const char *path, const char *name, const char *line)
     size_t len = 0;
 
     if (wrong == NULL)
-        wrong = read_file(&f);
+        wrong = passwd_read_file(&f);
     if (wrong == NULL && f.len > 0 && !judge_text(f.text, f.len, why))
         wrong = why;
     if (wrong == NULL &&
@@ -290,14 +290,14 @@ static int change_file(const char *path, const char *name, const char *line)
     if (f.lock >= 0)
         close(f.lock);
     if (wrong != NULL)
-        return fail(path, wrong);
+        return passwd_fail(path, wrong);
     fprintf(stderr, "wsluice passwd: %s: %s %s\n", path, name, was_there ? "changed" : "added");
     return 0;
 }
 
 /* ---- */
 
-static int usage(FILE *out, int status)
+static int passwd_usage(FILE *out, int status)
 {
     fprintf(out,
             "usage: wsluice passwd [FILE] NAME\n"
@@ -315,21 +315,24 @@ static int make_line(const char *file, const char *name)
 
     snprintf(line, sizeof line, "%.255s:$5$x$" A43, name);
     if (strlen(name) > HTPASSWD_USER_MAX)
-        return fail("the name is longer than 255 bytes", NULL);
-    if (!judge(name, line, why)) /* before anybody types a password for it */
-        return fail("the name", why);
+        return passwd_fail("the name is longer than 255 bytes", NULL);
+    if (!passwd_judge(name, line, why)) /* before anybody types a password for it */
+        return passwd_fail("the name", why);
     if (!passwd_read(password, sizeof password, &wrong))
-        fail(wrong, NULL);
+        passwd_fail(wrong, NULL);
     else if (!utf8_valid((const uint8_t *)password, strlen(password)))
-        fail("the password is not UTF-8", NULL);
+        passwd_fail("the password is not UTF-8", NULL);
     else if (hash_password(password, hash) == NULL)
-        fail("cannot make a hash", strlen(password) > BCRYPT_MAX ? "longer than 72 bytes" : NULL);
-    else if (snprintf(line, sizeof line, "%s:%s", name, hash) > 0 && !judge(name, line, why))
-        fail("the line", why);
+        passwd_fail("cannot make a hash",
+                    strlen(password) > BCRYPT_MAX ? "longer than 72 bytes" : NULL);
+    else if (snprintf(line, sizeof line, "%s:%s", name, hash) > 0 && !passwd_judge(name, line, why))
+        passwd_fail("the line", why);
     else if (file != NULL)
         status = change_file(file, name, line);
     else
-        status = puts(line) < 0 || fflush(stdout) != 0 ? fail("cannot write", strerror(errno)) : 0;
+        status = puts(line) < 0 || fflush(stdout) != 0
+                     ? passwd_fail("cannot write", strerror(errno))
+                     : 0;
     explicit_bzero(password, sizeof password);
     return status;
 }
@@ -339,12 +342,12 @@ int passwd_run(int argc, char **argv)
     int first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--help") == 0)
-        return usage(stdout, 0);
+        return passwd_usage(stdout, 0);
     if (argc > 1 && strcmp(argv[1], "--") == 0)
         first = 2;
     else if (argc > 1 && argv[1][0] == '-')
-        return usage(stderr, 2);
+        return passwd_usage(stderr, 2);
     if (argc - first < 1 || argc - first > 2)
-        return usage(stderr, 2);
+        return passwd_usage(stderr, 2);
     return make_line(argc - first == 2 ? argv[first] : NULL, argv[argc - 1]);
 }

@@ -25,7 +25,7 @@ static void ending_signals(sigset_t *set)
 }
 
 /* One line without its end, from fd; also the last without one. False with errno, 0: too long. */
-static bool read_line(int fd, int signals, char *out, size_t size, int *signal)
+static bool passwd_read_line(int fd, int signals, char *out, size_t size, int *signal)
 {
     struct pollfd watched[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     struct signalfd_siginfo info;
@@ -59,12 +59,12 @@ static bool read_line(int fd, int signals, char *out, size_t size, int *signal)
     return memchr(out, '\0', len) == NULL;
 }
 
-static bool ask(const char *prompt, int signals, char *out, size_t size, int *signal)
+static bool passwd_ask(const char *prompt, int signals, char *out, size_t size, int *signal)
 {
     bool ok;
 
     fputs(prompt, stderr);
-    ok = read_line(STDIN_FILENO, signals, out, size, signal);
+    ok = passwd_read_line(STDIN_FILENO, signals, out, size, signal);
     fputc('\n', stderr);
     return ok;
 }
@@ -76,8 +76,8 @@ static const char *ask_twice(int signals, char *out, size_t size, int *signal)
 
     if (size > sizeof again)
         size = sizeof again;
-    if (!ask("Password: ", signals, out, size, signal) ||
-        !ask("Again: ", signals, again, size, signal))
+    if (!passwd_ask("Password: ", signals, out, size, signal) ||
+        !passwd_ask("Again: ", signals, again, size, signal))
         wrong = errno != 0 ? strerror(errno) : "the password is too long, or no text";
     else if (strcmp(out, again) != 0)
         wrong = "the two are not the same";
@@ -120,7 +120,7 @@ static const char *from_pipe(char *out, size_t size)
     int ignored;
     char more;
 
-    if (!read_line(STDIN_FILENO, -1, out, size, &ignored))
+    if (!passwd_read_line(STDIN_FILENO, -1, out, size, &ignored))
         return errno != 0 ? strerror(errno) : "the password is too long, or no text";
     return read(STDIN_FILENO, &more, 1) > 0 ? "the password is one line, and more follows" : NULL;
 }

@@ -12,7 +12,7 @@
 #include "base/descriptors.h"
 #include "base/trusted_file.h"
 
-static const char *judge(const struct stat *st, bool hidden)
+static const char *secret_file_judge(const struct stat *st, bool hidden)
 {
     if (!S_ISREG(st->st_mode))
         return "not a regular file";
@@ -32,7 +32,7 @@ char *secret_file_read(struct secret_file *f, bool hidden, size_t *len, char why
     if (fd < 0 || fstat(fd, &st) < 0)
         wrong = strerror(errno);
     else
-        wrong = judge(&st, hidden);
+        wrong = secret_file_judge(&st, hidden);
     descriptors_close_reserve(reserve);
     if (wrong == NULL) {
         text = file_read_all(fd, (size_t)st.st_size, len);

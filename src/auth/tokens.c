@@ -12,7 +12,7 @@
  * nothing of a token's beginning. */
 static const uint8_t key[SECRET_KEY_SIZE] = "wsluice, tokens of a file";
 
-static const char *judge(struct slice token)
+static const char *tokens_judge(struct slice token)
 {
     for (size_t i = 0; i < token.len; i++) {
         if (token.p[i] <= ' ' || token.p[i] > '~')
@@ -24,7 +24,7 @@ static const char *judge(struct slice token)
 }
 
 /* NULL when right. */
-static const char *read_line(void *owner, char *line)
+static const char *tokens_read_line(void *owner, char *line)
 {
     static const char blanks[] = " \t";
     struct tokens *t = owner;
@@ -45,7 +45,7 @@ static const char *read_line(void *owner, char *line)
         token = name;
         name = end;
     }
-    wrong = judge(slice_from(token));
+    wrong = tokens_judge(slice_from(token));
     if (wrong == NULL && !auth_grant_is_name(slice_from(name)))
         wrong = "a name is at most 255 bytes without control characters";
     if (wrong != NULL)
@@ -68,7 +68,7 @@ bool tokens_parse(struct tokens *t, char *text, char why[TOKENS_ERROR_MAX])
         snprintf(why, TOKENS_ERROR_MAX, "1: out of memory");
         return false;
     }
-    if (lines_each(text, read_line, t, why, TOKENS_ERROR_MAX))
+    if (lines_each(text, tokens_read_line, t, why, TOKENS_ERROR_MAX))
         return true;
     tokens_release(t);
     return false;

@@ -32,7 +32,7 @@ static void log_broken(struct worker *w, const struct route *route, const struct
 }
 
 /* The list may have changed since the guard has looked. */
-static struct backend *refuse(struct service *s, const struct backend_open *o)
+static struct backend *token_refuse(struct service *s, const struct backend_open *o)
 {
     log_broken(o->worker, o->route, s->target);
     return service_refuse(s, s->target->broken ? &unreadable : &unknown);
@@ -78,7 +78,7 @@ static struct backend *token_open(const struct backend_open *o)
     bool found = token_list_find(o->route->target.tokens, o->worker->now, token, to);
     (void)secret_mac(o->worker->auth->key, &token, 1, to->mac); /* without memory: nobody's */
     if (!found)
-        return refuse(s, o);
+        return token_refuse(s, o);
     const struct connect_spec spec = {
         .host = to->is_unix ? NULL : to->host,
         .port = to->port,

@@ -200,7 +200,7 @@ static void udp_connect(struct be_udp *u, const union addr *all, size_t n)
     u->base.events->opened(u->base.owner);
 }
 
-static void on_resolved(void *owner, const union addr *all, size_t n, const char *why)
+static void udp_on_resolved(void *owner, const union addr *all, size_t n, const char *why)
 {
     struct be_udp *u = owner;
 
@@ -211,7 +211,7 @@ static void on_resolved(void *owner, const union addr *all, size_t n, const char
         udp_connect(u, all, n);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void udp_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct be_udp *u = timer->data;
     (void)loop;
@@ -262,7 +262,7 @@ static int prepare_header(struct be_udp *u, const struct backend_open *o)
     return 0;
 }
 
-static void set_limits(struct be_udp *u, const struct settings *s)
+static void udp_set_limits(struct be_udp *u, const struct settings *s)
 {
     u->to_client.max = u->to_server.max = (uint32_t)s->udp_queue;
     u->to_client.age = u->to_server.age = s->udp_queue_age;
@@ -285,12 +285,12 @@ static struct backend *udp_open(const struct backend_open *o)
     u->source = o->route->settings.udp_source == UDP_SOURCE_CLIENT
                     ? udp_source_number(&o->request->client)
                     : o->id + (uint64_t)getpid() * 65521;
-    set_limits(u, &o->route->settings);
-    ev_timer_init(&u->timer, on_timer, 0, 0);
+    udp_set_limits(u, &o->route->settings);
+    ev_timer_init(&u->timer, udp_on_timer, 0, 0);
     u->timer.data = u;
     if (!addr_parse_host(slice_from(target->host), target->port, &u->addr)) {
         ev_timer_set(&u->timer, o->route->settings.connect_timeout, 0);
-        u->question = resolve_start(o->worker, target->host, target->port, on_resolved, u);
+        u->question = resolve_start(o->worker, target->host, target->port, udp_on_resolved, u);
         if (u->question == NULL) {
             free(u);
             return NULL;

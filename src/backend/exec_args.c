@@ -7,7 +7,7 @@
 
 #include "core/template.h"
 
-static const char *unknown(struct slice name, struct arena *arena)
+static const char *exec_args_unknown(struct slice name, struct arena *arena)
 {
     static const char format[] =
         "{%.*s} names no capture of the path; for the text itself write {{%.*s}}";
@@ -30,7 +30,7 @@ static const char *prepare_one(struct route *r, const char *arg, struct arena *a
         int n = kind == TEMPLATE_NAME ? route_capture_find(r, piece) : -1;
 
         if (kind == TEMPLATE_NAME && n < 0)
-            return unknown(piece, arena);
+            return exec_args_unknown(piece, arena);
         if (kind == TEMPLATE_NAME || piece.p != arg || *rest != '\0')
             r->target.templated = true;
     }

@@ -21,7 +21,7 @@ static bool value_ok(struct slice v)
 }
 
 /* The place of a variable of that name; e->count when there is none. */
-static size_t find(const struct exec_env *e, const char *name, size_t len)
+static size_t exec_env_find(const struct exec_env *e, const char *name, size_t len)
 {
     for (size_t i = 0; i < e->count; i++) {
         const char *var = e->vars[i];
@@ -35,7 +35,7 @@ static size_t find(const struct exec_env *e, const char *name, size_t len)
 
 /* Takes "NAME=VALUE" over, in place of an earlier one of that name. NULL stands for memory that was
  * not there. */
-static void put(struct exec_env *e, char *var)
+static void exec_env_put(struct exec_env *e, char *var)
 {
     if (var != NULL && e->count + 1 >= e->cap) {
         size_t cap = e->cap == 0 ? 64 : e->cap * 2;
@@ -53,7 +53,7 @@ static void put(struct exec_env *e, char *var)
         e->failed = true;
         return;
     }
-    size_t at = find(e, var, strcspn(var, "="));
+    size_t at = exec_env_find(e, var, strcspn(var, "="));
     if (at == e->count)
         e->vars[++e->count] = NULL;
     else
@@ -61,7 +61,7 @@ static void put(struct exec_env *e, char *var)
     e->vars[at] = var;
 }
 
-static void set(struct exec_env *e, const char *name, struct slice value)
+static void exec_env_set(struct exec_env *e, const char *name, struct slice value)
 {
     size_t n = strlen(name);
 
@@ -75,20 +75,20 @@ static void set(struct exec_env *e, const char *name, struct slice value)
             memcpy(var + n + 1, value.p, value.len);
         var[n + 1 + value.len] = '\0';
     }
-    put(e, var);
+    exec_env_put(e, var);
 }
 
-static void set_text(struct exec_env *e, const char *name, const char *value)
+static void exec_env_set_text(struct exec_env *e, const char *name, const char *value)
 {
-    set(e, name, slice_from(value));
+    exec_env_set(e, name, slice_from(value));
 }
 
-static void set_number(struct exec_env *e, const char *name, unsigned value)
+static void exec_env_set_number(struct exec_env *e, const char *name, unsigned value)
 {
     char text[16];
 
     snprintf(text, sizeof text, "%u", value);
-    set_text(e, name, text);
+    exec_env_set_text(e, name, text);
 }
 
 /* var is "NAME=VALUE" of that name. */
@@ -120,17 +120,17 @@ static bool passes(const struct text_list *more, const char *var)
 
 static void inherit(struct exec_env *e, const struct settings *set_, char *const *ours)
 {
-    set_text(e, "PATH", EXEC_DEFAULT_PATH);
+    exec_env_set_text(e, "PATH", EXEC_DEFAULT_PATH);
     for (; *ours != NULL; ours++) {
         if (passes(&set_->pass_env, *ours))
-            put(e, strdup(*ours));
+            exec_env_put(e, strdup(*ours));
     }
 }
 
 static void set_some(struct exec_env *e, const char *name, struct slice value)
 {
     if (value.len > 0)
-        set(e, name, value);
+        exec_env_set(e, name, value);
 }
 
 /* Of the client's TLS, ours or that of a proxy in front, named as by Apache's mod_ssl; and what
@@ -142,7 +142,7 @@ static void put_tls(struct exec_env *e, const struct request *r)
 
     request_introduce(r, "", &facts);
     if (r->secure)
-        set_text(e, "HTTPS", "on");
+        exec_env_set_text(e, "HTTPS", "on");
     set_some(e, "SSL_PROTOCOL", facts.tls_version);
     set_some(e, "SSL_CLIENT_VERIFY", request_client_verdict(r));
     set_some(e, "SSL_CLIENT_S_DN", r->client_dn);
@@ -162,31 +162,31 @@ static void put_client(struct exec_env *e, const struct backend_open *o)
     size_t script = r->match.prefix;
     char text[ADDR_TEXT_MAX];
 
-    set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
-    set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
-    set(e, "SERVER_NAME", request_host_name(r));
-    set_number(e, "SERVER_PORT", addr_port(&r->server));
-    set(e, "REQUEST_METHOD", r->head->method);
-    set(e, "REQUEST_URI", r->target);
-    set(e, "SCRIPT_NAME", slice_of(r->path, script));
-    set(e, "PATH_INFO", slice_from(r->path + script));
-    set(e, "QUERY_STRING", r->query);
-    set_text(e, "REMOTE_ADDR", addr_format_host(&r->client, text));
+    exec_env_set_text(e, "GATEWAY_INTERFACE", "CGI/1.1");
+    exec_env_set_text(e, "SERVER_PROTOCOL", "HTTP/1.1");
+    exec_env_set(e, "SERVER_NAME", request_host_name(r));
+    exec_env_set_number(e, "SERVER_PORT", addr_port(&r->server));
+    exec_env_set(e, "REQUEST_METHOD", r->head->method);
+    exec_env_set(e, "REQUEST_URI", r->target);
+    exec_env_set(e, "SCRIPT_NAME", slice_of(r->path, script));
+    exec_env_set(e, "PATH_INFO", slice_from(r->path + script));
+    exec_env_set(e, "QUERY_STRING", r->query);
+    exec_env_set_text(e, "REMOTE_ADDR", addr_format_host(&r->client, text));
     if (addr_port(&r->client) != 0) /* a proxy may know the address only */
-        set_number(e, "REMOTE_PORT", addr_port(&r->client));
+        exec_env_set_number(e, "REMOTE_PORT", addr_port(&r->client));
     if (request_user(r)[0] != '\0')
-        set_text(e, "REMOTE_USER", request_user(r));
+        exec_env_set_text(e, "REMOTE_USER", request_user(r));
     put_tls(e, r);
-    set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
+    exec_env_set(e, "WSLUICE_SUBPROTOCOL", o->subprotocol);
 }
 
 static void put_cgi(struct exec_env *e, const struct backend_open *o)
 {
     if (!o->request->is_nobodys)
         put_client(e, o);
-    set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
-    set_text(e, "UNIQUE_ID", o->unique);
-    set_text(e, "WSLUICE_ROUTE", o->route->path);
+    exec_env_set_text(e, "SERVER_SOFTWARE", SERVER_SOFTWARE);
+    exec_env_set_text(e, "UNIQUE_ID", o->unique);
+    exec_env_set_text(e, "WSLUICE_ROUTE", o->route->path);
 }
 
 /* WSLUICE_CAPTURE_NAME of {name} */
@@ -204,7 +204,7 @@ static void put_captures(struct exec_env *e, const struct route_match *m)
             var[n++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
         }
         var[n] = '\0';
-        set(e, var, m->captures[i]);
+        exec_env_set(e, var, m->captures[i]);
     }
 }
 
@@ -242,16 +242,16 @@ static bool header_name(char out[NAME_MAX_LEN], struct slice name)
     return true;
 }
 
-static void put_header(struct exec_env *e, const struct http_head *h, size_t i)
+static void exec_env_put_header(struct exec_env *e, const struct http_head *h, size_t i)
 {
     char var[NAME_MAX_LEN];
     struct slice value = h->fields[i].value;
 
     if (!header_name(var, h->fields[i].name) || !value_ok(value))
         return;
-    size_t at = find(e, var, strlen(var));
+    size_t at = exec_env_find(e, var, strlen(var));
     if (at == e->count) {
-        set(e, var, value);
+        exec_env_set(e, var, value);
         return;
     }
     if (value.len == 0)
@@ -262,7 +262,7 @@ static void put_header(struct exec_env *e, const struct http_head *h, size_t i)
         between = ""; /* nothing stands there yet */
     if (asprintf(&joined, "%s%s%.*s", e->vars[at], between, (int)value.len, value.p) < 0)
         joined = NULL;
-    put(e, joined);
+    exec_env_put(e, joined);
 }
 
 int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const *ours)
@@ -275,11 +275,11 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
     put_cgi(e, o);
     put_captures(e, &o->request->match);
     for (size_t i = 0; i < h->count; i++)
-        put_header(e, h, i);
+        exec_env_put_header(e, h, i);
     for (size_t i = 0; o->request->grant != NULL && i < o->request->grant->env_count; i++)
-        put(e, strdup(o->request->grant->env[i]));
+        exec_env_put(e, strdup(o->request->grant->env[i]));
     for (size_t i = 0; i < set_->env.count; i++)
-        put(e, strdup(set_->env.items[i]));
+        exec_env_put(e, strdup(set_->env.items[i]));
     if (e->failed) {
         exec_env_release(e);
         return -1;
@@ -290,7 +290,7 @@ int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const
 int exec_env_add(struct exec_env *e, const char *name, struct slice value)
 {
     if (value.p != NULL)
-        set(e, name, value);
+        exec_env_set(e, name, value);
     if (!e->failed)
         return 0;
     exec_env_release(e);
@@ -299,14 +299,14 @@ int exec_env_add(struct exec_env *e, const char *name, struct slice value)
 
 int exec_env_default(struct exec_env *e, const char *name, const char *value)
 {
-    if (find(e, name, strlen(name)) < e->count)
+    if (exec_env_find(e, name, strlen(name)) < e->count)
         return 0;
     return exec_env_add(e, name, slice_from(value));
 }
 
 bool exec_env_says(const struct exec_env *e, const char *name)
 {
-    size_t n = strlen(name), at = find(e, name, n);
+    size_t n = strlen(name), at = exec_env_find(e, name, n);
 
     return at < e->count && e->vars[at][n + 1] != '\0';
 }

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-static struct worker *worker_of(const struct exec_stderr *e)
+static struct worker *exec_stderr_worker_of(const struct exec_stderr *e)
 {
     return e->readable.data;
 }
@@ -18,7 +18,7 @@ struct batch {
     struct slice lines[BACKEND_LINES];
 };
 
-static void tell(struct exec_stderr *e, struct batch *b)
+static void exec_stderr_tell(struct exec_stderr *e, struct batch *b)
 {
     if (b->count > 0)
         e->backend->events->lines(e->backend->owner, b->lines, b->count);
@@ -30,12 +30,12 @@ static void put_piece(struct exec_stderr *e, struct batch *b, const uint8_t *p, 
     struct slice piece = slice_of((const char *)p, n);
 
     if (e->to_log) {
-        log_line(&worker_of(e)->log, LOG_INFO, "stderr", LOG_I("id", e->session),
+        log_line(&exec_stderr_worker_of(e)->log, LOG_INFO, "stderr", LOG_I("id", e->session),
                  LOG_I("pid", e->pid), LOG_S("text", piece));
         return;
     }
     if (b->count == BACKEND_LINES)
-        tell(e, b);
+        exec_stderr_tell(e, b);
     b->lines[b->count++] = piece;
 }
 
@@ -47,11 +47,11 @@ static void flush_line(struct exec_stderr *e, struct batch *b, size_t rest)
     if (n == 0)
         return;
     put_piece(e, b, buf_data(&e->line), n);
-    tell(e, b); /* while the bytes are there */
+    exec_stderr_tell(e, b); /* while the bytes are there */
     buf_consume(&e->line, n);
 }
 
-static void take(struct exec_stderr *e, const uint8_t *p, size_t n)
+static void exec_stderr_take(struct exec_stderr *e, const uint8_t *p, size_t n)
 {
     struct batch b;
 
@@ -76,7 +76,7 @@ static void take(struct exec_stderr *e, const uint8_t *p, size_t n)
         p += len + whole;
         n -= len + whole;
     }
-    tell(e, &b);
+    exec_stderr_tell(e, &b);
 }
 
 /* The unterminated rest. */
@@ -90,7 +90,7 @@ static void take_tail(struct exec_stderr *e)
 
 static void close_pipe(struct exec_stderr *e)
 {
-    ev_io_stop(worker_of(e)->loop, &e->readable);
+    ev_io_stop(exec_stderr_worker_of(e)->loop, &e->readable);
     close(e->readable.fd);
     e->readable.fd = -1;
 }
@@ -98,11 +98,11 @@ static void close_pipe(struct exec_stderr *e)
 /* Returns how many bytes came; 0 when there is nothing more now, or ever. */
 static size_t read_once(struct exec_stderr *e)
 {
-    uint8_t *p = worker_of(e)->rx + WORKER_HEADROOM;
+    uint8_t *p = exec_stderr_worker_of(e)->rx + WORKER_HEADROOM;
     ssize_t n = e->readable.fd < 0 ? 0 : read(e->readable.fd, p, WORKER_RX_SIZE);
 
     if (n > 0) {
-        take(e, p, (size_t)n);
+        exec_stderr_take(e, p, (size_t)n);
         return (size_t)n;
     }
     if (n == 0 && e->readable.fd >= 0) {
@@ -112,7 +112,7 @@ static size_t read_once(struct exec_stderr *e)
     return 0;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+static void exec_stderr_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     (void)loop;
     (void)revents;
@@ -123,7 +123,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 
 void exec_stderr_init(struct exec_stderr *e)
 {
-    ev_io_init(&e->readable, on_readable, -1, EV_READ);
+    ev_io_init(&e->readable, exec_stderr_on_readable, -1, EV_READ);
 }
 
 void exec_stderr_open(struct exec_stderr *e, struct worker *w, int fd, uint64_t session, pid_t pid,
@@ -146,9 +146,9 @@ void exec_stderr_pause(struct exec_stderr *e, bool paused)
     if (e->readable.fd < 0 || e->to_log)
         return;
     if (paused)
-        ev_io_stop(worker_of(e)->loop, &e->readable);
+        ev_io_stop(exec_stderr_worker_of(e)->loop, &e->readable);
     else
-        ev_io_start(worker_of(e)->loop, &e->readable);
+        ev_io_start(exec_stderr_worker_of(e)->loop, &e->readable);
 }
 
 void exec_stderr_drain(struct exec_stderr *e)

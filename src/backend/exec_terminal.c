@@ -12,7 +12,7 @@ static const char *const of_output[][2] = {
     {"DELTA_PAGER", "cat"},   {"GH_PAGER", "cat"},  {"PSQL_PAGER", "cat"},
 };
 
-static int add_all(struct exec_env *e, const char *const rows[][2], size_t count)
+static int exec_terminal_add_all(struct exec_env *e, const char *const rows[][2], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (exec_env_default(e, rows[i][0], rows[i][1]) < 0)
@@ -52,7 +52,7 @@ int exec_terminal_env(struct exec_env *e, const struct route *r, enum child_stan
     case CHILD_ON_PIPES:
         break;
     case CHILD_OUTPUT_ON_TERMINAL:
-        return add_all(e, of_output, sizeof of_output / sizeof of_output[0]);
+        return exec_terminal_add_all(e, of_output, sizeof of_output / sizeof of_output[0]);
     case CHILD_ON_TERMINAL:
         if (exec_env_default(e, "TERM", "xterm-256color") < 0 || add_login(e, &r->login) < 0)
             return -1;

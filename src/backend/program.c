@@ -42,14 +42,14 @@ static void check_ended(struct program *p)
     p->base.events->ended(p->base.owner, &end);
 }
 
-static struct program *of_io(struct io *io)
+static struct program *program_of_io(struct io *io)
 {
     return (struct program *)((char *)io - offsetof(struct program, io));
 }
 
-static void on_data(struct io *io, uint8_t *data, size_t n)
+static void program_on_data(struct io *io, uint8_t *data, size_t n)
 {
-    struct program *p = of_io(io);
+    struct program *p = program_of_io(io);
 
     if (p->exited && p->edge != NULL)
         p->edge->owed -= n < p->edge->owed ? n : p->edge->owed;
@@ -67,20 +67,20 @@ void program_output_over(struct program *p)
     check_ended(p);
 }
 
-static void on_eof(struct io *io)
+static void program_on_eof(struct io *io)
 {
-    program_output_over(of_io(io));
+    program_output_over(program_of_io(io));
 }
 
-static void on_closed(struct io *io, int err)
+static void program_on_closed(struct io *io, int err)
 {
     (void)err;
-    program_output_over(of_io(io));
+    program_output_over(program_of_io(io));
 }
 
-static void on_drained(struct io *io)
+static void program_on_drained(struct io *io)
 {
-    struct program *p = of_io(io);
+    struct program *p = program_of_io(io);
 
     p->base.events->drained(p->base.owner);
 }
@@ -98,13 +98,13 @@ static void tell_torn(struct program *p, int err)
 
 /* The program has closed its stdin: what it did not read is lost, and counted; its output goes on.
  * Where it was our memory that failed, the client hears of it: the program cannot. */
-static void on_broken(struct io *io, int err, size_t lost)
+static void program_on_broken(struct io *io, int err, size_t lost)
 {
-    of_io(io)->lost += lost;
+    program_of_io(io)->lost += lost;
     if (err == ENOMEM)
-        tell_torn(of_io(io), err);
+        tell_torn(program_of_io(io), err);
     else
-        on_drained(io);
+        program_on_drained(io);
 }
 
 static bool is_terminal(const struct program *p)
@@ -114,8 +114,8 @@ static bool is_terminal(const struct program *p)
 
 static void on_away(struct io *io);
 
-static const struct io_events io_events = {on_data,   on_eof,    on_drained,
-                                           on_broken, on_closed, on_away};
+static const struct io_events io_events = {program_on_data,   program_on_eof,    program_on_drained,
+                                           program_on_broken, program_on_closed, on_away};
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents);
 
@@ -142,7 +142,7 @@ static void drop_edge(struct program *p)
     p->edge = NULL;
 }
 
-static void look_in(struct program *p, double seconds)
+static void program_look_in(struct program *p, double seconds)
 {
     ev_timer *later = &p->edge->later;
 
@@ -153,7 +153,7 @@ static void look_in(struct program *p, double seconds)
 
 static void wait_for_output(struct program *p)
 {
-    look_in(p, HELD_OPEN);
+    program_look_in(p, HELD_OPEN);
 }
 
 /* ---- its terminal: whether it comes back to it ---- */
@@ -170,7 +170,7 @@ static void stay_away(struct program *p)
  * but it may open it again. */
 static void on_away(struct io *io)
 {
-    struct program *p = of_io(io);
+    struct program *p = program_of_io(io);
 
     if (p->stopped || (p->edge == NULL && make_edge(p) < 0)) {
         stay_away(p);
@@ -178,7 +178,7 @@ static void on_away(struct io *io)
     }
     p->edge->away_until = worker_time(p->worker) + AWAY_MAX;
     p->edge->away_look = AWAY_FIRST_LOOK;
-    look_in(p, AWAY_FIRST_LOOK);
+    program_look_in(p, AWAY_FIRST_LOOK);
 }
 
 /* A second is over: as when a program closes its output on a pipe, and its status does not follow.
@@ -208,7 +208,7 @@ static void look_at_terminal(struct program *p)
         stay_away(p);
     } else if (p->paused || worker_time(p->worker) < p->edge->away_until) {
         p->edge->away_look *= 2 * p->edge->away_look < AWAY_LAST_LOOK ? 2 : 1;
-        look_in(p, p->edge->away_look);
+        program_look_in(p, p->edge->away_look);
     } else {
         leave_terminal(p);
     }
@@ -249,10 +249,10 @@ static void look_at_input(struct program *p)
         child_stop_later(p->child);
     p->edge->taken = taken;
     if (grace > 0 && (left > 0 || io_queued(&p->io) > 0))
-        look_in(p, grace < INPUT_LOOKS * INPUT_LOOK ? grace / INPUT_LOOKS : INPUT_LOOK);
+        program_look_in(p, grace < INPUT_LOOKS * INPUT_LOOK ? grace / INPUT_LOOKS : INPUT_LOOK);
 }
 
-static void on_exited(void *owner, int status)
+static void program_on_exited(void *owner, int status)
 {
     struct program *p = owner;
     int left = 0;
@@ -275,10 +275,10 @@ static void on_exited(void *owner, int status)
     wait_for_output(p);
 }
 
-static const struct child_events child_events = {on_exited};
+static const struct child_events child_events = {program_on_exited};
 
 /* Before it was answered a client can be told by a status, afterwards by its Close. */
-static void tell_failed(struct program *p)
+static void program_tell_failed(struct program *p)
 {
     char why[160], reason[96];
     const char *step = p->edge->failed_step;
@@ -317,7 +317,7 @@ static void tell_start(struct program *p)
     if (p->ended)
         return;
     if (p->edge != NULL && p->edge->failure != 0) {
-        tell_failed(p);
+        program_tell_failed(p);
         return;
     }
     if (p->child != NULL && !p->paused)
@@ -556,7 +556,7 @@ void program_stop(struct backend *b)
         look_at_input(p);
 }
 
-static void release(struct reap *r)
+static void program_release(struct reap *r)
 {
     free((char *)r - offsetof(struct program, reap));
 }
@@ -571,7 +571,7 @@ void program_close(struct backend *b)
     exec_stderr_close(&p->err);
     if (p->child != NULL)
         child_release(p->child);
-    p->reap.release = release;
+    p->reap.release = program_release;
     worker_reap(p->worker, &p->reap);
 }
 

@@ -37,7 +37,7 @@ struct service_ending {
 #define ENDING_LOOKS 8
 #define ENDING_LOOK 0.25
 
-static struct worker *worker_of(const struct service *s)
+static struct worker *service_worker_of(const struct service *s)
 {
     return s->last.data;
 }
@@ -82,21 +82,21 @@ static bool is_spent(const struct service *s)
     return s->eof && io_finished(&s->io);
 }
 
-static struct service *of_io(struct io *io)
+static struct service *service_of_io(struct io *io)
 {
     return (struct service *)((char *)io - offsetof(struct service, io));
 }
 
-static void on_data(struct io *io, uint8_t *p, size_t n)
+static void service_on_data(struct io *io, uint8_t *p, size_t n)
 {
-    struct service *s = of_io(io);
+    struct service *s = service_of_io(io);
 
     s->base.events->data(s->base.owner, p, n);
 }
 
-static void on_eof(struct io *io)
+static void service_on_eof(struct io *io)
 {
-    struct service *s = of_io(io);
+    struct service *s = service_of_io(io);
 
     s->eof = true;
     if (s->broken != 0) { /* not a FIN: see on_broken */
@@ -108,9 +108,9 @@ static void on_eof(struct io *io)
         tell_ended(s, 0);
 }
 
-static void on_drained(struct io *io)
+static void service_on_drained(struct io *io)
 {
-    struct service *s = of_io(io);
+    struct service *s = service_of_io(io);
 
     s->base.events->drained(s->base.owner);
     if (is_spent(s))
@@ -122,9 +122,9 @@ static void on_drained(struct io *io)
  * was a FIN before the RST, and that is what reading will find. Where it was our memory
  * that failed, it knows of nothing: it would wait for what is lost, and the client for an answer.
  */
-static void on_broken(struct io *io, int err, size_t lost)
+static void service_on_broken(struct io *io, int err, size_t lost)
 {
-    struct service *s = of_io(io);
+    struct service *s = service_of_io(io);
 
     s->lost += lost;
     if (err == ENOMEM) {
@@ -137,16 +137,17 @@ static void on_broken(struct io *io, int err, size_t lost)
         tell_ended(s, 0);
 }
 
-static void on_closed(struct io *io, int err)
+static void service_on_closed(struct io *io, int err)
 {
-    tell_ended(of_io(io), err);
+    tell_ended(service_of_io(io), err);
 }
 
-static const struct io_events io_events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+static const struct io_events io_events = {service_on_data,   service_on_eof,    service_on_drained,
+                                           service_on_broken, service_on_closed, NULL};
 
-static void tell_failed(struct service *s, int status, const char *what)
+static void service_tell_failed(struct service *s, int status, const char *what)
 {
-    log_line(&worker_of(s)->log, LOG_WARN, "cannot connect to the backend",
+    log_line(&service_worker_of(s)->log, LOG_WARN, "cannot connect to the backend",
              LOG_C("route", s->route->path), LOG_C("address", s->route->target.text),
              LOG_C("reason", what));
     /* where the service stands is nothing a client should learn */
@@ -174,9 +175,9 @@ static void on_shaken(void *owner, int fd, struct ssl_st *ssl)
     struct service *s = owner;
 
     s->opening->shaking = NULL;
-    io_open(&s->io, worker_of(s), &io_raw_socket, fd, &io_events);
+    io_open(&s->io, service_worker_of(s), &io_raw_socket, fd, &io_events);
     if (io_tls_adopt(&s->io, ssl) < 0)
-        tell_failed(s, 503, strerror(ENOMEM));
+        service_tell_failed(s, 503, strerror(ENOMEM));
     else
         tell_opened(s);
 }
@@ -186,7 +187,7 @@ static void on_shake_failed(void *owner, bool timed_out, const char *why)
     struct service *s = owner;
 
     s->opening->shaking = NULL;
-    tell_failed(s, timed_out ? 504 : 502, why);
+    service_tell_failed(s, timed_out ? 504 : 502, why);
 }
 
 static const struct tlsclient_events shake_events = {on_shaken, on_shake_failed};
@@ -209,21 +210,21 @@ static void shake(struct service *s, int fd)
 {
     struct service_opening *o = s->opening;
     size_t n = header_len(s);
-    double left = o->deadline - worker_time(worker_of(s));
+    double left = o->deadline - worker_time(service_worker_of(s));
 
     if (n > 0 && send(fd, buf_data(&o->first), n, MSG_NOSIGNAL) != (ssize_t)n) {
         close(fd);
-        tell_failed(s, 502, "cannot send the PROXY header");
+        service_tell_failed(s, 502, "cannot send the PROXY header");
         return;
     }
     buf_consume(&o->first, n);
-    o->shaking = tlsclient_start(worker_of(s), s->route->tls, fd, s->route->target.host,
+    o->shaking = tlsclient_start(service_worker_of(s), s->route->tls, fd, s->route->target.host,
                                  s->route->settings.connect_timeout, left, &shake_events, s);
     if (o->shaking == NULL)
-        tell_failed(s, 503, strerror(ENOMEM));
+        service_tell_failed(s, 503, strerror(ENOMEM));
 }
 
-static void on_connected(void *owner, int fd, const union addr *addr)
+static void service_on_connected(void *owner, int fd, const union addr *addr)
 {
     struct service *s = owner;
 
@@ -235,7 +236,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
         shake(s, fd);
         return;
     }
-    io_open(&s->io, worker_of(s), &io_raw_socket, fd, &io_events);
+    io_open(&s->io, service_worker_of(s), &io_raw_socket, fd, &io_events);
     tell_opened(s);
 }
 
@@ -244,16 +245,20 @@ static void on_connect_failed(void *owner, enum connect_failure why, const char 
     struct service *s = owner;
 
     s->opening->connecting = NULL;
-    tell_failed(s, why == CONNECT_TIMEOUT ? 504 : why == CONNECT_NO_RESOURCES ? 503 : 502, what);
+    service_tell_failed(s,
+                        why == CONNECT_TIMEOUT        ? 504
+                        : why == CONNECT_NO_RESOURCES ? 503
+                                                      : 502,
+                        what);
 }
 
-static const struct connect_events connect_events = {on_connected, on_connect_failed};
+static const struct connect_events connect_events = {service_on_connected, on_connect_failed};
 
-static void look_in(struct service *s, double seconds)
+static void service_look_in(struct service *s, double seconds)
 {
-    ev_timer_stop(worker_of(s)->loop, &s->last);
+    ev_timer_stop(service_worker_of(s)->loop, &s->last);
     ev_timer_set(&s->last, seconds, 0);
-    ev_timer_start(worker_of(s)->loop, &s->last);
+    ev_timer_start(service_worker_of(s)->loop, &s->last);
 }
 
 static double ending_look(double grace)
@@ -267,7 +272,7 @@ static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct service *s = of_last(timer);
     struct service_ending *e = s->ending;
-    double grace = s->route->settings.stop_grace, now = worker_of(s)->now;
+    double grace = s->route->settings.stop_grace, now = service_worker_of(s)->now;
     (void)loop;
     (void)revents;
 
@@ -278,7 +283,7 @@ static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
     if (e == NULL || is_spent(s) || now - e->since >= grace)
         tell_ended(s, 0);
     else
-        look_in(s, ending_look(grace));
+        service_look_in(s, ending_look(grace));
 }
 
 struct service *service_new(const struct backend_open *o, const struct backend_ops *ops)
@@ -328,7 +333,7 @@ static int prepare_first(struct service *s, const struct backend_open *o, bool *
 }
 
 /* From the loop, like every failure. */
-static void on_refused(struct ev_loop *loop, ev_timer *timer, int revents)
+static void service_on_refused(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct service *s = of_last(timer);
     const struct service_refusal *refusal = s->opening->refusal;
@@ -341,8 +346,8 @@ static void on_refused(struct ev_loop *loop, ev_timer *timer, int revents)
 struct backend *service_refuse(struct service *s, const struct service_refusal *refusal)
 {
     s->opening->refusal = refusal;
-    ev_timer_init(&s->last, on_refused, 0, 0);
-    ev_timer_start(worker_of(s)->loop, &s->last);
+    ev_timer_init(&s->last, service_on_refused, 0, 0);
+    ev_timer_start(service_worker_of(s)->loop, &s->last);
     return &s->base;
 }
 
@@ -414,20 +419,20 @@ void service_stop(struct backend *b)
 
     s->stopped = true; /* from here on `ending` stands where `opening` did, which is NULL */
     if (is_spent(s) || grace <= 0) {
-        look_in(s, 0);
+        service_look_in(s, 0);
         return;
     }
     s->ending = calloc(1, sizeof *s->ending);
     if (s->ending == NULL) {
-        look_in(s, grace);
+        service_look_in(s, grace);
         return;
     }
-    s->ending->since = worker_of(s)->now;
+    s->ending->since = service_worker_of(s)->now;
     s->ending->progress = io_progress(&s->io);
-    look_in(s, ending_look(grace));
+    service_look_in(s, ending_look(grace));
 }
 
-static void release(struct reap *r)
+static void service_release(struct reap *r)
 {
     free((char *)r - offsetof(struct service, reap));
 }
@@ -441,10 +446,10 @@ void service_close(struct backend *b)
     if (s->stopped)
         free(s->ending);
     free(s->target);
-    ev_timer_stop(worker_of(s)->loop, &s->last);
+    ev_timer_stop(service_worker_of(s)->loop, &s->last);
     io_close(&s->io);
-    s->reap.release = release;
-    worker_reap(worker_of(s), &s->reap);
+    s->reap.release = service_release;
+    worker_reap(service_worker_of(s), &s->reap);
 }
 
 void service_describe(const struct backend *b, char *out, size_t size)

@@ -50,7 +50,7 @@ struct token_list *token_list_new(const char *path)
     return l;
 }
 
-static void forget(struct token_list *l)
+static void token_list_forget(struct token_list *l)
 {
     struct token_text *next;
 
@@ -72,7 +72,7 @@ void token_list_free(struct token_list *l)
 {
     if (l == NULL)
         return;
-    forget(l);
+    token_list_forget(l);
     free(l);
 }
 
@@ -81,7 +81,8 @@ unsigned token_list_reads(const struct token_list *l)
     return l->reads;
 }
 
-static void complain(struct token_list *l, bool broken, const char *name, const char *why)
+static void token_list_complain(struct token_list *l, bool broken, const char *name,
+                                const char *why)
 {
     l->broken = l->broken || broken;
     snprintf(l->why, sizeof l->why, "%.120s: %s", name, why);
@@ -108,7 +109,7 @@ static struct token_text *add_file(struct token_list *l, const char *name)
         f->name = strdup(name);
     if (f == NULL || (name != NULL && f->name == NULL)) {
         free(f);
-        complain(l, true, name != NULL ? name : l->path, strerror(ENOMEM));
+        token_list_complain(l, true, name != NULL ? name : l->path, strerror(ENOMEM));
         return NULL;
     }
     *l->last = f;
@@ -117,23 +118,24 @@ static struct token_text *add_file(struct token_list *l, const char *name)
     return f;
 }
 
-static void read_file(struct token_list *l, struct token_text *f, int fd, const struct stat *st)
+static void token_list_read_file(struct token_list *l, struct token_text *f, int fd,
+                                 const struct stat *st)
 {
     const char *name = f->name != NULL ? f->name : l->path;
 
     f->stamp = file_stamp_of(st);
     l->unsettled = l->unsettled || is_fresh(st);
     if (st->st_size > (off_t)TOKEN_FILE_SIZE_MAX) {
-        complain(l, true, name, "larger than 1 MiB");
+        token_list_complain(l, true, name, "larger than 1 MiB");
         return;
     }
     if (l->size + (size_t)st->st_size > TOKEN_LIST_SIZE_MAX) {
-        complain(l, true, name, "all files together are larger than 16 MiB");
+        token_list_complain(l, true, name, "all files together are larger than 16 MiB");
         return;
     }
     f->text = file_read_all(fd, (size_t)st->st_size, &f->len);
     if (f->text == NULL)
-        complain(l, true, name, strerror(errno));
+        token_list_complain(l, true, name, strerror(errno));
     else
         l->size += f->len;
 }
@@ -163,11 +165,11 @@ static void read_below(struct token_list *l, int dir, const char *name)
     if (f == NULL)
         return;
     if (fd < 0) {
-        complain(l, false, name, strerror(errno)); /* the others are there */
+        token_list_complain(l, false, name, strerror(errno)); /* the others are there */
         return;
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        read_file(l, f, fd, &st);
+        token_list_read_file(l, f, fd, &st);
     close(fd);
 }
 
@@ -179,7 +181,7 @@ static void read_directory(struct token_list *l, int fd)
 
     if (dir == NULL) {
         close(fd);
-        complain(l, true, "the directory", strerror(errno));
+        token_list_complain(l, true, "the directory", strerror(errno));
         return;
     }
     while ((entry = readdir(dir)) != NULL && l->count < TOKEN_FILES_MAX) {
@@ -189,17 +191,17 @@ static void read_directory(struct token_list *l, int fd)
     closedir(dir);
 }
 
-static void read_all(struct token_list *l, double now)
+static void token_list_read_all(struct token_list *l, double now)
 {
     int fd = open(l->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     struct token_text *f;
     struct stat st;
 
-    forget(l);
+    token_list_forget(l);
     l->reads++;
     l->looked_at = now;
     if (fd < 0 || fstat(fd, &st) < 0) {
-        complain(l, true, l->path, strerror(errno));
+        token_list_complain(l, true, l->path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return;
@@ -212,9 +214,9 @@ static void read_all(struct token_list *l, double now)
         return;
     }
     if (!S_ISREG(st.st_mode))
-        complain(l, true, l->path, "not a regular file");
+        token_list_complain(l, true, l->path, "not a regular file");
     else if ((f = add_file(l, NULL)) != NULL)
-        read_file(l, f, fd, &st);
+        token_list_read_file(l, f, fd, &st);
     close(fd);
 }
 
@@ -257,7 +259,8 @@ static bool is_current(struct token_list *l, double now)
     return !changed_below(l);
 }
 
-static bool find_in(const struct token_text *f, struct slice token, struct token_target *t)
+static bool token_list_find_in(const struct token_text *f, struct slice token,
+                               struct token_target *t)
 {
     struct slice line, rest = slice_of(f->text, f->len);
 
@@ -273,9 +276,9 @@ bool token_list_find(struct token_list *l, double now, struct slice token, struc
 {
     *t = (struct token_target){0};
     if (!is_current(l, now))
-        read_all(l, now);
+        token_list_read_all(l, now);
     for (const struct token_text *f = l->files; f != NULL; f = f->next) {
-        if (find_in(f, token, t))
+        if (token_list_find_in(f, token, t))
             return true;
     }
     if (!t->broken) {

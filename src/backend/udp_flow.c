@@ -19,7 +19,7 @@ void udp_flow_wake(struct be_udp *u)
 
 /* ---- what is dropped ---- */
 
-static void drop(struct be_udp *u, enum stats_side to, enum stats_drop why, size_t n)
+static void udp_flow_drop(struct be_udp *u, enum stats_side to, enum stats_drop why, size_t n)
 {
     u->dropped[to]++;
     u->dropped_bytes += n;
@@ -30,7 +30,7 @@ static void drop_too_long(struct be_udp *u, enum stats_side to, size_t n)
 {
     bool *told = to == STATS_CLIENT ? &u->told_out : &u->told_in;
 
-    drop(u, to, STATS_DROP_SIZE, n);
+    udp_flow_drop(u, to, STATS_DROP_SIZE, n);
     if (*told) /* a word for each session; all are counted */
         return;
     *told = true;
@@ -61,7 +61,7 @@ static bool queue_first(struct be_udp *u, enum stats_side to, struct iovec *d)
 /* ---- errors ---- */
 
 /* From inside a call of the session's, so only noted. */
-static void fail(struct be_udp *u, int err)
+static void udp_flow_fail(struct be_udp *u, int err)
 {
     if (u->error != 0)
         return;
@@ -79,7 +79,7 @@ static bool note_unreachable(struct be_udp *u, int err)
     if (u->refused_at <= 0)
         u->refused_at = now;
     if (u->received == 0 || now - u->refused_at >= u->route->settings.connect_timeout)
-        fail(u, err);
+        udp_flow_fail(u, err);
     return false;
 }
 
@@ -91,7 +91,7 @@ static void keep_sent(struct be_udp *u, const struct iovec *d)
 
 /* ---- to the server ---- */
 
-static void watch(struct be_udp *u, int events)
+static void udp_flow_watch(struct be_udp *u, int events)
 {
     ev_io_stop(u->worker->loop, &u->io);
     ev_io_set(&u->io, u->fd, events);
@@ -123,20 +123,20 @@ static size_t send_now(struct be_udp *u, const struct iovec *all, size_t n)
         } else if (err == EMSGSIZE) {
             drop_too_long(u, STATS_BACKEND, all[done++].iov_len);
         } else {
-            drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, all[done++].iov_len);
+            udp_flow_drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, all[done++].iov_len);
         }
     }
     for (; done < n; done++)
-        drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, all[done].iov_len);
+        udp_flow_drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, all[done].iov_len);
     return n;
 }
 
-static void send_all(struct be_udp *u, const struct iovec *all, size_t n)
+static void udp_flow_send_all(struct be_udp *u, const struct iovec *all, size_t n)
 {
     size_t done = u->to_server.count == 0 ? send_now(u, all, n) : 0;
 
     if (done < n && u->to_server.count == 0)
-        watch(u, EV_READ | EV_WRITE);
+        udp_flow_watch(u, EV_READ | EV_WRITE);
     for (; done < n; done++)
         queue_add(u, STATS_BACKEND, &all[done]);
 }
@@ -150,7 +150,7 @@ void udp_flow_writable(struct be_udp *u)
             return;
         udp_queue_pop(&u->to_server);
     }
-    watch(u, EV_READ);
+    udp_flow_watch(u, EV_READ);
 }
 
 /* Emscripten's sockets begin with the port that theirs is bound to; nobody here needs it. */
@@ -177,11 +177,11 @@ static bool is_for_server(struct be_udp *u, const uint8_t *p, size_t n)
     if (is_first && is_port_message(p, n))
         return false;
     if (u->fd < 0 || u->error != 0) {
-        drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, n);
+        udp_flow_drop(u, STATS_BACKEND, STATS_DROP_SYSTEM, n);
         return false;
     }
     if (!rate_allows(u)) {
-        drop(u, STATS_BACKEND, STATS_DROP_RATE, n);
+        udp_flow_drop(u, STATS_BACKEND, STATS_DROP_RATE, n);
         return false;
     }
     return true;
@@ -198,14 +198,14 @@ void udp_flow_write(struct be_udp *u, const uint8_t *bytes, size_t n)
         if (is_for_server(u, p + cut.skip, cut.body))
             batch[count++] = (struct iovec){p + cut.skip, cut.body};
         if (count == SEND_BATCH) {
-            send_all(u, batch, count);
+            udp_flow_send_all(u, batch, count);
             count = 0;
         }
         p += cut.skip + cut.body;
         n -= cut.skip + cut.body;
     }
     if (count > 0 && u->fd >= 0)
-        send_all(u, batch, count);
+        udp_flow_send_all(u, batch, count);
 }
 
 /* ---- to the client ---- */
@@ -216,7 +216,7 @@ struct handing {
     size_t len;
 };
 
-static void hand_over(struct handing *h)
+static void udp_flow_hand_over(struct handing *h)
 {
     struct be_udp *u = h->u;
     size_t n = h->len;
@@ -231,7 +231,7 @@ static bool has_room(const struct handing *h, const struct iovec *d, size_t limi
     return h->len == 0 || h->len + FRAMING_PREFIX_MAX + d->iov_len <= limit;
 }
 
-static void put(struct handing *h, const struct iovec *d)
+static void udp_flow_put(struct handing *h, const struct iovec *d)
 {
     uint8_t *at = h->u->worker->rx + WORKER_HEADROOM + h->len, prefix[FRAMING_PREFIX_MAX];
     size_t before = framing_datagram.prefix(prefix, d->iov_len, 0);
@@ -244,7 +244,7 @@ static void put(struct handing *h, const struct iovec *d)
 
 /* In one write, or in as few as the buffer allows. Any of them may end the session, or find that
  * the client is behind. */
-static void take(struct be_udp *u, const struct iovec *all, size_t n)
+static void udp_flow_take(struct be_udp *u, const struct iovec *all, size_t n)
 {
     struct handing h = {.u = u};
 
@@ -255,14 +255,14 @@ static void take(struct be_udp *u, const struct iovec *all, size_t n)
             continue;
         }
         if (!has_room(&h, &all[i], WORKER_RX_SIZE))
-            hand_over(&h);
+            udp_flow_hand_over(&h);
         if (u->held || u->to_client.count > 0)
             queue_add(u, STATS_CLIENT, &all[i]);
         else
-            put(&h, &all[i]);
+            udp_flow_put(&h, &all[i]);
     }
     if (!u->ended)
-        hand_over(&h);
+        udp_flow_hand_over(&h);
 }
 
 void udp_flow_readable(struct be_udp *u)
@@ -274,11 +274,11 @@ void udp_flow_readable(struct be_udp *u)
     if (n > 0) {
         u->refused_at = 0;
         udp_forget_others(u);
-        take(u, all, n);
+        udp_flow_take(u, all, n);
     } else if (datagram_is_unreachable(err)) {
         (void)note_unreachable(u, err);
     } else if (err != EAGAIN && err != EWOULDBLOCK && err != EINTR) {
-        fail(u, err);
+        udp_flow_fail(u, err);
     }
 }
 
@@ -289,12 +289,12 @@ void udp_flow_drain(struct be_udp *u)
 
     while (!u->held && !u->ended && queue_first(u, STATS_CLIENT, &d)) {
         if (has_room(&h, &d, DRAIN_PIECE)) {
-            put(&h, &d);
+            udp_flow_put(&h, &d);
             udp_queue_pop(&u->to_client);
         } else {
-            hand_over(&h);
+            udp_flow_hand_over(&h);
         }
     }
     if (!u->ended)
-        hand_over(&h);
+        udp_flow_hand_over(&h);
 }

@@ -23,7 +23,7 @@ void udp_queue_pop(struct udp_queue *q)
     q->count--;
 }
 
-static void drop_oldest(struct udp_queue *q)
+static void udp_queue_drop_oldest(struct udp_queue *q)
 {
     q->dropped++;
     q->dropped_bytes += oldest(q).len;
@@ -33,7 +33,7 @@ static void drop_oldest(struct udp_queue *q)
 static void drop_old(struct udp_queue *q, double now)
 {
     while (q->count > 0 && now - oldest(q).at > q->age)
-        drop_oldest(q);
+        udp_queue_drop_oldest(q);
 }
 
 void udp_queue_add(struct udp_queue *q, double now, const void *p, size_t n)
@@ -43,7 +43,7 @@ void udp_queue_add(struct udp_queue *q, double now, const void *p, size_t n)
     drop_old(q, now);
     while (q->count > 0 &&
            (q->count >= q->max || buf_len(&q->entries) + sizeof e + n > UDP_QUEUE_BYTES))
-        drop_oldest(q);
+        udp_queue_drop_oldest(q);
     uint8_t *to = buf_reserve(&q->entries, sizeof e + n);
     if (to == NULL) {
         q->dropped++;
@@ -70,6 +70,6 @@ bool udp_queue_first(struct udp_queue *q, double now, struct iovec *out)
 void udp_queue_release(struct udp_queue *q)
 {
     while (q->count > 0)
-        drop_oldest(q);
+        udp_queue_drop_oldest(q);
     buf_release(&q->entries);
 }

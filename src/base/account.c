@@ -11,13 +11,13 @@
 #define GROUPS_FIRST 32
 #define GROUPS_MAX 65536 /* of the kernel: NGROUPS_MAX */
 
-static int fault(char error[ACCOUNT_ERROR_MAX], const char *name, const char *why)
+static int account_fault(char error[ACCOUNT_ERROR_MAX], const char *name, const char *why)
 {
     snprintf(error, ACCOUNT_ERROR_MAX, "%.100s: %s", name, why);
     return -1;
 }
 
-static bool is_number(const char *text, unsigned long *out)
+static bool account_is_number(const char *text, unsigned long *out)
 {
     char *end;
 
@@ -32,26 +32,26 @@ static int find_group(struct account *a, const char *name, char error[ACCOUNT_ER
 
     if (gr != NULL)
         a->gid = gr->gr_gid;
-    else if (is_number(name, &number))
+    else if (account_is_number(name, &number))
         a->gid = (gid_t)number;
     else
-        return fault(error, name, "no such group; create it, or name another");
+        return account_fault(error, name, "no such group; create it, or name another");
     return 0;
 }
 
 /* user: without the group. */
-static int find_user(struct account *a, const char *user, bool group_follows,
-                     char error[ACCOUNT_ERROR_MAX])
+static int account_find_user(struct account *a, const char *user, bool group_follows,
+                             char error[ACCOUNT_ERROR_MAX])
 {
     const struct passwd *pw = getpwnam(user);
     unsigned long number;
 
     if (pw == NULL) {
-        if (!is_number(user, &number))
-            return fault(error, user, "no such account; create it, or name another");
+        if (!account_is_number(user, &number))
+            return account_fault(error, user, "no such account; create it, or name another");
         pw = getpwuid((uid_t)number);
         if (pw == NULL && !group_follows)
-            return fault(error, user, "a number without an account needs a group, too");
+            return account_fault(error, user, "a number without an account needs a group, too");
         a->uid = (uid_t)number;
     }
     if (pw != NULL) {
@@ -72,7 +72,8 @@ static int find_groups(struct account *a, bool is_known, char error[ACCOUNT_ERRO
         larger = realloc(groups, (size_t)room * sizeof *groups);
         if (larger == NULL || room > GROUPS_MAX) {
             free(larger != NULL ? larger : groups);
-            return fault(error, a->name, larger != NULL ? "in too many groups" : "out of memory");
+            return account_fault(error, a->name,
+                                 larger != NULL ? "in too many groups" : "out of memory");
         }
         groups = larger;
         count = room;
@@ -95,10 +96,10 @@ int account_find(struct account *a, const char *text, char error[ACCOUNT_ERROR_M
 
     *a = (struct account){0};
     if (n == 0 || n >= sizeof user || (colon != NULL && colon[1] == '\0'))
-        return fault(error, text, "write NAME or NAME:GROUP");
+        return account_fault(error, text, "write NAME or NAME:GROUP");
     memcpy(user, text, n);
     user[n] = '\0';
-    if (find_user(a, user, colon != NULL, error) < 0)
+    if (account_find_user(a, user, colon != NULL, error) < 0)
         return -1;
     is_known = a->name[0] != '\0';
     if (!is_known)

@@ -185,7 +185,7 @@ void addr_network_key(const union addr *a, unsigned level, uint8_t key[16])
         memset(key + 8 - level, 0, level);
 }
 
-static const char *parse_port(struct slice text, uint16_t *port)
+static const char *addr_parse_port(struct slice text, uint16_t *port)
 {
     uint32_t number = 0;
 
@@ -218,7 +218,7 @@ static const char *split_bracketed(struct slice text, struct slice *host, uint16
     if (rest.p[0] != ':')
         return "between the bracket and the port belongs a colon";
     *host = inner;
-    return parse_port(slice_of(rest.p + 1, rest.len - 1), port);
+    return addr_parse_port(slice_of(rest.p + 1, rest.len - 1), port);
 }
 
 const char *addr_split(struct slice text, struct slice *host, uint16_t *port)
@@ -236,7 +236,7 @@ const char *addr_split(struct slice text, struct slice *host, uint16_t *port)
         *host = slice_of(NULL, 0);
         /* "127.0.0.1" is a host, "8080x" a port that went wrong */
         return text.p[0] >= '0' && text.p[0] <= '9' && memchr(text.p, '.', text.len) == NULL
-                   ? parse_port(text, port)
+                   ? addr_parse_port(text, port)
                    : "the port is missing";
     }
     if (first.len == 0 && !(rest.len > 0 && memchr(rest.p, ':', rest.len)))
@@ -244,5 +244,5 @@ const char *addr_split(struct slice text, struct slice *host, uint16_t *port)
     if (rest.len > 0 && memchr(rest.p, ':', rest.len))
         return "an IPv6 address belongs in brackets, as in [::1]:80";
     *host = first;
-    return parse_port(rest, port);
+    return addr_parse_port(rest, port);
 }

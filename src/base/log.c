@@ -217,7 +217,7 @@ void log_init(struct log *l, enum log_level level, enum log_format format)
     l->is_socket = S_ISSOCK(st.st_mode);
 }
 
-static int open_file(const char *path)
+static int log_open_file(const char *path)
 {
     /* nonblocking for what is no file: a FIFO without a reader is refused, a full one waits here */
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, FILE_MODE);
@@ -241,7 +241,7 @@ int log_open(struct log *l, const char *to, const char *syslog_socket, int have)
         l->style = is_journal() ? LOG_STYLE_JOURNAL : LOG_STYLE_PLAIN;
         return 0;
     }
-    int fd = is_syslog ? -1 : open_file(to);
+    int fd = is_syslog ? -1 : log_open_file(to);
     if (fd < 0)
         fd = have;
     else if (have >= 0)
@@ -275,7 +275,7 @@ void log_reopen(struct log *l)
         (void)log_syslog_connect(l);
         return;
     }
-    fd = open_file(l->path);
+    fd = log_open_file(l->path);
     if (fd < 0) {
         log_line(l, LOG_ERROR, "cannot reopen the log, the old file stays in use",
                  LOG_C("file", l->path), LOG_C("reason", strerror(errno)));

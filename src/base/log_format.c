@@ -16,7 +16,7 @@
 #define LOG_SEVERITY_DEBUG 7
 #define LOG_FACILITY_DAEMON (3 << 3)
 
-static void put(struct log_text *t, const char *p, size_t n)
+static void log_put(struct log_text *t, const char *p, size_t n)
 {
     if (t->len < t->cap && n > 0)
         memcpy(t->p + t->len, p, n < t->cap - t->len ? n : t->cap - t->len);
@@ -25,11 +25,11 @@ static void put(struct log_text *t, const char *p, size_t n)
 
 static void put_c(struct log_text *t, const char *cstr)
 {
-    put(t, cstr, strlen(cstr));
+    log_put(t, cstr, strlen(cstr));
 }
 
 /* How long the character at p is, of n > 0 bytes; 0 when it is not valid UTF-8. Its code point. */
-static size_t character(const char *p, size_t n, uint32_t *c)
+static size_t log_character(const char *p, size_t n, uint32_t *c)
 {
     *c = 0;
     return utf8_decode((const uint8_t *)p, n, c);
@@ -59,7 +59,7 @@ static void put_bytes_hex(struct log_text *t, const char *p, size_t n)
         char hex[5];
 
         (void)snprintf(hex, sizeof hex, "\\x%02x", (unsigned)(uint8_t)p[i]);
-        put(t, hex, 4);
+        log_put(t, hex, 4);
     }
 }
 
@@ -68,7 +68,7 @@ static void put_unicode(struct log_text *t, uint32_t c)
     char hex[7];
 
     (void)snprintf(hex, sizeof hex, "\\u%04x", (unsigned)(c & 0xffffU));
-    put(t, hex, 6);
+    log_put(t, hex, 6);
 }
 
 /* The value with everything escaped that could be mistaken; quotes stay as they are where
@@ -83,12 +83,12 @@ static void put_escaped(struct log_text *t, enum log_format format, struct slice
         uint32_t c;
         char two[2] = {'\\', '\0'};
 
-        len = character(p, s.len - i, &c);
+        len = log_character(p, s.len - i, &c);
         two[1] = len && !(c == '"' && keep_quotes) ? short_escape(c) : '\0';
         if (two[1])
-            put(t, two, 2);
+            log_put(t, two, 2);
         else if (len && !utf8_is_unprintable(c))
-            put(t, p, len);
+            log_put(t, p, len);
         else if (format == LOG_TEXT)
             put_bytes_hex(t, p, len ? len : 1);
         else
@@ -113,7 +113,7 @@ static bool needs_quotes(struct slice s)
     size_t len;
 
     for (size_t i = 0; i < s.len; i += len) {
-        len = character(s.p + i, s.len - i, &c);
+        len = log_character(s.p + i, s.len - i, &c);
         if (!len || s.p[i] == ' ' || s.p[i] == '=' || s.p[i] == '"' || s.p[i] == '\\' ||
             utf8_is_unprintable(c))
             return true;
@@ -121,7 +121,7 @@ static bool needs_quotes(struct slice s)
     return false;
 }
 
-static void put_text(struct log_text *t, enum log_format format, struct slice whole)
+static void log_put_text(struct log_text *t, enum log_format format, struct slice whole)
 {
     struct slice s = kept(whole);
     bool quoted = format == LOG_JSON || needs_quotes(s);
@@ -141,7 +141,7 @@ static void put_value(struct log_text *t, enum log_format format, const struct l
 
     switch (f->kind) {
     case LOG_FIELD_TEXT:
-        put_text(t, format, f->text);
+        log_put_text(t, format, f->text);
         return;
     case LOG_FIELD_INT:
         (void)snprintf(number, sizeof number, "%" PRId64, f->number);

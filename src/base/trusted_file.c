@@ -30,7 +30,7 @@ struct walk {
     char *why;
 };
 
-static bool is_ours(const struct walk *w, const struct stat *st)
+static bool trusted_is_ours(const struct walk *w, const struct stat *st)
 {
     return st->st_uid == 0 || st->st_uid == w->user;
 }
@@ -40,7 +40,8 @@ static bool others_may_write(const struct stat *st)
     return (st->st_mode & S_IWOTH) != 0 || ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0);
 }
 
-static bool tell(const struct walk *w, const char *option, const struct stat *st, const char *what)
+static bool trusted_tell(const struct walk *w, const char *option, const struct stat *st,
+                         const char *what)
 {
     const char *path = w->done[0] != '\0' ? w->done : "/";
 
@@ -63,10 +64,10 @@ static bool judge_one(struct walk *w, const struct stat *st, bool last)
     const char *what = S_ISDIR(st->st_mode) ? "the folder " : "";
     bool open = others_may_write(st);
 
-    if (!is_ours(w, st))
-        return tell(w, "", st, what);
+    if (!trusted_is_ours(w, st))
+        return trusted_tell(w, "", st, what);
     w->sticky = open && !last && (st->st_mode & S_ISVTX) != 0;
-    return !open || w->sticky || tell(w, NULL, st, what);
+    return !open || w->sticky || trusted_tell(w, NULL, st, what);
 }
 
 /* Cuts the first word of `rest` off; false when there is none. */
@@ -84,7 +85,7 @@ static bool next_word(struct walk *w, char word[NAME_MAX + 1])
 }
 
 /* The link's text takes the place of its name. False for what the kernel would not follow. */
-static bool follow(struct walk *w, char *slash)
+static bool trusted_follow(struct walk *w, char *slash)
 {
     char text[2 * PATH_MAX];
     ssize_t n = readlink(w->done, text, PATH_MAX - 1);
@@ -105,7 +106,7 @@ static bool follow(struct walk *w, char *slash)
 
 enum step { STEP_ON, STEP_END, STEP_BAD };
 
-static enum step step(struct walk *w)
+static enum step trusted_step(struct walk *w)
 {
     size_t n = strlen(w->done);
     char word[NAME_MAX + 1];
@@ -130,9 +131,9 @@ static enum step step(struct walk *w)
     if (lstat(w->done, &st) < 0)
         return STEP_END;
     if (S_ISLNK(st.st_mode)) {
-        if (was_sticky && !is_ours(w, &st))
-            return tell(w, "-h ", &st, "the link ") ? STEP_ON : STEP_BAD;
-        return follow(w, w->done + n) ? STEP_ON : STEP_END;
+        if (was_sticky && !trusted_is_ours(w, &st))
+            return trusted_tell(w, "-h ", &st, "the link ") ? STEP_ON : STEP_BAD;
+        return trusted_follow(w, w->done + n) ? STEP_ON : STEP_END;
     }
     return judge_one(w, &st, w->rest[strspn(w->rest, "/")] == '\0') ? STEP_ON : STEP_BAD;
 }
@@ -155,6 +156,6 @@ bool trusted_file_judge(const char *path, uid_t user, char why[TRUSTED_FILE_ERRO
     if (lstat("/", &root) == 0 && !judge_one(&w, &root, false))
         return false;
     while (s == STEP_ON)
-        s = step(&w);
+        s = trusted_step(&w);
     return s == STEP_END;
 }

@@ -110,19 +110,20 @@ static const uint8_t class_of[256] = {
 };
 /* clang-format on */
 
-static inline uint64_t step(uint64_t state, uint8_t byte)
+static inline uint64_t utf8_step(uint64_t state, uint8_t byte)
 {
     return row_of[class_of[byte]] >> (state & STATE_MASK);
 }
 
-static inline uint64_t run(uint64_t state, const uint8_t *p, size_t n)
+static inline uint64_t utf8_run(uint64_t state, const uint8_t *p, size_t n)
 {
     size_t i = 0;
 
     for (; n - i >= 4; i += 4)
-        state = step(step(step(step(state, p[i]), p[i + 1]), p[i + 2]), p[i + 3]);
+        state =
+            utf8_step(utf8_step(utf8_step(utf8_step(state, p[i]), p[i + 1]), p[i + 2]), p[i + 3]);
     for (; i < n; i++)
-        state = step(state, p[i]);
+        state = utf8_step(state, p[i]);
     return state & STATE_MASK;
 }
 
@@ -174,14 +175,14 @@ static uint64_t feed_plain(uint64_t state, const uint8_t *p, size_t n)
             i += ascii_front(p + i, n - i);
         if (n - i < 16)
             break;
-        state = run(state, p + i, 16);
+        state = utf8_run(state, p + i, 16);
         if (state == BAD)
             return BAD;
         i += 16;
     }
     /* Less than a block is left: the last whole block holds it, behind bytes known already. */
     if (state != START || n < 16 || !ascii16(p + n - 16))
-        state = run(state, p + i, n - i);
+        state = utf8_run(state, p + i, n - i);
     return state;
 }
 
@@ -192,7 +193,7 @@ static uint64_t state_at_end(const uint8_t *p, size_t n)
 
     while (k < UTF8_MAX - 1 && (p[n - k] & 0xC0) == 0x80)
         k++;
-    return (p[n - k] & 0xC0) == 0x80 ? START : run(START, p + n - k, k);
+    return (p[n - k] & 0xC0) == 0x80 ? START : utf8_run(START, p + n - k, k);
 }
 
 /* n >= UTF8_SSSE3_LEAST + UTF8_MAX - 1 */
@@ -201,7 +202,7 @@ static uint64_t feed_blocks(uint64_t state, const uint8_t *p, size_t n)
     size_t i = 0;
 
     while (state != START && state != BAD) /* what a chunk before left unfinished */
-        state = run(state, p + i++, 1);
+        state = utf8_run(state, p + i++, 1);
     if (state == BAD || !utf8_ssse3_good(p + i, n - i))
         return BAD;
     return state_at_end(p, n);
@@ -236,7 +237,7 @@ size_t utf8_tail(const uint8_t *p, size_t n)
 
         if ((p[n - k] & 0xC0) == 0x80)
             continue;
-        state = run(START, p + n - k, k);
+        state = utf8_run(START, p + n - k, k);
         return state == START || state == BAD ? 0 : k;
     }
     return 0;
@@ -249,7 +250,7 @@ static size_t part(const uint8_t *p, size_t n, bool *good)
     size_t i;
 
     for (i = 0; i < n; i++) {
-        state = run(state, p + i, 1);
+        state = utf8_run(state, p + i, 1);
         if (state == START) {
             *good = true;
             return i + 1;

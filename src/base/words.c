@@ -39,7 +39,7 @@ struct list {
     size_t n, size;
 };
 
-static void put(struct list *l, char c)
+static void words_put(struct list *l, char c)
 {
     if (l->n + 1 < l->size)
         l->out[l->n] = c;
@@ -50,22 +50,22 @@ static void put(struct list *l, char c)
 static void put_inside(struct list *l, char c)
 {
     if (c == '"' || c == '\\')
-        put(l, '\\');
-    put(l, c);
+        words_put(l, '\\');
+    words_put(l, c);
 }
 
-static void put_text(struct list *l, const char *text)
+static void words_put_text(struct list *l, const char *text)
 {
     while (*text != '\0')
-        put(l, *text++);
+        words_put(l, *text++);
 }
 
 /* One word, with its quotes taken away; what is behind it. */
-static const char *put_word(struct list *l, const char *p)
+static const char *words_put_word(struct list *l, const char *p)
 {
     char quote = '\0';
 
-    put(l, '"');
+    words_put(l, '"');
     for (; *p != '\0' && (quote != '\0' || *p != ' '); p++) {
         if (*p == '\\' && quote != '\'' && p[1] != '\0')
             put_inside(l, *++p);
@@ -76,7 +76,7 @@ static const char *put_word(struct list *l, const char *p)
         else
             put_inside(l, *p);
     }
-    put(l, '"');
+    words_put(l, '"');
     return p;
 }
 
@@ -84,20 +84,20 @@ void words_as_list(const char *line, char *out, size_t size)
 {
     struct list l = {.out = out, .size = size};
 
-    put(&l, '[');
+    words_put(&l, '[');
     if (words_judge(line) == WORDS_SHELL) {
-        put_text(&l, "\"sh\", \"-c\", \"");
+        words_put_text(&l, "\"sh\", \"-c\", \"");
         for (const char *p = line; *p != '\0'; p++)
             put_inside(&l, *p);
-        put(&l, '"');
+        words_put(&l, '"');
     } else {
         for (const char *p = line + strspn(line, " "); *p != '\0'; p += strspn(p, " ")) {
             if (l.n > 1)
-                put_text(&l, ", ");
-            p = put_word(&l, p);
+                words_put_text(&l, ", ");
+            p = words_put_word(&l, p);
         }
     }
-    put(&l, ']');
+    words_put(&l, ']');
     if (l.n < size)
         out[l.n] = '\0';
     else if (size >= 4)

@@ -196,7 +196,7 @@ static void print_patterns(FILE *out)
     }
 }
 
-static void print_ctl(FILE *out)
+static void bash_print_ctl(FILE *out)
 {
     struct ctl_order order;
     const char *words;
@@ -225,7 +225,7 @@ void completion_print_bash(FILE *out)
 {
     fputs(functions, out);
     print_values(out);
-    print_ctl(out);
+    bash_print_ctl(out);
     fputs(main_begin, out);
     completion_print_examples(out);
     fputs(main_middle, out);

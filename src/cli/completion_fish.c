@@ -6,7 +6,7 @@
 /* A condition that holds where options of ours stand. */
 #define OURS "not __fish_seen_subcommand_from ctl example passwd"
 
-static void print_value(const struct option_row *row, FILE *out)
+static void fish_print_value(const struct option_row *row, FILE *out)
 {
     static const char *const how[] = {
         [OFFER_NOTHING] = " -x",
@@ -41,7 +41,7 @@ static void print_options(FILE *out)
             fprintf(out, " -s %c", row->letter);
         fprintf(out, " -l %s", row->name);
         if (completion_takes_value(row))
-            print_value(row, out);
+            fish_print_value(row, out);
         fputs(" -d '", out);
         completion_print_quoted(row->help, "\\'", "\\", out);
         fputs("'\n", out);
@@ -67,7 +67,7 @@ static const char functions[] =
     "complete -c wsluice -n '__fish_seen_subcommand_from ctl' -l interval -x\n"
     "complete -c wsluice -n '__fish_seen_subcommand_from example' -f -a '";
 
-static void print_ctl(FILE *out)
+static void fish_print_ctl(FILE *out)
 {
     struct ctl_order order;
     const char *words;
@@ -111,6 +111,6 @@ void completion_print_fish(FILE *out)
           "    __wsluice_ask bans | " COMPLETION_BANS "\n"
           "end\n",
           out);
-    print_ctl(out);
+    fish_print_ctl(out);
     print_options(out);
 }

@@ -21,7 +21,7 @@ static void print_words(const struct option_row *row, FILE *out)
     completion_print_quoted(words, "'\\''", ":", out);
 }
 
-static void print_value(const struct option_row *row, FILE *out)
+static void zsh_print_value(const struct option_row *row, FILE *out)
 {
     static const char *const actions[] = {
         [OFFER_NOTHING] = "",
@@ -49,7 +49,7 @@ static void print_value(const struct option_row *row, FILE *out)
     }
 }
 
-static void print_row(const struct option_row *row, FILE *out)
+static void zsh_print_row(const struct option_row *row, FILE *out)
 {
     bool value = completion_takes_value(row);
 
@@ -66,7 +66,7 @@ static void print_row(const struct option_row *row, FILE *out)
     completion_print_quoted(row->help, "'\\''", "[]", out);
     fputs("]", out);
     if (value)
-        print_value(row, out);
+        zsh_print_value(row, out);
     fputs("' \\\n", out);
 }
 
@@ -80,7 +80,7 @@ static const char functions[] = "#compdef wsluice\n"
                                 "  else compadd -S '' -a offered; fi\n"
                                 "}\n";
 
-static void print_ctl(FILE *out)
+static void zsh_print_ctl(FILE *out)
 {
     struct ctl_order order;
     const char *words;
@@ -146,11 +146,11 @@ static const char first[] = "\n"
 void completion_print_zsh(FILE *out)
 {
     fputs(functions, out);
-    print_ctl(out);
+    zsh_print_ctl(out);
     fputs(subcommands, out);
     completion_print_examples(out);
     fputs(first, out);
     for (size_t i = 0; i < option_rows_count; i++)
-        print_row(&option_rows[i], out);
+        zsh_print_row(&option_rows[i], out);
     fputs("  '(-):command:_wsluice_first' '*::arguments: _normal'\n", out);
 }

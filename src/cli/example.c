@@ -90,14 +90,14 @@ static void print_example(const struct example *e)
     fwrite(begin, 1, (size_t)(e->end - begin), stdout);
 }
 
-static void print_list(FILE *out)
+static void example_print_list(FILE *out)
 {
     fputs("usage: wsluice example NAME > wsluice.yaml, then wsluice -c wsluice.yaml\n\n", out);
     for (size_t i = 0; i < COUNT; i++)
         fprintf(out, "  %-9s %s\n", examples[i].name, examples[i].help);
 }
 
-static int written(void)
+static int example_written(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
@@ -105,7 +105,7 @@ static int written(void)
     return 1;
 }
 
-static int unknown(const char *name)
+static int example_unknown(const char *name)
 {
     struct option_guess guess = {.name = slice_from(name)};
 
@@ -127,14 +127,14 @@ int example_run(int argc, char **argv)
         return 2;
     }
     if (list) {
-        print_list(stdout);
-        return written();
+        example_print_list(stdout);
+        return example_written();
     }
     for (size_t i = 0; i < COUNT; i++) {
         if (strcmp(argv[1], examples[i].name) != 0)
             continue;
         print_example(&examples[i]);
-        return written();
+        return example_written();
     }
-    return unknown(argv[1]);
+    return example_unknown(argv[1]);
 }

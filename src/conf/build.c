@@ -15,7 +15,7 @@
 
 #define UNIX_PATH_LONGEST 107 /* bytes of a Unix socket's path: sun_path without its NUL */
 
-static bool is_systemd(const char *text)
+static bool build_is_systemd(const char *text)
 {
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
 }
@@ -51,7 +51,7 @@ bool build_listener(struct listen_spec *l, char why[BUILD_ERROR_MAX])
     if (strncmp(text, "unix:", 5) == 0) {
         l->unix_path = text + 5;
         wrong = judge_unix_path(l->unix_path);
-    } else if (!is_systemd(text)) {
+    } else if (!build_is_systemd(text)) {
         /* of systemd: whether such a socket was passed to us is seen when it is opened */
         wrong = addr_split(slice_from(text), &l->host, &l->port);
         if (wrong == NULL && l->host.len > 0 && l->host.p[0] == '[')
@@ -88,7 +88,7 @@ bool build_listener_again(const struct listen_spec *all, size_t n, bool in_file)
 {
     const struct listen_spec *l = &all[n];
 
-    if (!in_file && l->unix_path == NULL && l->port == 0 && !is_systemd(l->text))
+    if (!in_file && l->unix_path == NULL && l->port == 0 && !build_is_systemd(l->text))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (all[i].text != NULL && same_place(&all[i], l))
@@ -273,7 +273,7 @@ static bool step_framing(struct building *b)
     return false;
 }
 
-static bool same(const char *a, const char *b)
+static bool build_same(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
@@ -340,8 +340,8 @@ static bool step_twins(struct building *b)
     if (r->path == NULL)
         return true;
     for (const struct route *other = b->config->routes; other < r; other++) {
-        if (!same(other->path, r->path) || !same(other->host, r->host) ||
-            !same(other->match_subprotocol, r->match_subprotocol))
+        if (!build_same(other->path, r->path) || !build_same(other->host, r->host) ||
+            !build_same(other->match_subprotocol, r->match_subprotocol))
             continue;
         if (other->where != NULL)
             snprintf(b->why, sizeof b->why, "%.150s: the route at %.300s has this path already",

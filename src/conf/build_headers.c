@@ -33,7 +33,7 @@ static const char *const ours[] = {
     "X-Content-Type-Options",
 };
 
-static bool is_ours(struct slice name)
+static bool build_headers_is_ours(struct slice name)
 {
     const size_t n = sizeof HANDSHAKE_FIELDS - 1;
 
@@ -54,11 +54,11 @@ static bool is_value(struct slice value)
     return value.len > 0 && slice_trim(value).len == value.len;
 }
 
-static const char *judge(struct slice name, struct slice value)
+static const char *build_headers_judge(struct slice name, struct slice value)
 {
     if (!handshake_is_token(name))
         return "this is no name of a header field";
-    if (is_ours(name))
+    if (build_headers_is_ours(name))
         return "wsluice says this field itself";
     if (!is_value(value))
         return "a value is printable ASCII, with no blank at its begin or end";
@@ -73,7 +73,7 @@ bool build_headers(struct route *r, char why[BUILD_ERROR_MAX])
 
     for (size_t i = 0; i < list->count; i++) {
         struct slice value, name = slice_cut(slice_from(list->items[i]), '=', &value);
-        const char *wrong = judge(name, value);
+        const char *wrong = build_headers_judge(name, value);
 
         if (wrong == NULL && n + name.len + value.len + 4 > ROUTE_HEADERS_MAX)
             wrong = "all fields together have more than 8 KiB";

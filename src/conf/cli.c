@@ -20,8 +20,9 @@ struct reading {
 };
 
 /* Tells the first fault only: those behind it may follow from it. */
-static bool usage(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool usage(struct reading *r, const char *format, ...)
+static bool cli_usage(struct reading *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool cli_usage(struct reading *r, const char *format, ...)
 {
     char line[FAULT_LINE_MAX];
     va_list args;
@@ -36,7 +37,7 @@ static bool usage(struct reading *r, const char *format, ...)
 
 /* ---- options ---- */
 
-static void *place_of(struct reading *r, enum option_place place)
+static void *cli_place_of(struct reading *r, enum option_place place)
 {
     return place == IN_CONFIG     ? (void *)r->config
            : place == IN_SETTINGS ? (void *)&r->config->settings
@@ -44,31 +45,32 @@ static void *place_of(struct reading *r, enum option_place place)
                                   : (void *)r->cli;
 }
 
-static bool set(struct reading *r, const struct option_row *row, const char *value)
+static bool cli_set(struct reading *r, const struct option_row *row, const char *value)
 {
     char why[OPTION_ERROR_MAX];
 
     r->cli->given[row - option_rows] = true;
-    if (option_set(row, place_of(r, row->place), value, &r->config->arena, why))
+    if (option_set(row, cli_place_of(r, row->place), value, &r->config->arena, why))
         return true;
     option_advise(row->name, value, why);
-    return usage(r, "--%s: %s", row->name, why);
+    return cli_usage(r, "--%s: %s", row->name, why);
 }
 
 /* The value in the argument itself, or the next argument; flags need none. */
 static bool set_from_args(struct reading *r, const struct option_row *row, const char *attached)
 {
     if (attached != NULL)
-        return set(r, row, attached);
+        return cli_set(r, row, attached);
     if (row->type == OPTION_FLAG)
-        return set(r, row, "on");
+        return cli_set(r, row, "on");
     if (*r->args == NULL)
-        return usage(r, "--%s: a value is missing (%s)", row->name, row->value);
-    return set(r, row, *r->args++);
+        return cli_usage(r, "--%s: a value is missing (%s)", row->name, row->value);
+    return cli_set(r, row, *r->args++);
 }
 
 /* dashes: as they were written. attached: the value in the argument itself, or NULL. */
-static bool unknown(struct reading *r, const char *dashes, struct slice name, const char *attached)
+static bool cli_unknown(struct reading *r, const char *dashes, struct slice name,
+                        const char *attached)
 {
     struct option_guess guess = {.name = name};
     const char *next = *r->args != NULL && **r->args != '-' ? *r->args : NULL;
@@ -76,13 +78,13 @@ static bool unknown(struct reading *r, const char *dashes, struct slice name, co
     char advice[HABIT_ADVICE_MAX];
 
     if (habits_find_option(name, attached != NULL ? attached : next, advice))
-        return usage(r, "unknown option %s%.*s; %s", dashes, len, name.p, advice);
+        return cli_usage(r, "unknown option %s%.*s; %s", dashes, len, name.p, advice);
     for (size_t i = 0; name.len > 1 && i < option_rows_count; i++)
         option_guess_add(&guess, option_rows[i].name);
     if (guess.best != NULL)
-        return usage(r, "unknown option %s%.*s; did you mean --%s?", dashes, len, name.p,
-                     guess.best);
-    return usage(r, "unknown option %s%.*s; see wsluice --help-all", dashes, len, name.p);
+        return cli_usage(r, "unknown option %s%.*s; did you mean --%s?", dashes, len, name.p,
+                         guess.best);
+    return cli_usage(r, "unknown option %s%.*s; see wsluice --help-all", dashes, len, name.p);
 }
 
 static bool read_long(struct reading *r, const char *arg)
@@ -90,7 +92,7 @@ static bool read_long(struct reading *r, const char *arg)
     struct slice value, name = slice_cut(slice_from(arg + 2), '=', &value);
     const struct option_row *row = option_find(name);
 
-    return row != NULL ? set_from_args(r, row, value.p) : unknown(r, "--", name, value.p);
+    return row != NULL ? set_from_args(r, row, value.p) : cli_unknown(r, "--", name, value.p);
 }
 
 /* "-listen", "-port=8080": a long option with one dash. Its letters would be read one by one. */
@@ -109,16 +111,16 @@ static bool read_letters(struct reading *r, const char *arg)
 
     if (is_long(arg, &name, &value))
         return option_find(name) != NULL
-                   ? usage(r, "%.60s: a long option has two dashes; write -%.60s", arg, arg)
-                   : unknown(r, "-", name, value.p);
+                   ? cli_usage(r, "%.60s: a long option has two dashes; write -%.60s", arg, arg)
+                   : cli_unknown(r, "-", name, value.p);
     for (const char *p = arg + 1; *p != '\0'; p++) {
         const struct option_row *row = option_find_letter(*p);
 
         if (row == NULL)
-            return unknown(r, "-", slice_of(p, 1), p[1] != '\0' ? p + 1 : NULL);
+            return cli_unknown(r, "-", slice_of(p, 1), p[1] != '\0' ? p + 1 : NULL);
         if (row->type != OPTION_FLAG)
             return set_from_args(r, row, p[1] != '\0' ? p + 1 : NULL);
-        if (!set(r, row, "on"))
+        if (!cli_set(r, row, "on"))
             return false;
     }
     return true;
@@ -153,15 +155,15 @@ static bool build_listeners(struct reading *r)
 
     c->listen = arena_alloc(&c->arena, count * sizeof *c->listen);
     if (c->listen == NULL)
-        return usage(r, "out of memory");
+        return cli_usage(r, "out of memory");
     c->listen_count = count;
     for (size_t i = 0; i < count; i++) {
         c->listen[i].text = texts->count > 0 ? texts->items[i] : BUILD_DEFAULT_LISTEN;
         build_listener_defaults(&c->listen[i], c);
         if (!build_listener(&c->listen[i], why))
-            return usage(r, "--listen %s", why);
+            return cli_usage(r, "--listen %s", why);
         if (build_listener_again(c->listen, i, false))
-            return usage(r, "--listen %.200s: given twice", c->listen[i].text);
+            return cli_usage(r, "--listen %.200s: given twice", c->listen[i].text);
     }
     return true;
 }
@@ -172,11 +174,11 @@ static void tell_route(void *owner, const char *key, const char *why)
     struct reading *r = owner;
 
     if (strcmp(key, "framing") == 0)
-        usage(r, "--framing %s", why);
+        cli_usage(r, "--framing %s", why);
     else if (row != NULL && row->place == IN_SETTINGS)
-        usage(r, "--%s: %s", key, why);
+        cli_usage(r, "--%s: %s", key, why);
     else
-        usage(r, "%s %s", r->name, why);
+        cli_usage(r, "%s %s", r->name, why);
 }
 
 /* A route of the command line; name is for faults. NULL with a fault told. */
@@ -186,7 +188,7 @@ static struct route *add_route(struct reading *r, const char *name, const char *
 
     r->name = name;
     if (route == NULL) {
-        usage(r, "out of memory");
+        cli_usage(r, "out of memory");
         return NULL;
     }
     route->path = path;
@@ -209,11 +211,11 @@ static bool set_command(struct reading *r, struct route *route)
         n++;
     const char **argv = arena_alloc(arena, (n + 1) * sizeof *argv);
     if (argv == NULL)
-        return usage(r, "out of memory");
+        return cli_usage(r, "out of memory");
     for (size_t i = 0; i < n; i++) {
         argv[i] = i == 0 ? words[0] : template_quote(words[i], arena);
         if (argv[i] == NULL)
-            return usage(r, "out of memory");
+            return cli_usage(r, "out of memory");
     }
     for (size_t i = 0; r->kinds->backends[i] != NULL; i++) {
         const char *key = r->kinds->backends[i]->key;
@@ -233,15 +235,15 @@ static bool build_root(struct reading *r)
     struct route *route;
 
     if (cli->pty && cli->command == NULL)
-        return usage(r, "--pty: a COMMAND is needed; in --route write PATH=pty:PROGRAM ARG...");
+        return cli_usage(r, "--pty: a COMMAND is needed; in --route write PATH=pty:PROGRAM ARG...");
     if (cli->command == NULL && cli->root.target.text == NULL)
         return true;
     if (cli->command != NULL && cli->root.target.text != NULL)
-        return usage(r, "two backends for the path /: --to %.100s and a COMMAND; %s",
-                     cli->root.target.text,
-                     habits_find(HABIT_TARGET, cli->root.target.text, advice)
-                         ? advice
-                         : "give each its own path with --route PATH=ADDR");
+        return cli_usage(r, "two backends for the path /: --to %.100s and a COMMAND; %s",
+                         cli->root.target.text,
+                         habits_find(HABIT_TARGET, cli->root.target.text, advice)
+                             ? advice
+                             : "give each its own path with --route PATH=ADDR");
     route = add_route(r, cli->command != NULL ? "COMMAND:" : "--to", "/");
     if (route == NULL)
         return false;
@@ -274,11 +276,11 @@ static bool build_given(struct reading *r, const char *text)
     struct route *route;
 
     if (path == NULL)
-        return usage(r, "out of memory");
+        return cli_usage(r, "out of memory");
     if (text[n] == '\0' || text[0] != '/')
-        return usage(r, "--route %.150s: %s; %s", text,
-                     text[n] == '\0' ? "no = in it" : "a path begins with /",
-                     habits_find(HABIT_ROUTE, text, advice) ? advice : "write PATH=ADDR");
+        return cli_usage(r, "--route %.150s: %s; %s", text,
+                         text[n] == '\0' ? "no = in it" : "a path begins with /",
+                         habits_find(HABIT_ROUTE, text, advice) ? advice : "write PATH=ADDR");
     route = add_route(r, "--route", path);
     if (route == NULL)
         return false;
@@ -320,14 +322,15 @@ static bool build_routes(struct reading *r)
     if (!build_static(r))
         return false;
     return r->config->route_count > 0 ||
-           usage(r, "nothing to serve; give a COMMAND, --to ADDR, --route PATH=ADDR, --static DIR "
-                    "or --config FILE, or see wsluice --help");
+           cli_usage(r,
+                     "nothing to serve; give a COMMAND, --to ADDR, --route PATH=ADDR, --static DIR "
+                     "or --config FILE, or see wsluice --help");
 }
 
 /* ---- all of it ---- */
 
 /* With a file, all routes stand there. */
-static bool judge_file(struct reading *r)
+static bool cli_judge_file(struct reading *r)
 {
     const struct command_line *cli = r->cli;
     char why[OPTION_ERROR_MAX];
@@ -337,13 +340,13 @@ static bool judge_file(struct reading *r)
     snprintf(why, sizeof why, "a COMMAND and --config: routes stand in the file");
     option_advise("config", cli->file, why);
     if (cli->command != NULL)
-        return usage(r, "%s", why);
+        return cli_usage(r, "%s", why);
     for (size_t i = 0; i < option_rows_count; i++) {
         const struct option_row *row = &option_rows[i];
 
         if (cli->given[i] && (row->place == IN_ROUTE || strcmp(row->name, "route") == 0 ||
                               strcmp(row->name, "pty") == 0))
-            return usage(r, "--%s and --config: routes stand in the file", row->name);
+            return cli_usage(r, "--%s and --config: routes stand in the file", row->name);
     }
     return true;
 }
@@ -361,7 +364,7 @@ enum cli_result cli_parse(int argc, char **argv, struct config *c, struct comman
     memset(cli, 0, sizeof *cli);
     if (!option_set_defaults(IN_CONFIG, c, &c->arena) ||
         !option_set_defaults(IN_SETTINGS, &c->settings, &c->arena)) {
-        usage(&r, "out of memory");
+        cli_usage(&r, "out of memory");
         return CLI_USAGE;
     }
     if (!read_args(&r))
@@ -369,7 +372,7 @@ enum cli_result cli_parse(int argc, char **argv, struct config *c, struct comman
     if (cli->help || cli->help_all || cli->version || cli->help_config || cli->dump_schema ||
         cli->completion != 0)
         return CLI_OK;
-    if (!judge_file(&r))
+    if (!cli_judge_file(&r))
         return CLI_USAGE;
     c->from_file = cli->file != NULL;
     if (cli->file == NULL)

@@ -22,7 +22,7 @@ static void print_text(FILE *out, const char *text)
     fputc('"', out);
 }
 
-static void print_list(FILE *out, const char *const *items, size_t count)
+static void dump_print_list(FILE *out, const char *const *items, size_t count)
 {
     fputc('[', out);
     for (size_t i = 0; i < count; i++) {
@@ -40,7 +40,7 @@ static void print_argv(FILE *out, char *const *argv)
     while (argv[n] != NULL)
         n++;
     memcpy(&items, &argv, sizeof items);
-    print_list(out, items, n);
+    dump_print_list(out, items, n);
 }
 
 static bool is_set(const struct option_row *row, const void *base)
@@ -52,7 +52,8 @@ static bool is_set(const struct option_row *row, const void *base)
     return row->type != OPTION_NODES;
 }
 
-static void print_row(FILE *out, const char *indent, const struct option_row *row, const void *base)
+static void dump_print_row(FILE *out, const char *indent, const struct option_row *row,
+                           const void *base)
 {
     const void *field = (const char *)base + row->offset;
     const struct text_list *list = field;
@@ -68,7 +69,7 @@ static void print_row(FILE *out, const char *indent, const struct option_row *ro
     case OPTION_LIST:
     case OPTION_REPEAT:
     case OPTION_PAIRS:
-        print_list(out, list->items, list->count);
+        dump_print_list(out, list->items, list->count);
         break;
     case OPTION_ARGV:
         print_argv(out, *(char *const *const *)field);
@@ -92,7 +93,7 @@ static void print_listener(FILE *out, const struct config *c, const struct liste
 
         if (row->place == IN_LISTEN && strcmp(row->name, "address") != 0 &&
             row->type != OPTION_NODES && !option_equal(row, l, &usual))
-            print_row(out, "    ", row, l);
+            dump_print_row(out, "    ", row, l);
     }
 }
 
@@ -106,7 +107,7 @@ static void print_certs(FILE *out, const struct conf_kinds *kinds, const struct 
     for (size_t i = 0; i < l->cert_count; i++) {
         fprintf(out, "      -\n");
         for (size_t k = 0; (row = schema_row(kinds, SCHEMA_CERT, k, &kind)) != NULL; k++)
-            print_row(out, "        ", row, &l->certs[i]);
+            dump_print_row(out, "        ", row, &l->certs[i]);
     }
 }
 
@@ -131,9 +132,10 @@ static void print_route(FILE *out, const struct conf_kinds *kinds, const struct 
         if (strcmp(row->name, "path") == 0 || !is_target(row, r, kind))
             continue;
         if (row->place != IN_SETTINGS)
-            print_row(out, "    ", row, row->place == IN_TARGET ? (const void *)&r->target : r);
+            dump_print_row(out, "    ", row,
+                           row->place == IN_TARGET ? (const void *)&r->target : r);
         else if (!option_equal(row, &r->settings, &r->config->settings))
-            print_row(out, "    ", row, &r->settings);
+            dump_print_row(out, "    ", row, &r->settings);
     }
 }
 
@@ -143,7 +145,7 @@ void dump_config(const struct config *c, const struct conf_kinds *kinds, FILE *o
     const struct option_row *row;
 
     for (size_t i = 0; (row = schema_row(kinds, SCHEMA_TOP, i, &kind)) != NULL; i++)
-        print_row(out, "", row, row->place == IN_SETTINGS ? (const void *)&c->settings : c);
+        dump_print_row(out, "", row, row->place == IN_SETTINGS ? (const void *)&c->settings : c);
     fputs("listen:\n", out);
     for (size_t i = 0; i < c->listen_count; i++) {
         print_listener(out, c, &c->listen[i]);

@@ -16,7 +16,7 @@
 #define INCLUDE_DEPTH_MAX 4
 #define FILES_MAX 1000U
 
-static void read_file(struct loader *l, const char *name, const struct spot *from, unsigned depth);
+static void file_read(struct loader *l, const char *name, const struct spot *from, unsigned depth);
 
 /* ---- one file to bytes ---- */
 
@@ -56,12 +56,12 @@ static const char *read_bytes(int fd, size_t size, struct arena *arena, struct s
     return NULL;
 }
 
-static const char *told(const char *why)
+static const char *file_told(const char *why)
 {
     return why != NULL ? why : "out of memory";
 }
 
-static const char *open_file(struct loader *l, const char *name, struct slice *text)
+static const char *file_open(struct loader *l, const char *name, struct slice *text)
 {
     /* O_NONBLOCK: a FIFO would wait for its writer */
     int fd = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -72,7 +72,7 @@ static const char *open_file(struct loader *l, const char *name, struct slice *t
     if (fd < 0 || fstat(fd, &st) < 0)
         wrong = strerror(errno);
     else if (!trusted_file_judge(name, 0, why))
-        wrong = told(arena_dup(&l->scratch, slice_from(why)));
+        wrong = file_told(arena_dup(&l->scratch, slice_from(why)));
     else if (!S_ISREG(st.st_mode))
         wrong = "not a regular file";
     else if (!is_new(l, &st))
@@ -130,7 +130,7 @@ static void include_one(struct loader *l, const struct yaml_node *item, unsigned
         if (name == NULL)
             value_no_memory(l);
         else
-            read_file(l, name, &item->at, depth + 1);
+            file_read(l, name, &item->at, depth + 1);
     }
     if (rc == 0)
         globfree(&found);
@@ -235,7 +235,7 @@ static void read_top(struct loader *l, const struct yaml_node *root, unsigned de
 }
 
 /* from: where it is included; NULL: it is the first. */
-static void read_file(struct loader *l, const char *name, const struct spot *from, unsigned depth)
+static void file_read(struct loader *l, const char *name, const struct spot *from, unsigned depth)
 {
     struct spot whole = {.file = name};
     const struct yaml_node *root;
@@ -247,7 +247,7 @@ static void read_file(struct loader *l, const char *name, const struct spot *fro
     else if (++l->files > FILES_MAX)
         wrong = "more than 1000 files";
     else
-        wrong = open_file(l, name, &text);
+        wrong = file_open(l, name, &text);
     if (wrong != NULL && from != NULL)
         faults_add(l->faults, from, "include: %.300s: %s", name, wrong);
     else if (wrong != NULL)
@@ -265,7 +265,7 @@ void file_load(struct config *c, const struct command_line *cli, const struct co
     struct loader l = {.config = c, .cli = cli, .kinds = kinds, .faults = faults};
     size_t before = faults->count;
 
-    read_file(&l, cli->file, NULL, 0);
+    file_read(&l, cli->file, NULL, 0);
     parts_build_listeners(&l);
     parts_build_routes(&l);
     if (c->route_count == 0 && faults->count == before)

@@ -156,8 +156,8 @@ struct route_reading {
 };
 
 /* The key that chooses a backend: `to`, or one of a kind. */
-static void choose(struct route_reading *r, const struct backend_ops *kind,
-                   const struct yaml_node *value)
+static void parts_choose(struct route_reading *r, const struct backend_ops *kind,
+                         const struct yaml_node *value)
 {
     if (r->chosen != NULL) {
         faults_add(r->loader->faults, &value->key->at,
@@ -190,9 +190,9 @@ static void set_in_route(struct route_reading *r, const struct yaml_node *value)
         return;
     }
     if (strcmp(key, "to") == 0)
-        choose(r, NULL, value);
+        parts_choose(r, NULL, value);
     else if (kind != NULL && kind->key != NULL && strcmp(kind->key, key) == 0)
-        choose(r, kind, value);
+        parts_choose(r, kind, value);
 }
 
 /* Keys of a kind make sense with it only. */

@@ -16,8 +16,8 @@ const char *value_kind_name(const struct yaml_node *node)
     return node->kind == YAML_LIST ? "a list" : node->kind == YAML_MAP ? "a map" : "one value";
 }
 
-static bool set_text(struct loader *l, const struct option_row *row, void *base,
-                     const struct yaml_node *value, const char *text)
+static bool file_set_text(struct loader *l, const struct option_row *row, void *base,
+                          const struct yaml_node *value, const char *text)
 {
     char why[OPTION_ERROR_MAX];
     const char *copy = arena_dup(&l->config->arena, slice_from(text));
@@ -60,7 +60,7 @@ static bool set_items(struct loader *l, const struct option_row *row, void *base
     for (const struct yaml_node *item = value->first; item != NULL; item = item->next) {
         const char *text = item_text(l, row, item);
 
-        ok = text != NULL && set_text(l, &as_is, base, item, text) && ok;
+        ok = text != NULL && file_set_text(l, &as_is, base, item, text) && ok;
     }
     return ok;
 }
@@ -86,7 +86,7 @@ static bool set_pairs(struct loader *l, const struct option_row *row, void *base
             ok = false;
         } else {
             snprintf(pair, size, "%s=%s", name, text);
-            ok = set_text(l, row, base, item, pair) && ok;
+            ok = file_set_text(l, row, base, item, pair) && ok;
         }
     }
     return ok;
@@ -122,7 +122,7 @@ static bool set_argv(struct loader *l, const struct option_row *row, void *base,
 }
 
 /* What a value of each type may be, beside one text. */
-static bool takes(const struct option_row *row, const struct yaml_node *value)
+static bool file_takes(const struct option_row *row, const struct yaml_node *value)
 {
     bool is_list = row->type == OPTION_LIST || row->type == OPTION_REPEAT ||
                    row->type == OPTION_PAIRS || row->type == OPTION_ARGV;
@@ -159,7 +159,7 @@ bool value_set(struct loader *l, const struct option_row *row, void *base,
                    row->value != NULL ? row->value : "on or off");
         return false;
     }
-    if (!takes(row, value)) {
+    if (!file_takes(row, value)) {
         tell_kind(l, row, value);
         return false;
     }
@@ -170,7 +170,7 @@ bool value_set(struct loader *l, const struct option_row *row, void *base,
         return set_pairs(l, row, base, value);
     if (value->kind == YAML_LIST)
         return set_items(l, row, base, value);
-    return set_text(l, row, base, value, value->text);
+    return file_set_text(l, row, base, value, value->text);
 }
 
 void value_unknown(struct loader *l, enum schema_map map, const struct yaml_node *value)

@@ -241,7 +241,7 @@ struct text {
     size_t n;
 };
 
-static void add(struct text *t, const char *text, size_t n)
+static void habits_add(struct text *t, const char *text, size_t n)
 {
     size_t room = HABIT_ADVICE_MAX - 1 - t->n;
 
@@ -259,16 +259,16 @@ static void expand(const char *advice, const char *written, const regmatch_t *gr
             p[0] == '\\' && p[1] >= '1' && p[1] < '0' + GROUPS_MAX ? &groups[p[1] - '0'] : NULL;
 
         if (g == NULL) {
-            add(&t, p, 1);
+            habits_add(&t, p, 1);
             continue;
         }
         if (g->rm_so >= 0)
-            add(&t, written + g->rm_so, (size_t)(g->rm_eo - g->rm_so));
+            habits_add(&t, written + g->rm_so, (size_t)(g->rm_eo - g->rm_so));
         p++;
     }
 }
 
-static bool fits(const struct habit *h, const char *written, regmatch_t groups[GROUPS_MAX])
+static bool habits_fits(const struct habit *h, const char *written, regmatch_t groups[GROUPS_MAX])
 {
     regex_t compiled;
     bool found;
@@ -288,7 +288,7 @@ bool habits_find(enum habit_place place, const char *written, char out[HABIT_ADV
     if (strlen(written) > WRITTEN_LONGEST)
         return false;
     for (size_t i = 0; i < sizeof habits / sizeof habits[0]; i++) {
-        if (habits[i].place != place || !fits(&habits[i], written, groups))
+        if (habits[i].place != place || !habits_fits(&habits[i], written, groups))
             continue;
         expand(habits[i].advice, written, groups, out);
         return true;
@@ -315,10 +315,10 @@ static void fill(const char *advice, const char *value, char *out)
 
     for (const char *p = advice; *p != '\0'; p++) {
         if (value == NULL || p[0] != '{' || p[1] != '}') {
-            add(&t, p, 1);
+            habits_add(&t, p, 1);
             continue;
         }
-        add(&t, value, strlen(value));
+        habits_add(&t, value, strlen(value));
         p++;
     }
 }

@@ -44,8 +44,8 @@ static bool parse_number(const char *text, const struct unit *units, size_t coun
     return false;
 }
 
-static bool set_number(const struct option_row *row, const char *text, double *out,
-                       char error[OPTION_ERROR_MAX])
+static bool value_set_number(const struct option_row *row, const char *text, double *out,
+                             char error[OPTION_ERROR_MAX])
 {
     bool ok;
 
@@ -164,7 +164,7 @@ static bool set_mode(unsigned *out, const char *text, char error[OPTION_ERROR_MA
     return false;
 }
 
-static bool set_text(const char **out, const char *text, char error[OPTION_ERROR_MAX])
+static bool value_set_text(const char **out, const char *text, char error[OPTION_ERROR_MAX])
 {
     if (text[0] == '\0') {
         snprintf(error, OPTION_ERROR_MAX, "the value is empty");
@@ -228,13 +228,13 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
     case OPTION_CHOICE:
         return set_choice(row, field, text, error);
     case OPTION_TIME:
-        if (!set_number(row, text, &number, error))
+        if (!value_set_number(row, text, &number, error))
             return false;
         *(double *)field = number;
         return true;
     case OPTION_COUNT:
     case OPTION_SIZE:
-        if (!set_number(row, text, &number, error))
+        if (!value_set_number(row, text, &number, error))
             return false;
         *(uint64_t *)field = (uint64_t)number;
         return true;
@@ -242,7 +242,7 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
     case OPTION_BYTE_RATE:
         return set_rate(row, field, text, error);
     case OPTION_TEXT:
-        return set_text(field, text, error);
+        return value_set_text(field, text, error);
     case OPTION_MODE:
         return set_mode(field, text, error);
     case OPTION_ARGV:

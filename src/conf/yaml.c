@@ -100,7 +100,7 @@ static bool next_event(struct reader *r, yaml_event_t *event)
     return false;
 }
 
-static void stop(struct reader *r, struct spot at, const char *why)
+static void yaml_stop(struct reader *r, struct spot at, const char *why)
 {
     if (!r->failed)
         faults_add(r->faults, &at, "%s", why);
@@ -112,12 +112,12 @@ static struct yaml_node *new_node(struct reader *r, const yaml_event_t *event)
     struct yaml_node *node = arena_alloc(r->arena, sizeof *node);
 
     if (node == NULL) {
-        stop(r, spot_of(r, event->start_mark), "out of memory");
+        yaml_stop(r, spot_of(r, event->start_mark), "out of memory");
         return NULL;
     }
     node->at = spot_of(r, event->start_mark);
     if (++r->nodes > YAML_NODES_MAX)
-        stop(r, node->at, "the file has too many parts");
+        yaml_stop(r, node->at, "the file has too many parts");
     return node;
 }
 
@@ -146,7 +146,7 @@ static void fill_scalar(struct reader *r, struct yaml_node *node, const yaml_eve
     }
     node->text = arena_dup(r->arena, slice_of(value, n));
     if (node->text == NULL)
-        stop(r, node->at, "out of memory");
+        yaml_stop(r, node->at, "out of memory");
 }
 
 static struct yaml_node *read_node(struct reader *r, yaml_event_t *event, unsigned depth);
@@ -213,7 +213,7 @@ static void fill_map(struct reader *r, struct yaml_node *node, unsigned depth)
             end = &value->next;
         }
         if (++node->count > YAML_KEYS_MAX)
-            stop(r, key->at, "the map has too many keys");
+            yaml_stop(r, key->at, "the map has too many keys");
         key = NULL;
     }
 }
@@ -229,7 +229,7 @@ static struct yaml_node *read_node(struct reader *r, yaml_event_t *event, unsign
         return NULL;
     }
     if (depth > YAML_DEPTH_MAX) {
-        stop(r, node->at, "nested too deeply, more than 16 levels");
+        yaml_stop(r, node->at, "nested too deeply, more than 16 levels");
     } else if (type == YAML_ALIAS_EVENT) {
         faults_add(r->faults, &node->at, "aliases (*%.60s) are not possible here",
                    (const char *)event->data.alias.anchor);
@@ -262,7 +262,7 @@ static struct yaml_node *read_stream(struct reader *r)
         if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT ||
             type == YAML_DOCUMENT_END_EVENT || type == YAML_STREAM_END_EVENT) {
             if (type == YAML_DOCUMENT_START_EVENT && root != NULL)
-                stop(r, spot_of(r, event.start_mark), "a second document begins here");
+                yaml_stop(r, spot_of(r, event.start_mark), "a second document begins here");
             yaml_event_delete(&event);
             if (type == YAML_STREAM_END_EVENT)
                 break;

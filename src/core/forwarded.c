@@ -115,7 +115,7 @@ static void apply_told(struct request *r, struct slice proto, struct slice host)
  * What the farthest trusted proxy says in a list that each may have added to: of `hops` that are
  * trusted it wrote the hops-th from the right, or if others do not add, but set it, the first.
  */
-static struct slice told(const struct http_head *head, const char *name, size_t hops)
+static struct slice forwarded_told(const struct http_head *head, const char *name, size_t hops)
 {
     struct walk w = {.head = head, .name = name, .fields = head->count};
     struct slice element, found = {NULL, 0};
@@ -139,9 +139,9 @@ static void apply_port(struct request *r, struct slice text)
 
 static void apply_x(struct request *r, size_t hops)
 {
-    apply_told(r, told(r->head, "X-Forwarded-Proto", hops),
-               told(r->head, "X-Forwarded-Host", hops));
-    apply_port(r, told(r->head, "X-Forwarded-Port", hops));
+    apply_told(r, forwarded_told(r->head, "X-Forwarded-Proto", hops),
+               forwarded_told(r->head, "X-Forwarded-Host", hops));
+    apply_port(r, forwarded_told(r->head, "X-Forwarded-Port", hops));
 }
 
 void forwarded_apply(struct request *r, const struct cidr *trusted, size_t count,

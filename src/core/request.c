@@ -167,7 +167,7 @@ static bool keep_value(char **keep, struct slice value)
 }
 
 /* name ends in '='. False without memory or when a value is no text. */
-static bool take_value(struct request *r, const char *name, char **keep)
+static bool request_take_value(struct request *r, const char *name, char **keep)
 {
     struct slice rest = r->query, part, value;
     char *begin = (char *)(uintptr_t)r->query.p, *out = begin; /* the front's own memory */
@@ -200,7 +200,7 @@ static bool take_value(struct request *r, const char *name, char **keep)
 
 bool request_take_token(struct request *r)
 {
-    return take_value(r, "token=", &r->token);
+    return request_take_value(r, "token=", &r->token);
 }
 
 /* ---- the session that is wanted ---- */
@@ -213,7 +213,7 @@ static bool is_word(const char *text, size_t min, size_t max)
            strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
 }
 
-static bool read_number(const char *text, uint64_t *out)
+static bool request_read_number(const char *text, uint64_t *out)
 {
     size_t n = strlen(text);
 
@@ -224,7 +224,7 @@ static bool read_number(const char *text, uint64_t *out)
 }
 
 /* An offer speaks before the query does: it is in no proxy's log. */
-static bool take_offer(struct request *r)
+static bool request_take_offer(struct request *r)
 {
     struct slice rest, offer;
     char *told = NULL;
@@ -255,12 +255,13 @@ static bool take_offer(struct request *r)
 const char *request_take_session(struct request *r, bool from_query)
 {
     char *got = NULL;
-    bool ok = !from_query || (take_value(r, "session=", &r->session) &&
-                              take_value(r, "resume=", &r->sender) && take_value(r, "got=", &got));
+    bool ok = !from_query ||
+              (request_take_value(r, "session=", &r->session) &&
+               request_take_value(r, "resume=", &r->sender) && request_take_value(r, "got=", &got));
 
-    ok = ok && take_offer(r);
+    ok = ok && request_take_offer(r);
     r->has_got = got != NULL;
-    ok = ok && (got == NULL || read_number(got, &r->got));
+    ok = ok && (got == NULL || request_read_number(got, &r->got));
     free(got);
     if (!ok)
         return "?session=, ?resume= or ?got= cannot be read";

@@ -11,7 +11,7 @@
 
 /* ---- reading ---- */
 
-static bool wrong(char why[ROUTE_ERROR_MAX], const char *text)
+static bool route_wrong(char why[ROUTE_ERROR_MAX], const char *text)
 {
     snprintf(why, ROUTE_ERROR_MAX, "%s", text);
     return false;
@@ -144,7 +144,7 @@ static bool compile(struct config *c, struct route_segment *seg, const char *pat
         err = regcomp(&seg->pattern, anchored, REG_EXTENDED | REG_NOSUB);
         seg->option = option_of(pattern);
         if (err == 0)
-            return config_own(c, free_pattern, seg) || wrong(why, "out of memory");
+            return config_own(c, free_pattern, seg) || route_wrong(why, "out of memory");
         regerror(err, NULL, reason, sizeof reason);
         bad = reason;
     }
@@ -170,10 +170,10 @@ static bool read_capture(struct route *r, struct route_segment *seg, struct slic
         return false;
     }
     if (r->capture_count == ROUTE_CAPTURES_MAX)
-        return wrong(why, "more than 8 captures");
+        return route_wrong(why, "more than 8 captures");
     char *copy = arena_dup(&r->config->arena, pattern);
     if (copy == NULL)
-        return wrong(why, "out of memory");
+        return route_wrong(why, "out of memory");
     seg->text = name;
     seg->is_capture = true;
     r->capture_count++;
@@ -184,16 +184,16 @@ static bool read_fixed(struct route *r, struct route_segment *seg, struct slice 
                        char why[ROUTE_ERROR_MAX])
 {
     if (text.len == 0)
-        return wrong(why, "two slashes side by side");
+        return route_wrong(why, "two slashes side by side");
     if (slice_is(text, ".") || slice_is(text, ".."))
-        return wrong(why, "no request has a segment . or ..");
+        return route_wrong(why, "no request has a segment . or ..");
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.p[i];
 
         if (c < 0x20 || c == 0x7f || strchr("?#%", c) != NULL)
-            return wrong(why, "a path has no ?, # or %, and is written without escapes");
+            return route_wrong(why, "a path has no ?, # or %, and is written without escapes");
         if (c == '{' || c == '}')
-            return wrong(why, "a capture is a whole segment: /{name:pattern}/");
+            return route_wrong(why, "a capture is a whole segment: /{name:pattern}/");
     }
     seg->text = text;
     r->literals |= 1U << (31 - (seg - r->segments));
@@ -219,7 +219,7 @@ bool route_set_path(struct route *r, const char *path, char why[ROUTE_ERROR_MAX]
     size_t n = strlen(path), slashes = 0;
 
     if (path[0] != '/')
-        return wrong(why, "a path begins with /");
+        return route_wrong(why, "a path begins with /");
     for (const char *p = path; *p != '\0'; p++)
         slashes += *p == '/';
     while (n > 1 && path[n - 1] == '/')
@@ -227,13 +227,13 @@ bool route_set_path(struct route *r, const char *path, char why[ROUTE_ERROR_MAX]
     r->path = arena_dup(&r->config->arena, slice_of(path, n));
     r->segments = arena_alloc(&r->config->arena, slashes * sizeof *r->segments);
     if (r->path == NULL || r->segments == NULL)
-        return wrong(why, "out of memory");
+        return route_wrong(why, "out of memory");
     for (const char *p = r->path + 1; n > 1; p++) {
         struct slice text = slice_of(p, segment_length(p));
         bool braces = text.len >= 2 && text.p[0] == '{' && text.p[text.len - 1] == '}';
 
         if (r->segment_count == ROUTE_SEGMENTS_MAX)
-            return wrong(why, "more than 32 segments");
+            return route_wrong(why, "more than 32 segments");
         struct route_segment *seg = &r->segments[r->segment_count++];
         if (!(braces ? read_capture : read_fixed)(r, seg, text, why))
             return false;
@@ -253,11 +253,11 @@ bool route_set_host(struct route *r, const char *host, char why[ROUTE_ERROR_MAX]
     uint16_t port;
 
     if (copy == NULL)
-        return wrong(why, "out of memory");
+        return route_wrong(why, "out of memory");
     if (!authority_split(slice_from(name), &alone, &port) || alone.len != strlen(name) ||
         strchr(name, '*') != NULL || name[strlen(name) - 1] == '.')
-        return wrong(why, "a host is a name or an address without a port: example.org, or "
-                          "*.example.org for all below it");
+        return route_wrong(why, "a host is a name or an address without a port: example.org, or "
+                                "*.example.org for all below it");
     for (char *p = copy; *p != '\0'; p++) {
         if (*p >= 'A' && *p <= 'Z')
             *p = (char)(*p - 'A' + 'a');

@@ -14,7 +14,7 @@
 /* ---- choosing ---- */
 
 /* Secrets, and what stands for a session of ours, are never the answer. */
-static bool is_ours(struct slice offer)
+static bool subprotocol_is_ours(struct slice offer)
 {
     return slice_starts(offer, "bearer.") || slice_starts(offer, "session.wsluice.");
 }
@@ -27,7 +27,7 @@ static struct slice first_meaningless(const struct http_head *head, const struct
     while (handshake_next_offer(&o, &offer)) {
         bool is_tty = slice_is(offer, TTY_SUBPROTOCOL) && r->backend->runs_programs;
 
-        if (!is_ours(offer) && !is_tty && !slice_is(offer, CHANNEL_SUBPROTOCOL))
+        if (!subprotocol_is_ours(offer) && !is_tty && !slice_is(offer, CHANNEL_SUBPROTOCOL))
             return offer;
     }
     return slice_of("", 0);

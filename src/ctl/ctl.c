@@ -32,13 +32,13 @@ struct command {
     const char *usage, *help;
 };
 
-static int complain(const char *what)
+static int ctl_complain(const char *what)
 {
     fprintf(stderr, "wsluice ctl: %s\n", what);
     return FAILED;
 }
 
-static int wrong(const char *what, const char *name)
+static int ctl_wrong(const char *what, const char *name)
 {
     fprintf(stderr, "wsluice ctl: %s%s; try `wsluice ctl --help`\n", what, name);
     return USAGE;
@@ -60,7 +60,7 @@ static const char *show_line(FILE *f, const char *line)
 }
 
 /* The server's own word on why it refuses: in JSON, or a line of text. */
-static int refused(const struct ctl_answer *answer)
+static int ctl_refused(const struct ctl_answer *answer)
 {
     json_t *value = json_loadb(answer->body, answer->length, 0, NULL);
     const char *why = json_string_value(json_object_get(value, "error"));
@@ -79,8 +79,8 @@ static int refused(const struct ctl_answer *answer)
 }
 
 /* Asks and shows: raw with --json, else by `show` from its JSON, or the text itself. */
-static int ask(const struct ctl *c, const char *method, const char *target,
-               int (*show)(const json_t *value))
+static int ctl_ask(const struct ctl *c, const char *method, const char *target,
+                   int (*show)(const json_t *value))
 {
     struct ctl_answer answer;
     char error[CTL_ERROR_MAX];
@@ -89,13 +89,13 @@ static int ask(const struct ctl *c, const char *method, const char *target,
 
     if (!ctl_http_ask(c->address, method, target, &answer, error)) {
         ctl_http_release(&answer);
-        return complain(error);
+        return ctl_complain(error);
     }
     value = json_loadb(answer.body, answer.length, JSON_REJECT_DUPLICATES, NULL);
     if (answer.status >= 300) {
-        status = refused(&answer);
+        status = ctl_refused(&answer);
     } else if (show != NULL && value == NULL) {
-        status = complain("the answer is not JSON");
+        status = ctl_complain("the answer is not JSON");
     } else {
         if (show != NULL)
             status = c->json ? DONE : show(value);
@@ -135,7 +135,7 @@ static int show_kicked(const json_t *value)
     double n = ctl_show_number(value, "kicked");
 
     if (n < 1)
-        return complain("no session is meant by that");
+        return ctl_complain("no session is meant by that");
     printf("%.0f session%s ended\n", n, n < 2 ? "" : "s");
     return DONE;
 }
@@ -158,7 +158,7 @@ static int show_level(const json_t *value)
 
 static int run_sessions(const struct ctl *c)
 {
-    return ask(c, "GET", "/sessions", show_sessions);
+    return ctl_ask(c, "GET", "/sessions", show_sessions);
 }
 
 /* The word escaped behind the beginning of a target. False when it is too long. */
@@ -179,8 +179,8 @@ static int run_show(const struct ctl *c)
 
     if (strspn(c->words[0], "0123456789") != strlen(c->words[0]) ||
         !make_target(target, "/sessions/", c->words[0]))
-        return wrong("a session is shown by its ID, a number, see `sessions`: ", c->words[0]);
-    return ask(c, "GET", target, show_object);
+        return ctl_wrong("a session is shown by its ID, a number, see `sessions`: ", c->words[0]);
+    return ctl_ask(c, "GET", target, show_object);
 }
 
 /* "token:-": the token is a line of standard input, where no list of processes shows it. NULL: it
@@ -207,9 +207,9 @@ static int run_kick(const struct ctl *c)
 
     if (whom == NULL || !make_target(target, "/sessions/kick?what=", whom) ||
         (c->count > 1 && !make_target(reason, "&reason=", c->words[1])))
-        return complain("too long");
+        return ctl_complain("too long");
     strcat(target, reason); /* each is at most 3 * WORD_MAX and its beginning */
-    return ask(c, "POST", target, show_kicked);
+    return ctl_ask(c, "POST", target, show_kicked);
 }
 
 static int show_done(const json_t *value)
@@ -231,9 +231,9 @@ static int run_ban(const struct ctl *c)
 
     if (!make_target(target, "/ban?what=", c->words[0]) ||
         (c->count > 1 && !make_target(time, "&time=", c->words[1])))
-        return complain("too long");
+        return ctl_complain("too long");
     strcat(target, time); /* as in run_kick */
-    return ask(c, "POST", target, show_done);
+    return ctl_ask(c, "POST", target, show_done);
 }
 
 static int run_unban(const struct ctl *c)
@@ -241,43 +241,43 @@ static int run_unban(const struct ctl *c)
     char target[TARGET_MAX];
 
     if (!make_target(target, "/unban?what=", c->words[0]))
-        return complain("too long");
-    return ask(c, "POST", target, show_done);
+        return ctl_complain("too long");
+    return ctl_ask(c, "POST", target, show_done);
 }
 
 static int run_bans(const struct ctl *c)
 {
-    return ask(c, "GET", "/bans", show_bans);
+    return ctl_ask(c, "GET", "/bans", show_bans);
 }
 
 static int run_stats(const struct ctl *c)
 {
-    return ask(c, "GET", "/stats", show_stats);
+    return ctl_ask(c, "GET", "/stats", show_stats);
 }
 
 static int run_metrics(const struct ctl *c)
 {
-    return ask(c, "GET", "/metrics", NULL);
+    return ctl_ask(c, "GET", "/metrics", NULL);
 }
 
 static int run_health(const struct ctl *c)
 {
-    return ask(c, "GET", "/healthz", NULL);
+    return ctl_ask(c, "GET", "/healthz", NULL);
 }
 
 static int run_ready(const struct ctl *c)
 {
-    return ask(c, "GET", "/readyz", NULL);
+    return ctl_ask(c, "GET", "/readyz", NULL);
 }
 
 static int run_reload(const struct ctl *c)
 {
-    return ask(c, "POST", "/reload", show_message);
+    return ctl_ask(c, "POST", "/reload", show_message);
 }
 
 static int run_drain(const struct ctl *c)
 {
-    return ask(c, "POST", "/drain", show_message);
+    return ctl_ask(c, "POST", "/drain", show_message);
 }
 
 static int run_level(const struct ctl *c)
@@ -285,10 +285,10 @@ static int run_level(const struct ctl *c)
     char target[TARGET_MAX];
 
     if (c->count == 0)
-        return ask(c, "GET", "/log-level", show_level);
+        return ctl_ask(c, "GET", "/log-level", show_level);
     if (!make_target(target, "/log-level?level=", c->words[0]))
-        return complain("too long");
-    return ask(c, "POST", target, show_level);
+        return ctl_complain("too long");
+    return ctl_ask(c, "POST", target, show_level);
 }
 
 static int run_top(const struct ctl *c)
@@ -368,9 +368,9 @@ static int read_options(struct ctl *c, int argc, char **argv, bool *help)
         } else if ((value = option_value("--interval", argc, argv, &i)) != NULL) {
             c->interval = strtod(value, &end);
             if (*end != '\0' || !(c->interval >= 0.1 && c->interval <= 3600))
-                return wrong("--interval is seconds, 0.1 to 3600: ", value);
+                return ctl_wrong("--interval is seconds, 0.1 to 3600: ", value);
         } else {
-            return wrong("unknown option, or its value is missing: ", argv[i]);
+            return ctl_wrong("unknown option, or its value is missing: ", argv[i]);
         }
     }
     return DONE;
@@ -384,13 +384,13 @@ static int run_command(struct ctl *c, const char *name)
         if (strcmp(command->name, name) != 0)
             continue;
         if (c->count < command->min || c->count > command->max)
-            return wrong("usage: ", command->usage);
+            return ctl_wrong("usage: ", command->usage);
         int status = command->run(c);
         if (fflush(stdout) != 0 || ferror(stdout))
-            return complain("cannot write the answer");
+            return ctl_complain("cannot write the answer");
         return status;
     }
-    return wrong("unknown command: ", name);
+    return ctl_wrong("unknown command: ", name);
 }
 
 int ctl_run(int argc, char **argv)
@@ -402,7 +402,7 @@ int ctl_run(int argc, char **argv)
     int status;
 
     if (words == NULL)
-        return complain("out of memory");
+        return ctl_complain("out of memory");
     if (address != NULL && address[0] != '\0')
         c.address = address;
     c.words = words;

@@ -18,7 +18,7 @@
 #define UNIX "unix:"
 #define HTTP "http://"
 
-static bool fail(char error[CTL_ERROR_MAX], const char *address, const char *why)
+static bool ctl_http_fail(char error[CTL_ERROR_MAX], const char *address, const char *why)
 {
     snprintf(error, CTL_ERROR_MAX, "%.120s: %s", address, why);
     return false;
@@ -32,7 +32,7 @@ static void limit_time(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
-static int connect_unix(const char *path)
+static int ctl_http_connect_unix(const char *path)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     int fd;
@@ -54,7 +54,7 @@ static int connect_unix(const char *path)
     return -1;
 }
 
-static int connect_inet(const char *address, const char **wrong)
+static int ctl_http_connect_inet(const char *address, const char **wrong)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     struct slice text = slice_from(address), host;
@@ -91,28 +91,28 @@ static int connect_inet(const char *address, const char **wrong)
     return fd;
 }
 
-static int connect_to(const char *address, char error[CTL_ERROR_MAX])
+static int ctl_http_connect(const char *address, char error[CTL_ERROR_MAX])
 {
     const char *wrong = NULL;
     int fd;
 
     if (strncmp(address, UNIX, strlen(UNIX)) == 0)
-        fd = connect_unix(address + strlen(UNIX));
+        fd = ctl_http_connect_unix(address + strlen(UNIX));
     else if (address[0] == '/')
-        fd = connect_unix(address);
+        fd = ctl_http_connect_unix(address);
     else
-        fd = connect_inet(address, &wrong);
+        fd = ctl_http_connect_inet(address, &wrong);
     if (fd < 0)
-        fail(error, address,
-             wrong != NULL     ? wrong
-             : errno == ENOENT ? "there is no such socket; does wsluice run with --admin?"
-             : errno == EACCES ? "permission denied; the socket is its owner's alone"
-             : errno == EAGAIN ? "timed out"
-                               : strerror(errno));
+        ctl_http_fail(error, address,
+                      wrong != NULL     ? wrong
+                      : errno == ENOENT ? "there is no such socket; does wsluice run with --admin?"
+                      : errno == EACCES ? "permission denied; the socket is its owner's alone"
+                      : errno == EAGAIN ? "timed out"
+                                        : strerror(errno));
     return fd;
 }
 
-static bool send_all(int fd, const char *p, size_t n)
+static bool ctl_http_send_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
@@ -128,7 +128,7 @@ static bool send_all(int fd, const char *p, size_t n)
 }
 
 /* All there is until the far side ends; malloc'd and NUL-terminated, NULL with errno. */
-static char *read_all(int fd, size_t *length)
+static char *ctl_http_read_all(int fd, size_t *length)
 {
     size_t room = 65536, n = 0;
     char *text = malloc(room + 1);
@@ -198,7 +198,7 @@ static const char *find_field(const char *head, const char *name)
 }
 
 /* Cuts what was received into status and body; text becomes the answer's. */
-static bool parse(char *text, size_t length, struct ctl_answer *answer)
+static bool ctl_http_parse(char *text, size_t length, struct ctl_answer *answer)
 {
     char *body = strstr(text, "\r\n\r\n");
     const char *value;
@@ -221,7 +221,7 @@ static bool parse(char *text, size_t length, struct ctl_answer *answer)
 bool ctl_http_ask(const char *address, const char *method, const char *target,
                   struct ctl_answer *answer, char error[CTL_ERROR_MAX])
 {
-    int fd = connect_to(address, error);
+    int fd = ctl_http_connect(address, error);
     size_t length = 0;
     char *request, *text = NULL;
 
@@ -232,19 +232,19 @@ bool ctl_http_ask(const char *address, const char *method, const char *target,
                      method, target);
     if (n < 0) {
         close(fd);
-        return fail(error, address, "out of memory");
+        return ctl_http_fail(error, address, "out of memory");
     }
-    if (send_all(fd, request, (size_t)n))
-        text = read_all(fd, &length);
+    if (ctl_http_send_all(fd, request, (size_t)n))
+        text = ctl_http_read_all(fd, &length);
     int err = errno;
     free(request);
     close(fd);
     if (text == NULL)
-        return fail(error, address, err == EAGAIN ? "no answer in time" : strerror(err));
-    if (!parse(text, length, answer))
-        return fail(error, address,
-                    length == 0 ? "it closed the connection without an answer"
-                                : "what answers there is not a wsluice, or was cut short");
+        return ctl_http_fail(error, address, err == EAGAIN ? "no answer in time" : strerror(err));
+    if (!ctl_http_parse(text, length, answer))
+        return ctl_http_fail(error, address,
+                             length == 0 ? "it closed the connection without an answer"
+                                         : "what answers there is not a wsluice, or was cut short");
     return true;
 }
 

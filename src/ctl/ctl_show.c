@@ -51,7 +51,7 @@ const char *ctl_show_ms(const json_t *value, char out[CTL_NUMBER_MAX])
 
 /* The bytes of the character at p (UTF-8, as jansson has checked), and whether a terminal might
  * obey it. */
-static size_t character(const char *p, bool *is_control)
+static size_t ctl_show_character(const char *p, bool *is_control)
 {
     uint32_t c = 0;
     size_t n = utf8_decode((const uint8_t *)p, strnlen(p, UTF8_MAX), &c);
@@ -66,7 +66,7 @@ int ctl_show_width(const char *text)
     int width = 0;
 
     for (; *text != '\0'; width++)
-        text += character(text, &is_control);
+        text += ctl_show_character(text, &is_control);
     return width;
 }
 
@@ -76,7 +76,7 @@ void ctl_show_text(FILE *f, const char *text, int width)
     int at = 0;
 
     for (; *text != '\0' && (width == 0 || at < width); at++) {
-        size_t n = character(text, &is_control);
+        size_t n = ctl_show_character(text, &is_control);
 
         if (is_control)
             fputc('?', f);

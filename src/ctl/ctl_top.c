@@ -221,7 +221,7 @@ static void put_sessions(FILE *f, const struct top *t, struct seen_list *list)
 /* ---- asking ---- */
 
 /* The JSON of a page; NULL with error. */
-static json_t *ask(const struct top *t, const char *target, char error[CTL_ERROR_MAX])
+static json_t *ctl_top_ask(const struct top *t, const char *target, char error[CTL_ERROR_MAX])
 {
     struct ctl_answer answer;
     json_t *value = NULL;
@@ -240,10 +240,10 @@ static json_t *ask(const struct top *t, const char *target, char error[CTL_ERROR
 }
 
 /* One look, onto standard output in one piece. False with error. */
-static bool look(struct top *t, char error[CTL_ERROR_MAX])
+static bool ctl_top_look(struct top *t, char error[CTL_ERROR_MAX])
 {
-    json_t *stats = ask(t, "/stats", error);
-    json_t *sessions = stats != NULL ? ask(t, "/sessions", error) : NULL;
+    json_t *stats = ctl_top_ask(t, "/stats", error);
+    json_t *sessions = stats != NULL ? ctl_top_ask(t, "/sessions", error) : NULL;
     double time = now(), elapsed = t->time_before > 0 ? time - t->time_before : 0;
     struct seen_list list = {0};
     char *text = NULL;
@@ -316,7 +316,7 @@ static void live(struct top *t, int signals)
     double next = now();
 
     do {
-        if (!look(t, error)) { /* it may come back: a restart, say */
+        if (!ctl_top_look(t, error)) { /* it may come back: a restart, say */
             printf("\033[H\033[J%s\ntrying again; q ends\n", error);
             fflush(stdout);
             t->time_before = 0;
@@ -337,7 +337,7 @@ int ctl_top_run(const char *address, double interval)
     t.is_terminal =
         isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &normal) == 0;
     if (!t.is_terminal) {
-        bool ok = look(&t, error);
+        bool ok = ctl_top_look(&t, error);
 
         if (!ok)
             fprintf(stderr, "wsluice ctl: %s\n", error);

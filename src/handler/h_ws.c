@@ -15,7 +15,7 @@
 /* Seconds; when a session will end is anybody's guess. */
 #define LIMIT_RETRY_AFTER 1
 
-static void refuse(struct stream *s, int status, const char *fields, const char *why)
+static void h_ws_refuse(struct stream *s, int status, const char *fields, const char *why)
 {
     request_log(s, status, why);
     stream_refuse(s, status, fields, why);
@@ -84,7 +84,7 @@ static void ws_open(struct stream *s, const struct config *c)
     int status = handshake_check(r->head, accept, &why);
 
     if (status != 0) { /* only without memory now */
-        refuse(s, status, handshake_refusal_fields(status), why);
+        h_ws_refuse(s, status, handshake_refusal_fields(status), why);
         return;
     }
     status = session_admit(s->worker, c, route, r, &open.ticket, &why);
@@ -106,9 +106,9 @@ static void ws_handle(struct stream *s, const struct config *c, const struct rou
     int status = handshake_check(r->head, accept, &why);
 
     if (status != 0)
-        refuse(s, status, handshake_refusal_fields(status), why);
+        h_ws_refuse(s, status, handshake_refusal_fields(status), why);
     else if (!origin_allowed(r, &route->settings.origins))
-        refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
+        h_ws_refuse(s, 403, NULL, "pages of this origin may not connect; see --origin");
     else
         auth_guard(s, route->backend->guard, route, c, ws_open);
 }
@@ -131,10 +131,10 @@ static void hint_handle(struct stream *s, const struct config *c, const struct r
     (void)c;
     (void)route;
 
-    refuse(s, status, handshake_refusal_fields(status),
-           stream_request(s)->head->is_1_0 && is_get
-               ? HANDSHAKE_NOT_BY_1_0
-               : "this address speaks WebSocket; open it with a WebSocket client");
+    h_ws_refuse(s, status, handshake_refusal_fields(status),
+                stream_request(s)->head->is_1_0 && is_get
+                    ? HANDSHAKE_NOT_BY_1_0
+                    : "this address speaks WebSocket; open it with a WebSocket client");
 }
 
 const struct handler_ops handler_hint = {"hint", hint_wants, hint_handle};

@@ -28,7 +28,7 @@ static void turn_away(struct stream *s)
                       gate_retry_after(s->worker->gate, &r->client, r->gate), gate_why(r->gate));
 }
 
-static const struct handler_ops *choose(const struct stream *s, const struct config *c)
+static const struct handler_ops *dispatch_choose(const struct stream *s, const struct config *c)
 {
     const struct request *r = stream_request(s);
 
@@ -61,11 +61,11 @@ static void answer_options(struct stream *s)
     stream_end(s);
 }
 
-static void hand_over(struct stream *s, const struct config *c)
+static void dispatch_hand_over(struct stream *s, const struct config *c)
 {
     struct request *r = stream_request(s);
     const struct route *route = r->match.route;
-    const struct handler_ops *h = choose(s, c);
+    const struct handler_ops *h = dispatch_choose(s, c);
 
     if (h == NULL) {
         request_log(s, 404, "no route");
@@ -93,9 +93,9 @@ static void passed(struct stream *s, const struct config *c)
     const struct route_match *m = &r->match;
 
     if (m->files != NULL && !handshake_wanted(r->head) && !auth_same(m->route, m->files))
-        auth_request(s, m->files, c, hand_over);
+        auth_request(s, m->files, c, dispatch_hand_over);
     else
-        hand_over(s, c);
+        dispatch_hand_over(s, c);
 }
 
 static bool token_is_secret(const struct route *r)
@@ -143,13 +143,13 @@ void dispatch_request(struct stream *s)
         return;
     }
     if (r->admin) { /* that door has its own rule */
-        hand_over(s, c);
+        dispatch_hand_over(s, c);
         return;
     }
     if (!is_for_us(s, c))
         return;
     if (r->match.route == NULL) {
-        hand_over(s, c);
+        dispatch_hand_over(s, c);
         return;
     }
     if (!request_take_cookies(r, AUTH_COOKIE_NAME)) {

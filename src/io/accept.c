@@ -143,7 +143,7 @@ static int allowance(struct listener *l)
     return 0;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+static void accept_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct listener *l = watcher->data;
     rlim_t before = l->uses_reserve ? descriptors_open_reserve() : 0;
@@ -156,8 +156,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
         descriptors_close_reserve(before);
 }
 
-static struct listener *fail(struct listener *l, char error[LISTENER_ERROR_MAX], const char *text,
-                             const char *why)
+static struct listener *accept_fail(struct listener *l, char error[LISTENER_ERROR_MAX],
+                                    const char *text, const char *why)
 {
     snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, text, why);
     if (l->fd >= 0)
@@ -220,7 +220,8 @@ static void name_inet(struct listener *l, const struct listener_spec *spec)
 }
 
 /* The addresses of a spec; 0, or an error of getaddrinfo. */
-static int look_up(const struct listener_spec *spec, char host[HOST_MAX], struct addrinfo **list)
+static int accept_look_up(const struct listener_spec *spec, char host[HOST_MAX],
+                          struct addrinfo **list)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     char port[8];
@@ -242,7 +243,7 @@ static bool find_addresses(const struct listener_spec *spec, struct addrinfo **l
         snprintf(why, WHY_MAX, "the host name is too long");
         return false;
     }
-    int rc = look_up(spec, host, list);
+    int rc = accept_look_up(spec, host, list);
     if (rc != 0)
         snprintf(why, WHY_MAX, "\"%.80s\" does not resolve (%s); write an address of this machine",
                  host, gai_strerror(rc));
@@ -256,7 +257,7 @@ static struct listener *open_inet(struct listener *l, const struct listener_spec
     struct addrinfo *list;
 
     if (!find_addresses(spec, &list, why))
-        return fail(l, error, spec->text, why);
+        return accept_fail(l, error, spec->text, why);
     int err = EADDRNOTAVAIL;
     for (const struct addrinfo *ai = list; ai != NULL && l->fd < 0; ai = ai->ai_next) {
         if (bind_inet(l, spec, ai) < 0)
@@ -264,7 +265,7 @@ static struct listener *open_inet(struct listener *l, const struct listener_spec
     }
     freeaddrinfo(list);
     if (l->fd < 0)
-        return fail(l, error, spec->text, inet_advice(err));
+        return accept_fail(l, error, spec->text, inet_advice(err));
     name_inet(l, spec);
     return l;
 }
@@ -368,18 +369,19 @@ static struct listener *open_unix(struct listener *l, const struct listener_spec
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
 
     if (strlen(spec->unix_path) >= sizeof sun.sun_path)
-        return fail(l, error, spec->text, "the path is longer than 107 bytes");
+        return accept_fail(l, error, spec->text, "the path is longer than 107 bytes");
     memcpy(sun.sun_path, spec->unix_path, strlen(spec->unix_path) + 1);
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
-        return fail(l, error, spec->text, strerror(errno));
+        return accept_fail(l, error, spec->text, strerror(errno));
     if (bind_unix(l->fd, &sun, spec->unix_mode) < 0)
-        return fail(l, error, spec->text,
-                    errno == EADDRINUSE
-                        ? "another server answers there, or it is not a socket; choose another path"
-                        : strerror(errno));
+        return accept_fail(
+            l, error, spec->text,
+            errno == EADDRINUSE
+                ? "another server answers there, or it is not a socket; choose another path"
+                : strerror(errno));
     if (listen(l->fd, BACKLOG) < 0 || !remember_file(l, spec->unix_path))
-        return fail(l, error, spec->text, strerror(errno));
+        return accept_fail(l, error, spec->text, strerror(errno));
     return l;
 }
 
@@ -397,12 +399,12 @@ static struct listener *adopt(struct listener *l, const struct listener_spec *sp
     l->handed_over = true;
     if (getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
         getsockname(l->fd, (struct sockaddr *)&sun, &len) < 0)
-        return fail(l, error, spec->text, "the descriptor passed to us does not listen");
+        return accept_fail(l, error, spec->text, "the descriptor passed to us does not listen");
     (void)fcntl(l->fd, F_SETFL, O_NONBLOCK);
     (void)fcntl(l->fd, F_SETFD, FD_CLOEXEC);
     if (sun.sun_family == AF_UNIX) {
         if (!remember_file(l, sun.sun_path))
-            return fail(l, error, spec->text, strerror(errno));
+            return accept_fail(l, error, spec->text, strerror(errno));
         return l;
     }
     (void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -427,13 +429,13 @@ struct listener *listener_open(struct worker *w, const struct listener_spec *spe
     l->last_complaint = -COMPLAINT_EVERY;
     l->text = strdup(spec->text);
     if (l->text == NULL)
-        return fail(l, error, spec->text, "out of memory");
+        return accept_fail(l, error, spec->text, "out of memory");
     l = spec->inherited > 0       ? adopt(l, spec, error)
         : spec->unix_path != NULL ? open_unix(l, spec, error)
                                   : open_inet(l, spec, error);
     if (l == NULL)
         return NULL;
-    ev_io_init(&l->readable, on_readable, l->fd, EV_READ);
+    ev_io_init(&l->readable, accept_on_readable, l->fd, EV_READ);
     ev_timer_init(&l->resume, on_resume, 0, 0);
     l->readable.data = l->resume.data = l;
     return l;
@@ -457,7 +459,7 @@ static bool fits_inet(const union addr *bound, const struct listener_spec *spec)
     bool fits = false;
 
     if (spec->port == 0 || addr_port(bound) != spec->port || spec->host.len >= sizeof host ||
-        look_up(spec, host, &list) != 0)
+        accept_look_up(spec, host, &list) != 0)
         return false;
     for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
         union addr asked = {0};
@@ -492,7 +494,7 @@ void listener_start(struct listener *l)
 }
 
 /* The file is still the one that we made. */
-static bool is_ours(const struct listener *l, const struct stat *st)
+static bool accept_is_ours(const struct listener *l, const struct stat *st)
 {
     return st->st_dev == l->unix_dev && st->st_ino == l->unix_ino;
 }
@@ -507,7 +509,7 @@ int listener_set_mode(const struct listener *l, unsigned mode)
         return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     errno = ENOENT;
-    if (fstat(fd, &st) == 0 && is_ours(l, &st))
+    if (fstat(fd, &st) == 0 && accept_is_ours(l, &st))
         rc = chmod(path, (mode_t)mode);
     int err = errno;
     close(fd);
@@ -521,7 +523,8 @@ void listener_close(struct listener *l)
 
     ev_io_stop(l->worker->loop, &l->readable);
     ev_timer_stop(l->worker->loop, &l->resume);
-    if (l->unix_path != NULL && !l->handed_over && stat(l->unix_path, &st) == 0 && is_ours(l, &st))
+    if (l->unix_path != NULL && !l->handed_over && stat(l->unix_path, &st) == 0 &&
+        accept_is_ours(l, &st))
         (void)unlink(l->unix_path);
     close(l->fd);
     free(l->unix_path);

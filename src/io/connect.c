@@ -75,7 +75,7 @@ void connect_cancel(struct connect *c)
     worker_reap(c->worker, &c->reap);
 }
 
-static void fail(struct connect *c)
+static void connect_fail(struct connect *c)
 {
     connect_cancel(c);
     c->events->failed(c->owner, c->why, c->what);
@@ -94,7 +94,7 @@ static void win(struct connect *c, struct attempt *a)
 }
 
 /* Errors that are ours and pass, not the server's. */
-static bool is_shortage(int err)
+static bool connect_is_shortage(int err)
 {
     return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
 }
@@ -103,9 +103,9 @@ static void note_failure(struct connect *c, size_t i, int err)
 {
     char text[ADDR_TEXT_MAX];
 
-    c->why = is_shortage(err)   ? CONNECT_NO_RESOURCES
-             : err == ETIMEDOUT ? CONNECT_TIMEOUT
-                                : CONNECT_REFUSED;
+    c->why = connect_is_shortage(err) ? CONNECT_NO_RESOURCES
+             : err == ETIMEDOUT       ? CONNECT_TIMEOUT
+                                      : CONNECT_REFUSED;
     (void)snprintf(c->what, sizeof c->what, "%.128s: %s",
                    c->is_unix ? c->text : addr_format(&c->addrs[i], text), strerror(err));
 }
@@ -263,7 +263,7 @@ static void next_attempt(struct connect *c)
         return;
     }
     if (c->alive == 0)
-        fail(c);
+        connect_fail(c);
 }
 
 static void on_pace(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -273,7 +273,7 @@ static void on_pace(struct ev_loop *loop, ev_timer *timer, int revents)
     next_attempt(timer->data);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+static void connect_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct connect *c = timer->data;
     (void)loop;
@@ -287,7 +287,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
                        c->text, c->timeout * LOOKUP_SHARE);
     else
         (void)snprintf(c->what, sizeof c->what, "timed out after %.1f s", c->timeout);
-    fail(c);
+    connect_fail(c);
 }
 
 static void set_deadline(struct connect *c, ev_tstamp seconds)
@@ -297,7 +297,7 @@ static void set_deadline(struct connect *c, ev_tstamp seconds)
     ev_timer_start(c->worker->loop, &c->deadline);
 }
 
-static void on_resolved(void *owner, const union addr *addrs, size_t n, const char *why)
+static void connect_on_resolved(void *owner, const union addr *addrs, size_t n, const char *why)
 {
     struct connect *c = owner;
 
@@ -305,7 +305,7 @@ static void on_resolved(void *owner, const union addr *addrs, size_t n, const ch
     if (n == 0) {
         c->why = CONNECT_NO_NAME;
         (void)snprintf(c->what, sizeof c->what, "%.128s: %.100s", c->text, why);
-        fail(c);
+        connect_fail(c);
         return;
     }
     set_deadline(c, c->until - worker_time(c->worker));
@@ -331,7 +331,7 @@ static struct connect *new_connect(struct worker *w, const struct connect_spec *
     c->timeout = spec->timeout;
     c->until = worker_time(w) + spec->timeout;
     c->reap.release = free_connect;
-    ev_timer_init(&c->deadline, on_deadline, 0., 0.);
+    ev_timer_init(&c->deadline, connect_on_deadline, 0., 0.);
     ev_timer_init(&c->pace, on_pace, 0., 0.);
     c->deadline.data = c->pace.data = c;
     return c;
@@ -352,7 +352,7 @@ struct connect *connect_start(struct worker *w, const struct connect_spec *spec,
     } else if (addr_parse_host(slice_from(c->text), c->port, &c->addrs[0])) {
         c->n = 1;
     } else {
-        c->question = resolve_start(w, c->text, c->port, on_resolved, c);
+        c->question = resolve_start(w, c->text, c->port, connect_on_resolved, c);
         if (!c->question) {
             free(c);
             return NULL;

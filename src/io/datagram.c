@@ -66,7 +66,7 @@ size_t datagram_receive(struct worker *w, int fd, struct iovec out[DATAGRAM_BATC
 }
 
 /* One call's worth. */
-static int send_some(int fd, const struct iovec *head, const struct iovec *all, size_t n)
+static int datagram_send_some(int fd, const struct iovec *head, const struct iovec *all, size_t n)
 {
     struct mmsghdr out[SEND_BATCH];
     struct iovec parts[SEND_BATCH][2];
@@ -92,7 +92,7 @@ size_t datagram_send(int fd, const struct iovec *head, const struct iovec *all, 
 
     *err = 0;
     while (done < n) {
-        int sent = send_some(fd, head, all + done, n - done);
+        int sent = datagram_send_some(fd, head, all + done, n - done);
 
         if (sent < 0) {
             *err = errno;

@@ -138,7 +138,7 @@ static void free_resolve(struct reap *reap)
 }
 
 /* Nobody waits for it any more, or c-ares has answered all: it goes when both are true. */
-static void let_go(struct resolve *r)
+static void resolve_let_go(struct resolve *r)
 {
     if (r->asked == 0 && !r->done)
         worker_reap(r->worker, &r->reap);
@@ -154,7 +154,7 @@ static void deliver(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     r->done = NULL;
-    let_go(r);
+    resolve_let_go(r);
     done(r->owner, all, n, n > 0 ? NULL : r->why);
 }
 
@@ -165,7 +165,7 @@ static void deliver_in(struct resolve *r, ev_tstamp seconds)
     ev_timer_start(r->worker->loop, &r->deliver);
 }
 
-static bool has_address(const struct family *f, const union addr *a)
+static bool resolve_has_address(const struct family *f, const union addr *a)
 {
     for (size_t i = 0; i < f->n; i++)
         if (memcmp(&f->addrs[i], a, sizeof *a) == 0)
@@ -173,7 +173,7 @@ static bool has_address(const struct family *f, const union addr *a)
     return false;
 }
 
-static void keep(struct resolve *r, const struct ares_addrinfo_node *node)
+static void resolve_keep(struct resolve *r, const struct ares_addrinfo_node *node)
 {
     struct family *f = node->ai_family == AF_INET6 ? &r->six : &r->four;
     union addr a;
@@ -194,11 +194,11 @@ static void keep(struct resolve *r, const struct ares_addrinfo_node *node)
     addr_set_port(&a, r->port);
     if (r->four.n + r->six.n == 0)
         r->six_first = node->ai_family == AF_INET6;
-    if (!has_address(f, &a))
+    if (!resolve_has_address(f, &a))
         f->addrs[f->n++] = a;
 }
 
-static void ask(struct resolve *r, int family);
+static void resolve_ask(struct resolve *r, int family);
 
 /* With a search list each family may have found a name of its own, and they may be two hosts. */
 static bool is_other_name(struct resolve *r, const char *name)
@@ -221,16 +221,16 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     if (info) {
         other = info->nodes && is_other_name(r, info->name);
         for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
-            keep(r, node);
+            resolve_keep(r, node);
         ares_freeaddrinfo(info);
     }
     r->why = status == ARES_SUCCESS ? "the name has no address" : ares_strerror(status);
     if (!r->done) {
-        let_go(r);
+        resolve_let_go(r);
     } else if (other && status != ARES_EDESTRUCTION) {
         r->four.n = r->six.n = 0;
         ev_timer_stop(r->worker->loop, &r->deliver);
-        ask(r, AF_UNSPEC); /* c-ares then takes both of one name */
+        resolve_ask(r, AF_UNSPEC); /* c-ares then takes both of one name */
     } else if (r->asked == 0) {
         deliver_in(r, 0.);
     } else if (r->four.n + r->six.n > 0) {
@@ -240,7 +240,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 
 /* ---- c-ares on our loop */
 
-static void set_timer(struct resolver *rs)
+static void resolve_set_timer(struct resolver *rs)
 {
     struct timeval tv;
 
@@ -253,14 +253,14 @@ static void set_timer(struct resolver *rs)
     ev_timer_start(rs->worker->loop, &rs->timer);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void resolve_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct resolver *rs = timer->data;
     (void)loop;
     (void)revents;
 
     ares_process_fd(rs->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    set_timer(rs);
+    resolve_set_timer(rs);
 }
 
 static void on_socket(struct ev_loop *loop, ev_io *io, int revents)
@@ -272,7 +272,7 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int revents)
 
     ares_process_fd(rs->channel, revents & EV_READ ? fd : ARES_SOCKET_BAD,
                     revents & EV_WRITE ? fd : ARES_SOCKET_BAD);
-    set_timer(rs);
+    resolve_set_timer(rs);
 }
 
 static void free_watch(struct reap *r)
@@ -339,7 +339,7 @@ static void close_channel(struct resolver *rs)
         return;
     rs->has_channel = false;
     ares_destroy(rs->channel); /* answers cancelled questions, closes its sockets */
-    set_timer(rs);
+    resolve_set_timer(rs);
 }
 
 static int open_channel(struct resolver *rs)
@@ -421,13 +421,13 @@ static struct resolver *want_resolver(struct worker *w)
         return NULL;
     }
     rs->worker = w;
-    ev_timer_init(&rs->timer, on_timer, 0., 0.);
+    ev_timer_init(&rs->timer, resolve_on_timer, 0., 0.);
     rs->timer.data = rs;
     w->resolver = rs;
     return rs;
 }
 
-static void ask(struct resolve *r, int family)
+static void resolve_ask(struct resolve *r, int family)
 {
     const struct ares_addrinfo_hints hints = {
         .ai_flags = ARES_AI_CANONNAME, .ai_family = family, .ai_socktype = SOCK_STREAM};
@@ -459,10 +459,10 @@ static void ask_all(struct resolve *r)
 {
     r->asked++; /* both are asked before an answer counts as the last */
     if (is_in_hosts_file(r->worker->resolver, r->host)) {
-        ask(r, AF_UNSPEC);
+        resolve_ask(r, AF_UNSPEC);
     } else {
-        ask(r, AF_INET6);
-        ask(r, AF_INET);
+        resolve_ask(r, AF_INET6);
+        resolve_ask(r, AF_INET);
     }
     r->asked--;
     if (r->asked == 0)
@@ -517,7 +517,7 @@ struct resolve *resolve_start(struct worker *w, const char *host, uint16_t port,
         return r;
     }
     ask_all(r);
-    set_timer(rs);
+    resolve_set_timer(rs);
     return r;
 }
 
@@ -526,7 +526,7 @@ void resolve_cancel(struct resolve *r)
 {
     r->done = NULL;
     ev_timer_stop(r->worker->loop, &r->deliver);
-    let_go(r);
+    resolve_let_go(r);
 }
 
 void resolve_release(struct worker *w)

@@ -59,7 +59,7 @@ static struct retry_target *find_target(const struct worker *w, const struct con
     return t;
 }
 
-static bool join(struct retry *r)
+static bool retry_join(struct retry *r)
 {
     struct retry_target *t = find_target(r->worker, &r->spec);
 
@@ -94,7 +94,7 @@ static void leave(struct retry *r)
 
 /* ---- waiting ---- */
 
-static void set_timer(struct retry *r, double seconds)
+static void retry_set_timer(struct retry *r, double seconds)
 {
     ev_timer_stop(r->worker->loop, &r->timer);
     ev_timer_set(&r->timer, seconds > 0 ? seconds : 0, 0);
@@ -109,7 +109,7 @@ static void wait_on(struct retry *r)
 
     if (t->asks == NULL)
         t->asks = r;
-    set_timer(r, t->asks == r && t->pause < left ? t->pause : left);
+    retry_set_timer(r, t->asks == r && t->pause < left ? t->pause : left);
 }
 
 /* The one that asked is gone without an answer: another one asks in its place. */
@@ -146,7 +146,7 @@ void retry_cancel(struct retry *r)
     ask_on(end_retry(r));
 }
 
-static void fail(struct retry *r, enum connect_failure why)
+static void retry_fail(struct retry *r, enum connect_failure why)
 {
     struct retry_target *others = end_retry(r);
 
@@ -169,7 +169,7 @@ static void release_all(struct retry_target *t)
     }
 }
 
-static void on_connected(void *owner, int fd, const union addr *addr)
+static void retry_on_connected(void *owner, int fd, const union addr *addr)
 {
     struct retry *r = owner;
     struct retry_target *others;
@@ -180,15 +180,15 @@ static void on_connected(void *owner, int fd, const union addr *addr)
     r->events->connected(r->owner, fd, addr);
 }
 
-static void on_failed(void *owner, enum connect_failure why, const char *what)
+static void retry_on_failed(void *owner, enum connect_failure why, const char *what)
 {
     struct retry *r = owner;
     struct retry_target *t = r->target;
 
     r->connect = NULL;
     (void)snprintf(r->what, sizeof r->what, "%s", what);
-    if (why != CONNECT_REFUSED || r->worker->now >= r->until || (t == NULL && !join(r))) {
-        fail(r, why);
+    if (why != CONNECT_REFUSED || r->worker->now >= r->until || (t == NULL && !retry_join(r))) {
+        retry_fail(r, why);
         return;
     }
     if (t != NULL && t->asks == r)
@@ -197,7 +197,7 @@ static void on_failed(void *owner, enum connect_failure why, const char *what)
     wait_on(r);
 }
 
-static const struct connect_events retry_connect_events = {on_connected, on_failed};
+static const struct connect_events retry_connect_events = {retry_on_connected, retry_on_failed};
 
 static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -211,7 +211,7 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     }
     if (r->target != NULL)
         memcpy(r->what, r->target->what, sizeof r->what);
-    fail(r, CONNECT_REFUSED);
+    retry_fail(r, CONNECT_REFUSED);
 }
 
 /* What does not begin for want of memory is told from the loop. */
@@ -224,7 +224,7 @@ static void retry_ask(struct retry *r)
         return;
     (void)snprintf(r->what, sizeof r->what, "out of memory");
     r->until = 0;
-    set_timer(r, 0);
+    retry_set_timer(r, 0);
 }
 
 struct retry *retry_start(struct worker *w, const struct connect_spec *spec, ev_tstamp patience,
@@ -242,7 +242,7 @@ struct retry *retry_start(struct worker *w, const struct connect_spec *spec, ev_
     r->deadline = w->now + spec->timeout;
     ev_timer_init(&r->timer, on_retry_timer, 0, 0);
     r->timer.data = r;
-    if (patience > 0 && find_target(w, spec) != NULL && join(r)) {
+    if (patience > 0 && find_target(w, spec) != NULL && retry_join(r)) {
         wait_on(r);
         return r;
     }

@@ -13,7 +13,7 @@ static void take_out(struct worker *w, double seconds)
 }
 
 /* A pause that ends now. */
-static void begin(struct worker *w, double now, double seconds)
+static void standstill_begin(struct worker *w, double now, double seconds)
 {
     struct standstill *s = &w->standstill;
 
@@ -39,7 +39,7 @@ static void on_wake(struct ev_loop *loop)
     if (s->turns > 0)
         take_out(w, now - s->slept);
     else if (now - s->total - s->due > STANDSTILL_LEAST)
-        begin(w, now, now - s->slept);
+        standstill_begin(w, now, now - s->slept);
 }
 
 /* What has come meanwhile was looked at, or that takes too long. */
@@ -50,7 +50,7 @@ static bool is_caught_up(const struct standstill *s, double now)
     return s->turns > STANDSTILL_TURNS || s->events < STANDSTILL_CALM || now > s->until;
 }
 
-static void end(struct worker *w, double now)
+static void standstill_end(struct worker *w, double now)
 {
     struct standstill *s = &w->standstill;
 
@@ -76,7 +76,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *tick, int revents)
 }
 
 /* The loop begins: before, there were no turns that could be late. */
-static void start(struct worker *w)
+static void standstill_start(struct worker *w)
 {
     struct standstill *s = &w->standstill;
 
@@ -97,14 +97,14 @@ void standstill_turn_over(struct worker *w, double now)
     if (!s->woken)
         return;
     if (!ev_is_active(&s->tick)) {
-        start(w);
+        standstill_start(w);
     } else if (s->turns > 0) {
         take_out(w, lasted);
         s->turns++;
         if (is_caught_up(s, now))
-            end(w, now);
+            standstill_end(w, now);
     } else if (lasted > STANDSTILL_LEAST) {
-        begin(w, now, lasted);
+        standstill_begin(w, now, lasted);
     }
 }
 

@@ -26,7 +26,7 @@ static bool is_bracketed(struct slice s)
     return true;
 }
 
-static bool parse_port(struct slice s, uint16_t *port)
+static bool authority_parse_port(struct slice s, uint16_t *port)
 {
     unsigned n = 0;
 
@@ -56,8 +56,8 @@ bool authority_split(struct slice text, struct slice *host, uint16_t *port)
     }
     *host = slice_of(text.p, end);
     if (end > 0 && text.p[0] == '[')
-        return is_bracketed(*host) && parse_port(digits, port);
-    return is_name(*host) && parse_port(digits, port);
+        return is_bracketed(*host) && authority_parse_port(digits, port);
+    return is_name(*host) && authority_parse_port(digits, port);
 }
 
 bool authority_is_below(struct slice name, struct slice dotted)
@@ -79,7 +79,7 @@ struct slice authority_plain(struct slice name)
 }
 
 /* Digits, or 0x and hexadecimal digits. */
-static bool is_number(struct slice label)
+static bool authority_is_number(struct slice label)
 {
     bool hex = label.len > 1 && label.p[0] == '0' && (label.p[1] | 0x20) == 'x';
 
@@ -101,7 +101,7 @@ bool authority_is_address(struct slice host)
         return true;
     while (n > 0 && name.p[n - 1] != '.')
         n--;
-    return is_number(slice_of(name.p + n, name.len - n));
+    return authority_is_number(slice_of(name.p + n, name.len - n));
 }
 
 bool authority_is_localhost(struct slice host)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 /* Digits only, at least one; more than fits is as much as fits, which is behind every end. */
-static bool read_number(struct slice text, uint64_t *out)
+static bool range_read_number(struct slice text, uint64_t *out)
 {
     uint64_t n = 0;
 
@@ -46,8 +46,9 @@ enum byte_range byte_range_parse(struct slice text, uint64_t size, uint64_t *fir
     if (to.p == NULL || (from.len == 0 && to.len == 0))
         return BYTE_RANGE_ALL;
     if (from.len == 0)
-        return read_number(to, &last) ? from_end(last, size, first, length) : BYTE_RANGE_ALL;
-    if (!read_number(from, &begin) || (to.len > 0 && !read_number(to, &last)) || last < begin)
+        return range_read_number(to, &last) ? from_end(last, size, first, length) : BYTE_RANGE_ALL;
+    if (!range_read_number(from, &begin) || (to.len > 0 && !range_read_number(to, &last)) ||
+        last < begin)
         return BYTE_RANGE_ALL;
     if (begin >= size)
         return BYTE_RANGE_NONE;

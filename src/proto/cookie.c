@@ -27,7 +27,7 @@ static size_t encode(const void *bytes, size_t n, char *out)
 }
 
 /* The number of bytes; 0 for what is no such text, does not fit, or has another spelling. */
-static size_t decode(struct slice text, uint8_t *out, size_t size)
+static size_t cookie_decode(struct slice text, uint8_t *out, size_t size)
 {
     uint32_t bits = 0;
     unsigned count = 0;
@@ -73,9 +73,9 @@ bool cookie_read(struct slice text, struct cookie *c)
     if (rest.p == NULL || !read_until(until, &c->until))
         return false;
     who = slice_cut(rest, '.', &mac);
-    c->who_len = decode(who, (uint8_t *)c->who, COOKIE_WHO_MAX);
+    c->who_len = cookie_decode(who, (uint8_t *)c->who, COOKIE_WHO_MAX);
     return c->who_len > 0 && mac.len == MAC_LETTERS &&
-           decode(mac, c->mac, sizeof c->mac) == sizeof c->mac;
+           cookie_decode(mac, c->mac, sizeof c->mac) == sizeof c->mac;
 }
 
 size_t cookie_write(const struct cookie *c, char out[COOKIE_TEXT_MAX])
@@ -97,7 +97,7 @@ static bool is_named(struct slice part, const char *name, struct slice *value)
     return value->p != NULL && slice_is(slice_trim(found), name);
 }
 
-static size_t keep(struct slice value, char *out, size_t room)
+static size_t cookie_keep(struct slice value, char *out, size_t room)
 {
     if (value.len + 1 > room)
         return 0;
@@ -131,7 +131,7 @@ static size_t take_from(struct http_field *f, const char *name, char *kept, size
         if (slice_trim(part).len == 0)
             continue; /* two semicolons would be left of it */
         if (is_named(part, name, &value)) {
-            n += keep(slice_trim(value), kept + n, room - n);
+            n += cookie_keep(slice_trim(value), kept + n, room - n);
             continue;
         }
         if (out != begin)

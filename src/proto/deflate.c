@@ -56,7 +56,7 @@ static unsigned clamp(size_t n)
 
 /* Takes input until it or the room is at its end, and gives what earlier room had no place for.
  * Z_OK, or zlib's error. */
-static int take_input(struct deflate_reader *r)
+static int deflate_take_input(struct deflate_reader *r)
 {
     int res;
 
@@ -103,7 +103,7 @@ enum deflate_event deflate_read(struct deflate_reader *r, const uint8_t **in, si
     r->z.next_out = out;
     r->z.avail_out = clamp(room);
     r->any = r->any || had > 0;
-    res = take_input(r);
+    res = deflate_take_input(r);
     *in += had - r->z.avail_in;
     *n -= had - r->z.avail_in;
     *len = (size_t)(r->z.next_out - out);

@@ -26,7 +26,7 @@ static void skip_blanks(struct text *t)
 }
 
 /* Takes that character, blanks around it allowed. */
-static bool take(struct text *t, char c)
+static bool offer_take(struct text *t, char c)
 {
     skip_blanks(t);
     if (t->p == t->end || *t->p != c)
@@ -75,7 +75,7 @@ static bool take_quoted(struct text *t, struct value *v)
     return v->len > 0;
 }
 
-static bool take_value(struct text *t, struct value *v)
+static bool offer_take_value(struct text *t, struct value *v)
 {
     struct slice token;
 
@@ -140,7 +140,7 @@ static void add_parameter(struct offer *o, struct slice name, const struct value
 }
 
 /* Reads one extension with its parameters. False when the grammar is broken. */
-static bool take_offer(struct text *t, struct offer *o)
+static bool offer_take_one(struct text *t, struct offer *o)
 {
     struct slice name;
 
@@ -148,14 +148,14 @@ static bool take_offer(struct text *t, struct offer *o)
     if (!take_token(t, &name))
         return false;
     o->right = slice_is(name, EXTENSION);
-    while (take(t, ';')) {
+    while (offer_take(t, ';')) {
         struct value value = {.len = 0};
         bool with_value;
 
         if (!take_token(t, &name))
             return false;
-        with_value = take(t, '=');
-        if (with_value && !take_value(t, &value))
+        with_value = offer_take(t, '=');
+        if (with_value && !offer_take_value(t, &value))
             return false;
         add_parameter(o, name, with_value ? &value : NULL);
     }
@@ -197,9 +197,9 @@ static bool take_field(struct text *t, const struct deflate_policy *policy,
 
     skip_blanks(t);
     while (t->p < t->end) {
-        if (take(t, ',')) /* empty members mean nothing (RFC 9110, section 5.6.1) */
+        if (offer_take(t, ',')) /* empty members mean nothing (RFC 9110, section 5.6.1) */
             continue;
-        if (!take_offer(t, &o))
+        if (!offer_take_one(t, &o))
             return false;
         if (!params->agreed)
             decide(&o, policy, params);

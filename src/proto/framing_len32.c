@@ -14,15 +14,15 @@ static unsigned shift(bool little, unsigned i)
     return 8 * (little ? i : HEADER - 1 - i);
 }
 
-static size_t put(uint8_t *out, uint64_t len, bool little)
+static size_t len32_put(uint8_t *out, uint64_t len, bool little)
 {
     for (unsigned i = 0; i < HEADER; i++)
         out[i] = (uint8_t)(len >> shift(little, i));
     return HEADER;
 }
 
-static bool take(struct framing_state *st, const uint8_t *p, size_t n, struct framing_cut *cut,
-                 bool little)
+static bool len32_take(struct framing_state *st, const uint8_t *p, size_t n,
+                       struct framing_cut *cut, bool little)
 {
     size_t at = 0;
 
@@ -42,24 +42,24 @@ static bool take(struct framing_state *st, const uint8_t *p, size_t n, struct fr
 static size_t len32_prefix(uint8_t out[FRAMING_PREFIX_MAX], uint64_t len, uint8_t opcode)
 {
     (void)opcode;
-    return put(out, len, false);
+    return len32_put(out, len, false);
 }
 
 static size_t len32le_prefix(uint8_t out[FRAMING_PREFIX_MAX], uint64_t len, uint8_t opcode)
 {
     (void)opcode;
-    return put(out, len, true);
+    return len32_put(out, len, true);
 }
 
 static bool len32_cut(struct framing_state *st, const uint8_t *p, size_t n, struct framing_cut *cut)
 {
-    return take(st, p, n, cut, false);
+    return len32_take(st, p, n, cut, false);
 }
 
 static bool len32le_cut(struct framing_state *st, const uint8_t *p, size_t n,
                         struct framing_cut *cut)
 {
-    return take(st, p, n, cut, true);
+    return len32_take(st, p, n, cut, true);
 }
 
 const struct framing framing_len32 = {

@@ -75,7 +75,7 @@ static const char *read_name(struct framing_state *st, uint8_t c)
     return go(st, STEP_NAME);
 }
 
-static const char *read_number(struct framing_state *st, uint8_t c)
+static const char *lsp_read_number(struct framing_state *st, uint8_t c)
 {
     enum step step = st->step & STEP_MASK;
 
@@ -109,7 +109,7 @@ static const char *read_header(struct framing_state *st, uint8_t c)
     case STEP_EMPTY_CR:
         return c == '\n' ? end_of_header(st) : "no newline behind a carriage return";
     default:
-        return read_number(st, c);
+        return lsp_read_number(st, c);
     }
 }
 

@@ -23,7 +23,7 @@ static const struct {
     [TYPE_END] = {0, FRAMING_END},
 };
 
-static size_t put(uint8_t *out, uint64_t len, enum type type)
+static size_t tagged_put(uint8_t *out, uint64_t len, enum type type)
 {
     out[0] = (uint8_t)type;
     for (unsigned i = 1; i < HEADER; i++)
@@ -33,12 +33,12 @@ static size_t put(uint8_t *out, uint64_t len, enum type type)
 
 static size_t tagged_prefix(uint8_t out[FRAMING_PREFIX_MAX], uint64_t len, uint8_t opcode)
 {
-    return put(out, len, opcode == WS_TEXT ? TYPE_TEXT : TYPE_BINARY);
+    return tagged_put(out, len, opcode == WS_TEXT ? TYPE_TEXT : TYPE_BINARY);
 }
 
 static size_t tagged_farewell(uint8_t out[FRAMING_PREFIX_MAX])
 {
-    return put(out, 0, TYPE_END);
+    return tagged_put(out, 0, TYPE_END);
 }
 
 /* st->step is the type. */

@@ -114,19 +114,19 @@ size_t hub_write_lines(uint8_t *out, uint64_t id, const uint8_t *p, size_t n)
     return used;
 }
 
-static bool is_plain(char c)
+static bool hub_is_plain(char c)
 {
     return c > ' ' && c < 0x7F && c != '%';
 }
 
-static size_t put_word(uint8_t *out, const char *word)
+static size_t hub_put_word(uint8_t *out, const char *word)
 {
     static const char hex[] = "0123456789ABCDEF";
     bool is_dash = strcmp(word, "-") == 0;
     size_t n = 0;
 
     for (; *word != 0; word++) {
-        bool plain = is_plain(*word) && !is_dash;
+        bool plain = hub_is_plain(*word) && !is_dash;
         unsigned byte = (uint8_t)*word;
 
         if (out != NULL && plain) {
@@ -151,7 +151,7 @@ static size_t put_byte(uint8_t *out, size_t at, char c)
 /* A field, or "-" for none. */
 static size_t put_field(uint8_t *out, size_t at, const char *word)
 {
-    return *word == 0 ? put_byte(out, at, '-') : put_word(out != NULL ? out + at : NULL, word);
+    return *word == 0 ? put_byte(out, at, '-') : hub_put_word(out != NULL ? out + at : NULL, word);
 }
 
 size_t hub_write_came(uint8_t *out, uint64_t id, const char *address, const char *user)

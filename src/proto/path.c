@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/path.h"
 
-static int hex_digit(char c)
+static int path_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -15,8 +15,8 @@ static int hex_digit(char c)
 /* The byte that "%XX" at p means; -1: none. */
 static int escaped(const char *p, size_t left)
 {
-    int high = left > 2 ? hex_digit(p[1]) : -1;
-    int low = left > 2 ? hex_digit(p[2]) : -1;
+    int high = left > 2 ? path_hex_digit(p[1]) : -1;
+    int low = left > 2 ? path_hex_digit(p[2]) : -1;
 
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }

@@ -36,7 +36,7 @@ static unsigned be16(const uint8_t *p)
 
 /* ---- version 1: "PROXY TCP4 1.2.3.4 5.6.7.8 1234 80\r\n" */
 
-static bool parse_port(struct slice text, uint16_t *port)
+static bool proxyhdr_parse_port(struct slice text, uint16_t *port)
 {
     unsigned n = 0;
 
@@ -75,7 +75,8 @@ static bool parse_v1_line(struct slice line, struct proxyhdr *out)
     struct slice destination = slice_cut(rest, ' ', &rest);
     struct slice port = slice_cut(rest, ' ', &rest);
 
-    return parse_port(port, &source_port) && parse_port(rest, &destination_port) &&
+    return proxyhdr_parse_port(port, &source_port) &&
+           proxyhdr_parse_port(rest, &destination_port) &&
            parse_host(source, source_port, &out->source) &&
            parse_host(destination, destination_port, &out->destination) &&
            out->source.sa.sa_family == wanted && out->destination.sa.sa_family == wanted;
@@ -121,7 +122,7 @@ struct tlvs {
 
 /* Such texts become variables, log fields and lines: nothing in them may look like the end of one.
  */
-static struct slice text_of(const uint8_t *value, size_t n, size_t max)
+static struct slice proxyhdr_text_of(const uint8_t *value, size_t n, size_t max)
 {
     for (size_t i = 0; i < n; i++) {
         if (value[i] < 0x20 || value[i] == 0x7f)
@@ -151,9 +152,9 @@ static bool take_tlvs(const struct tlvs *t, const uint8_t *p, size_t n,
 static bool take_ssl_tlv(const struct tlvs *t, uint8_t type, const uint8_t *value, size_t n)
 {
     if (type == TLV_SSL_VERSION)
-        t->out->tls_version = text_of(value, n, PROXYHDR_TEXT_MAX);
+        t->out->tls_version = proxyhdr_text_of(value, n, PROXYHDR_TEXT_MAX);
     else if (type == TLV_SSL_CN)
-        t->out->tls_cn = text_of(value, n, PROXYHDR_TEXT_MAX);
+        t->out->tls_cn = proxyhdr_text_of(value, n, PROXYHDR_TEXT_MAX);
     return true;
 }
 
@@ -173,13 +174,13 @@ static bool take_tlv(const struct tlvs *t, uint8_t type, const uint8_t *value, s
 {
     switch (type) {
     case TLV_ALPN:
-        t->out->alpn = text_of(value, n, PROXYHDR_TEXT_MAX);
+        t->out->alpn = proxyhdr_text_of(value, n, PROXYHDR_TEXT_MAX);
         return true;
     case TLV_AUTHORITY:
-        t->out->authority = text_of(value, n, PROXYHDR_TEXT_MAX);
+        t->out->authority = proxyhdr_text_of(value, n, PROXYHDR_TEXT_MAX);
         return true;
     case TLV_UNIQUE_ID:
-        t->out->unique_id = text_of(value, n, PROXYHDR_UNIQUE_MAX);
+        t->out->unique_id = proxyhdr_text_of(value, n, PROXYHDR_UNIQUE_MAX);
         return true;
     case TLV_CRC32C:
         return n == 4 && crc_right(t, value);

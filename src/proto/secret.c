@@ -74,7 +74,7 @@ int secret_base64(struct slice text, char *out, size_t size)
     return (int)n;
 }
 
-static int hex_digit(char c)
+static int secret_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -91,8 +91,8 @@ int secret_unescape(struct slice text, char *out, size_t size)
         char c = text.p[i];
 
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_digit(text.p[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(text.p[i + 2]) : -1;
+            int high = i + 2 < text.len ? secret_hex_digit(text.p[i + 1]) : -1;
+            int low = i + 2 < text.len ? secret_hex_digit(text.p[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return -1;

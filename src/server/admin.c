@@ -10,7 +10,7 @@
 #define UNIX "unix:"
 
 /* Reads the address. NULL, or what is wrong with it. */
-static const char *parse(const char *text, struct listener_spec *spec)
+static const char *admin_door_parse(const char *text, struct listener_spec *spec)
 {
     union addr addr;
     const char *wrong;
@@ -35,11 +35,11 @@ const char *admin_judge(const char *address)
 {
     struct listener_spec spec = {0};
 
-    return parse(address, &spec);
+    return admin_door_parse(address, &spec);
 }
 
 /* The predecessor's; NULL: none, or no memory to look for it. */
-static struct passed_socket *find_passed(struct passed *passed, const char *text)
+static struct passed_socket *admin_door_find_passed(struct passed *passed, const char *text)
 {
     struct passed_socket *have = NULL;
     char *name;
@@ -51,13 +51,13 @@ static struct passed_socket *find_passed(struct passed *passed, const char *text
     return have;
 }
 
-static struct listener *open_one(struct worker *w, const struct config *c, struct passed *passed,
-                                 listener_accepted accepted, void *owner,
-                                 char error[LISTENER_ERROR_MAX])
+static struct listener *admin_door_open_one(struct worker *w, const struct config *c,
+                                            struct passed *passed, listener_accepted accepted,
+                                            void *owner, char error[LISTENER_ERROR_MAX])
 {
     struct listener_spec spec = {0};
-    const char *wrong = parse(c->admin, &spec);
-    struct passed_socket *have = passed != NULL ? find_passed(passed, c->admin) : NULL;
+    const char *wrong = admin_door_parse(c->admin, &spec);
+    struct passed_socket *have = passed != NULL ? admin_door_find_passed(passed, c->admin) : NULL;
 
     if (wrong != NULL) {
         snprintf(error, LISTENER_ERROR_MAX, "admin %.60s: %s", c->admin, wrong);
@@ -84,7 +84,7 @@ int admin_open(struct worker *w, const struct config *c, struct passed *passed,
     *fresh = NULL;
     if (c->admin == NULL || (have != NULL && strcmp(have->text, c->admin) == 0))
         return 0;
-    *fresh = open_one(w, c, passed, accepted, owner, error);
+    *fresh = admin_door_open_one(w, c, passed, accepted, owner, error);
     return *fresh != NULL ? 0 : -1;
 }
 

@@ -17,14 +17,14 @@ struct fresh {
     char *error;
 };
 
-static struct listener *find(struct listener *first, const char *text)
+static struct listener *listeners_find(struct listener *first, const char *text)
 {
     while (first != NULL && (first->wanted != NULL || strcmp(first->text, text) != 0))
         first = first->next;
     return first;
 }
 
-static bool is_systemd(const char *text)
+static bool listeners_is_systemd(const char *text)
 {
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
 }
@@ -42,7 +42,8 @@ static struct listener_spec spec_of(const struct listen_spec *l)
     };
 }
 
-static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_socket *passed)
+static int listeners_open_one(struct fresh *f, const struct listen_spec *l,
+                              struct passed_socket *passed)
 {
     struct listener_spec spec = spec_of(l);
     struct listener *opened, **at = &f->first;
@@ -55,7 +56,7 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
     if (opened == NULL)
         return -1;
     opened->spec = l;
-    if (is_systemd(l->text))
+    if (listeners_is_systemd(l->text))
         opened->unix_ino = 0; /* its file belongs to the socket unit: never ours to remove */
     while (*at != NULL)       /* in the order of the configuration, for the log */
         at = &(*at)->next;
@@ -66,15 +67,15 @@ static int open_one(struct fresh *f, const struct listen_spec *l, struct passed_
 /* systemd: all that we have of that name, and all that were passed to us. */
 static int follow_systemd(struct fresh *f, const struct listen_spec *l)
 {
-    struct listener *have = find(f->set->first, l->text);
+    struct listener *have = listeners_find(f->set->first, l->text);
     struct passed_socket *passed;
     bool any = have != NULL;
 
-    for (; have != NULL; have = find(have, l->text))
+    for (; have != NULL; have = listeners_find(have, l->text))
         have->wanted = l;
     while ((passed = passed_find(f->passed, l->text)) != NULL) {
         any = true;
-        if (open_one(f, l, passed) < 0)
+        if (listeners_open_one(f, l, passed) < 0)
             return -1;
     }
     if (any)
@@ -84,7 +85,7 @@ static int follow_systemd(struct fresh *f, const struct listen_spec *l)
     return -1;
 }
 
-static bool is_listed(const struct config *c, const char *text)
+static bool listeners_is_listed(const struct config *c, const char *text)
 {
     for (size_t i = 0; i < c->listen_count; i++) {
         if (strcmp(c->listen[i].text, text) == 0)
@@ -97,20 +98,20 @@ static bool is_listed(const struct config *c, const char *text)
  * the configuration too. */
 static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
 {
-    struct listener *have = find(f->set->first, l->text);
+    struct listener *have = listeners_find(f->set->first, l->text);
     const struct listener_spec spec = spec_of(l);
 
     if (have != NULL)
         return have;
     for (have = f->set->first; have != NULL; have = have->next) {
-        if (have->wanted == NULL && !is_systemd(have->text) && !is_listed(f->config, have->text) &&
-            listener_fits(have->fd, &spec))
+        if (have->wanted == NULL && !listeners_is_systemd(have->text) &&
+            !listeners_is_listed(f->config, have->text) && listener_fits(have->fd, &spec))
             return have;
     }
     return NULL;
 }
 
-static struct passed_socket *find_passed(struct fresh *f, const struct listen_spec *l)
+static struct passed_socket *listeners_find_passed(struct fresh *f, const struct listen_spec *l)
 {
     struct passed_socket *passed = passed_find(f->passed, l->text);
     const struct listener_spec spec = spec_of(l);
@@ -118,7 +119,8 @@ static struct passed_socket *find_passed(struct fresh *f, const struct listen_sp
     for (size_t i = 0; i < f->passed->count && passed == NULL; i++) {
         struct passed_socket *s = &f->passed->sockets[i];
 
-        if (!s->taken && !s->by_systemd && !is_systemd(s->name) && listener_fits(s->fd, &spec))
+        if (!s->taken && !s->by_systemd && !listeners_is_systemd(s->name) &&
+            listener_fits(s->fd, &spec))
             passed = s;
     }
     return passed;
@@ -155,14 +157,14 @@ static int follow_one(struct fresh *f, const struct listen_spec *l)
 {
     struct listener *have;
 
-    if (is_systemd(l->text))
+    if (listeners_is_systemd(l->text))
         return follow_systemd(f, l);
     have = find_ours(f, l);
     if (have != NULL) {
         have->wanted = l;
         return 0;
     }
-    if (open_one(f, l, find_passed(f, l)) == 0)
+    if (listeners_open_one(f, l, listeners_find_passed(f, l)) == 0)
         return 0;
     blame_ourselves(f, l);
     return -1;
@@ -194,7 +196,7 @@ static void follow_socket(struct log *log, const struct listener *l)
 
 /* Connections from now on are served by what the new configuration says of their listener; and by
  * its words the next one is compared, and a successor told. */
-static void keep(struct log *log, struct listener *l)
+static void listeners_keep(struct log *log, struct listener *l)
 {
     const struct listen_spec *spec = l->wanted;
 
@@ -217,7 +219,7 @@ static void drop_unwanted(struct listeners *set)
         struct listener *l = *at;
 
         if (l->wanted != NULL) {
-            keep(&set->worker->log, l);
+            listeners_keep(&set->worker->log, l);
             at = &l->next;
             continue;
         }
@@ -316,7 +318,7 @@ size_t listeners_judge(const struct config *c, void (*tell)(void *arg, const cha
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct listen_spec *l = &c->listen[i];
 
-        if (l->text == NULL || l->unix_path != NULL || is_systemd(l->text))
+        if (l->text == NULL || l->unix_path != NULL || listeners_is_systemd(l->text))
             continue;
         const struct listener_spec spec = spec_of(l);
         bool usable = listener_judge(&spec, &exposed, error);

@@ -12,7 +12,7 @@
 
 #define MESSAGE_MAX 512
 
-static int connect_to(const char *path)
+static int notify_connect_to(const char *path)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     size_t n = strlen(path);
@@ -58,7 +58,7 @@ void notify_open(struct notify *n, struct ev_loop *loop)
     double interval = watchdog_interval();
 
     n->loop = loop;
-    n->fd = path != NULL ? connect_to(path) : -1;
+    n->fd = path != NULL ? notify_connect_to(path) : -1;
     ev_timer_init(&n->watchdog, on_watchdog, interval, interval);
     n->watchdog.data = n;
     if (n->fd < 0 || interval <= 0)

@@ -57,13 +57,13 @@ static bool page_of(const struct route *r, char name[NAME_LONGEST])
 }
 
 /* A browser can ask for it without more: no part of it is a pattern. */
-static bool is_plain(const struct route *r)
+static bool pages_is_plain(const struct route *r)
 {
     return r->capture_count == 0 && (r->host == NULL || r->host[0] != '*') &&
            r->match_subprotocol == NULL;
 }
 
-static const struct route *find_route(const struct config *c, char name[NAME_LONGEST])
+static const struct route *pages_find_route(const struct config *c, char name[NAME_LONGEST])
 {
     const struct route *best = NULL;
     char candidate[NAME_LONGEST];
@@ -71,7 +71,7 @@ static const struct route *find_route(const struct config *c, char name[NAME_LON
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *r = &c->routes[i];
 
-        if (!is_plain(r) || (best != NULL && r->segment_count >= best->segment_count) ||
+        if (!pages_is_plain(r) || (best != NULL && r->segment_count >= best->segment_count) ||
             !page_of(r, candidate))
             continue;
         best = r;
@@ -134,7 +134,7 @@ void pages_tell(const struct listeners *set, const struct config *c)
     const struct route *r;
     char name[NAME_LONGEST], host[ADDR_TEXT_MAX + 200], path[160];
 
-    if (l == NULL || (r = find_route(c, name)) == NULL)
+    if (l == NULL || (r = pages_find_route(c, name)) == NULL)
         return;
     spec = l->spec;
     write_host(l, r, host, sizeof host);

@@ -7,7 +7,7 @@
 
 #define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
 
-static int add(struct passed *p, int fd, const char *name, size_t len, bool by_systemd)
+static int passed_add(struct passed *p, int fd, const char *name, size_t len, bool by_systemd)
 {
     struct passed_socket *all = realloc(p->sockets, (p->count + 1) * sizeof *all);
     char *copy = strndup(name, len);
@@ -34,7 +34,7 @@ static int read_systemd(struct passed *p)
     for (int i = 0; i < n; i++) {
         size_t len = names != NULL ? strcspn(names, ":") : 0;
 
-        if (add(p, FIRST_PASSED + i, names != NULL ? names : "", len, true) < 0)
+        if (passed_add(p, FIRST_PASSED + i, names != NULL ? names : "", len, true) < 0)
             return -1;
         if (names != NULL)
             names = names[len] == ':' ? names + len + 1 : NULL;
@@ -55,7 +55,7 @@ static int read_predecessor(struct passed *p)
         if (*name != '=' || fd < FIRST_PASSED)
             break; /* not written by us */
         name++;
-        if (add(p, fd, name, (size_t)(line + len - name), false) < 0)
+        if (passed_add(p, fd, name, (size_t)(line + len - name), false) < 0)
             return -1;
         line += len + (line[len] == '\n');
     }

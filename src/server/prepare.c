@@ -100,7 +100,7 @@ static void fault_at(struct teller *f, const char *where, const char *what, cons
     fault_line(f, where, line);
 }
 
-static void fault(struct teller *f, const char *what, const char *name, const char *why)
+static void prepare_fault(struct teller *f, const char *what, const char *name, const char *why)
 {
     fault_at(f, NULL, what, name, why);
 }
@@ -142,8 +142,8 @@ static bool client_cert_fits(const struct listen_spec *l, struct teller *f)
 {
     if (l->client_cert == TLSCTX_CLIENT_OFF || l->client_ca != NULL)
         return true;
-    fault(f, "client certificates for", l->text,
-          "say whose: client-ca FILE (--tls-client-ca FILE)");
+    prepare_fault(f, "client certificates for", l->text,
+                  "say whose: client-ca FILE (--tls-client-ca FILE)");
     return false;
 }
 
@@ -174,26 +174,27 @@ static void open_tls(struct config *c, struct listen_spec *l, struct teller *f)
         c->tls.key != NULL) {
         l->certs = arena_alloc(&c->arena, sizeof *l->certs);
         if (l->certs == NULL) {
-            fault(f, "listen", l->text, "out of memory");
+            prepare_fault(f, "listen", l->text, "out of memory");
             return;
         }
         *l->certs = c->tls;
         l->cert_count = 1;
     }
     if (l->cert_count == 0 && l->client_cert != TLSCTX_CLIENT_OFF)
-        fault(f, "client certificates for", l->text,
-              "there is no TLS; give it a certificate and key");
+        prepare_fault(f, "client certificates for", l->text,
+                      "there is no TLS; give it a certificate and key");
     if (l->cert_count > 0 && client_cert_fits(l, f)) {
         const struct tlsctx_spec spec = prepare_tls_spec(l);
 
         l->tls = tlsctx_new(&spec, error);
         if (l->tls == NULL)
-            fault(f, "TLS for", l->text, error);
+            prepare_fault(f, "TLS for", l->text, error);
     }
     if (l->redirect && (l->cert_count > 0 || !any_tls(c)))
-        fault(f, "redirect-to-https", l->text,
-              l->cert_count > 0 ? "this listener has TLS itself; give the option to a plain one"
-                                : "no listener has TLS; give one of them tls, with cert and key");
+        prepare_fault(f, "redirect-to-https", l->text,
+                      l->cert_count > 0
+                          ? "this listener has TLS itself; give the option to a plain one"
+                          : "no listener has TLS; give one of them tls, with cert and key");
 }
 
 /* tls:// services of a route: settings and certificates once for all of its sessions. */
@@ -233,7 +234,7 @@ static void read_bans(struct config *c, struct teller *f)
         f->count++;
         f->tell(f->arg, why);
     } else if (!config_own(c, free_bans, c)) {
-        fault(f, "ban-file", c->ban_file, "out of memory");
+        prepare_fault(f, "ban-file", c->ban_file, "out of memory");
     }
 }
 
@@ -245,14 +246,15 @@ static void parse_trusted(struct config *c, struct teller *f)
     for (size_t i = 0; i < c->trusted_texts.count && c->trusted != NULL; i++) {
         wrong = cidr_parse(slice_from(c->trusted_texts.items[i]), &c->trusted[i]);
         if (wrong != NULL)
-            fault(f, "trusted-proxies", c->trusted_texts.items[i], wrong);
+            prepare_fault(f, "trusted-proxies", c->trusted_texts.items[i], wrong);
     }
     if (c->trusted == NULL)
-        fault(f, "trusted-proxies", "", "out of memory");
+        prepare_fault(f, "trusted-proxies", "", "out of memory");
     for (size_t i = 0; i < c->listen_count && c->trusted_texts.count == 0; i++) {
         if (!c->listen[i].accept_proxy || c->listen[i].text == NULL)
             continue;
-        fault(f, "accept-proxy of", c->listen[i].text, "say from whom: --trusted-proxies LIST");
+        prepare_fault(f, "accept-proxy of", c->listen[i].text,
+                      "say from whom: --trusted-proxies LIST");
         break;
     }
 }
@@ -263,7 +265,7 @@ static void check_hosts(const struct config *c, struct teller *f)
         const char *wrong = hostname_judge(c->hosts.items[i]);
 
         if (wrong != NULL)
-            fault(f, "host", c->hosts.items[i], wrong);
+            prepare_fault(f, "host", c->hosts.items[i], wrong);
     }
 }
 
@@ -322,7 +324,7 @@ static void check_preamble(struct route *r, struct teller *f)
     explicit_bzero(r->preamble_word + word.len, len - word.len);
 }
 
-static void check_program(struct route *r, struct teller *f)
+static void prepare_check_program(struct route *r, struct teller *f)
 {
     char why[RULES_ERROR_MAX];
 
@@ -346,7 +348,7 @@ static void share_no_new_privs(struct config *c, struct teller *f)
         if (!rules_of_program(r) || !r->settings.no_new_privs)
             continue;
         if (rules_make(r) == NULL)
-            fault(f, "no-new-privs", "", "out of memory");
+            prepare_fault(f, "no-new-privs", "", "out of memory");
         else
             r->rules->no_new_privs = true;
     }
@@ -393,7 +395,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
     if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0 &&
         !(errno == EACCES && r->settings.run_as != NULL))
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
-    check_program(r, f);
+    prepare_check_program(r, f);
     check_record(r, f);
     if (r->path == NULL) /* told already; these name it, and what it captures */
         return;
@@ -407,12 +409,12 @@ static void check_addresses(const struct config *c, struct teller *f)
     const char *wrong = c->dns_servers != NULL ? resolve_judge_servers(c->dns_servers) : NULL;
 
     if (wrong != NULL)
-        fault(f, "dns-servers", c->dns_servers, wrong);
+        prepare_fault(f, "dns-servers", c->dns_servers, wrong);
     if (strlen(c->syslog_socket) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-        fault(f, "syslog-socket", c->syslog_socket, "the path is longer than 107 bytes");
+        prepare_fault(f, "syslog-socket", c->syslog_socket, "the path is longer than 107 bytes");
     wrong = c->admin != NULL ? admin_judge(c->admin) : NULL;
     if (wrong != NULL)
-        fault(f, "admin", c->admin, wrong);
+        prepare_fault(f, "admin", c->admin, wrong);
 }
 
 /* With less than that, libev and vfork would meet the limit where nothing can be told. */
@@ -470,13 +472,14 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     check_hosts(c, &f);
     read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))
-        fault(&f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,
-              "certificate and key go together: --tls-cert FILE --tls-key FILE (the same file, if "
-              "it has both)");
+        prepare_fault(
+            &f, "TLS", c->tls.cert != NULL ? c->tls.cert : c->tls.key,
+            "certificate and key go together: --tls-cert FILE --tls-key FILE (the same file, if "
+            "it has both)");
     /* who names authorities wants certificates to be asked for */
     if (c->client_ca != NULL && c->client_cert == TLSCTX_CLIENT_OFF)
-        fault(&f, "tls-client-ca", c->client_ca,
-              "no certificates are asked for; say --tls-client-cert require, or optional");
+        prepare_fault(&f, "tls-client-ca", c->client_ca,
+                      "no certificates are asked for; say --tls-client-cert require, or optional");
     for (size_t i = 0; i < c->listen_count; i++) {
         if (c->listen[i].text != NULL) /* else told already */
             open_tls(c, &c->listen[i], &f);

@@ -25,7 +25,7 @@
 
 #define FIRST_FREE_PORT "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
-static int fault(char error[PRIV_ERROR_MAX], const char *what, const char *why)
+static int priv_fault(char error[PRIV_ERROR_MAX], const char *what, const char *why)
 {
     snprintf(error, PRIV_ERROR_MAX, "%s: %s", what, why);
     return -1;
@@ -173,10 +173,10 @@ static int lock_down(uint64_t keep, char error[PRIV_ERROR_MAX])
 {
     for (cap_value_t c = 0; c <= cap_max_bits(); c++) {
         if (!(keep & BIT(c)) && cap_get_bound(c) > 0 && cap_drop_bound(c) < 0)
-            return fault(error, "capabilities: bounding set", strerror(errno));
+            return priv_fault(error, "capabilities: bounding set", strerror(errno));
     }
     if (cap_set_secbits(SECUREBITS | (keep == 0 ? AMBIENT_OFF : 0)) < 0)
-        return fault(error, "capabilities: securebits", strerror(errno));
+        return priv_fault(error, "capabilities: securebits", strerror(errno));
     return 0;
 }
 
@@ -192,7 +192,7 @@ static int keep_only(uint64_t keep, char error[PRIV_ERROR_MAX])
     if (rc == 0)
         rc = cap_set_proc(caps);
     cap_free(caps);
-    return rc < 0 ? fault(error, "capabilities: dropping", strerror(errno)) : 0;
+    return rc < 0 ? priv_fault(error, "capabilities: dropping", strerror(errno)) : 0;
 }
 
 /* What we are not and cannot become. 0, or -1. */
@@ -236,8 +236,8 @@ bool priv_may_expose(bool user_given, const char *text, char error[PRIV_EXPOSE_E
 }
 
 /* Not root any more, or never. */
-static int give_up(struct worker *w, const struct config *c, const struct account *a,
-                   char error[PRIV_ERROR_MAX])
+static int priv_give_up(struct worker *w, const struct config *c, const struct account *a,
+                        char error[PRIV_ERROR_MAX])
 {
     bool changes = a->uid != geteuid() || a->gid != getegid(); /* a successor is it already */
     uint64_t have = permitted(), need = needs(c, a);
@@ -250,7 +250,7 @@ static int give_up(struct worker *w, const struct config *c, const struct accoun
     if ((changes && become(a, error) < 0) || keep_only(w->caps, error) < 0)
         return -1;
     if (setresuid(0, 0, 0) == 0)
-        return fault(error, "--user", "root could be had again; not going on like this");
+        return priv_fault(error, "--user", "root could be had again; not going on like this");
     return 0;
 }
 
@@ -278,7 +278,7 @@ static const char *why_kept(uint64_t caps)
     return caps != 0 ? "programs of other users (run-as)" : "nothing needs any";
 }
 
-static void tell(struct worker *w, const struct config *c)
+static void priv_tell(struct worker *w, const struct config *c)
 {
     cap_t caps = cap_get_proc();
     char *text = caps != NULL ? cap_to_text(caps, NULL) : NULL;
@@ -304,7 +304,7 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
     if (rc < 0)
         return -1;
     if (a.uid != 0)
-        rc = give_up(w, c, &a, error);
+        rc = priv_give_up(w, c, &a, error);
     else if (a.uid != geteuid() || a.gid != getegid())
         rc = become(&a, error);
     account_release(&a);
@@ -313,11 +313,11 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
     forget_inheritable();
     priv_follow(p, c);
     if (c->no_new_privs && !p->set_no_new_privs)
-        return fault(error, "no-new-privs", strerror(errno));
+        return priv_fault(error, "no-new-privs", strerror(errno));
 #ifndef WSLUICE_POISON /* the leak sanitizer looks at its own process by ptrace */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a change of the user may have set it anew */
 #endif
-    tell(w, c);
+    priv_tell(w, c);
     return 0;
 }
 

@@ -29,7 +29,7 @@ void reaper_look(struct reaper *r)
 
 /* WNOWAIT tells of one that has ended and leaves it as it is. The kernel tells of the first in its
  * order only: one of ours in front of the others has to go by its own way first. */
-static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void reaper_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct reaper *r = timer->data;
     siginfo_t info = {0};
@@ -52,7 +52,7 @@ void reaper_init(struct reaper *r, struct worker *w, const pid_t *spared)
 {
     r->worker = w;
     r->spared = spared;
-    ev_timer_init(&r->look, on_look, 0, 0);
+    ev_timer_init(&r->look, reaper_on_look, 0, 0);
     r->look.data = r;
 }
 

@@ -40,7 +40,7 @@ static uint64_t files_in_force(const struct holder *h)
     return h->listener != NULL ? tlsctx_files(h->listener->tls) : tlsclient_files(h->route->tls);
 }
 
-static bool look(const struct holder *h, uint64_t *files)
+static bool renew_look(const struct holder *h, uint64_t *files)
 {
     if (h->listener == NULL)
         return tlsclient_look(&h->route->settings.tls, files);
@@ -81,7 +81,8 @@ static uint64_t digest_of(const char *text)
     return digest | 1;
 }
 
-static void complain(struct log *log, const struct holder *h, struct renewal *r, const char *error)
+static void renew_complain(struct log *log, const struct holder *h, struct renewal *r,
+                           const char *error)
 {
     uint64_t digest = digest_of(error);
 
@@ -104,16 +105,16 @@ static void take_over(struct renew *all, const struct holder *h, struct renewal 
     } else {
         r->refused = files;
         r->again_at = w->now + RETRY_AFTER;
-        complain(&w->log, h, r, error);
+        renew_complain(&w->log, h, r, error);
     }
     descriptors_close_reserve(reserve);
 }
 
-static void look_at(struct renew *all, const struct holder *h, struct renewal *r)
+static void renew_look_at(struct renew *all, const struct holder *h, struct renewal *r)
 {
     uint64_t files, before = r->seen;
 
-    if (!has_files(h) || !look(h, &files))
+    if (!has_files(h) || !renew_look(h, &files))
         return; /* one is missing: somebody may be replacing it */
     r->seen = files;
     if (files == files_in_force(h) || files != before ||
@@ -122,7 +123,7 @@ static void look_at(struct renew *all, const struct holder *h, struct renewal *r
     take_over(all, h, r, files);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void renew_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct renew *r = timer->data;
     (void)loop;
@@ -131,18 +132,18 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     for (size_t i = 0; i < r->count; i++) {
         const struct holder h = holder_of(r->worker->config, i);
 
-        look_at(r, &h, &r->all[i]);
+        renew_look_at(r, &h, &r->all[i]);
     }
 }
 
 void renew_init(struct renew *r, struct worker *w)
 {
     *r = (struct renew){.worker = w};
-    ev_timer_init(&r->look, on_look, LOOK_EVERY, LOOK_EVERY);
+    ev_timer_init(&r->look, renew_on_look, LOOK_EVERY, LOOK_EVERY);
     r->look.data = r;
 }
 
-static void stop(struct renew *r)
+static void renew_stop(struct renew *r)
 {
     if (!ev_is_active(&r->look))
         return;
@@ -163,7 +164,7 @@ void renew_follow(struct renew *r)
 
         any |= has_files(&h);
     }
-    stop(r);
+    renew_stop(r);
     if (r->all == NULL) /* without memory: a reload reads them again, as ever */
         r->count = 0;
     if (!any || r->count == 0)
@@ -176,7 +177,7 @@ void renew_release(struct renew *r)
 {
     if (r->worker == NULL)
         return;
-    stop(r);
+    renew_stop(r);
     free(r->all);
     *r = (struct renew){0};
 }

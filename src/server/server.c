@@ -393,7 +393,7 @@ static void unwatch_signals(struct server *s)
     ev_prepare_stop(loop, &s->drained);
 }
 
-static void complain(void *arg, const char *line)
+static void server_complain(void *arg, const char *line)
 {
     (void)arg;
     fprintf(stderr, "wsluice: %s\n", line);
@@ -407,7 +407,7 @@ static int open_log(struct server *s, const struct config *c)
     if (log_open(&s->worker.log, c->log_to, c->syslog_socket, have) == 0)
         return 0;
     snprintf(line, sizeof line, "log-to %.300s: %s", c->log_to, strerror(errno));
-    complain(NULL, line);
+    server_complain(NULL, line);
     return -1;
 }
 
@@ -443,30 +443,30 @@ static int server_open(struct server *s, struct config *c)
     bool made = make_parts(s, c);
     int status;
 
-    if (prepare_limits(complain, NULL) > 0 || (made && open_log(s, c) < 0))
+    if (prepare_limits(server_complain, NULL) > 0 || (made && open_log(s, c) < 0))
         return 1;
     if (!made || passed_read(&s->passed) < 0 || worker_init(w) < 0 || watch_signals(s) < 0) {
-        complain(NULL, strerror(errno));
+        server_complain(NULL, strerror(errno));
         return 1;
     }
     w->dns_servers = c->dns_servers;
     upgrade_init(&s->upgrade, w, s->loader->argv, on_successor_serves, s);
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
-    if (prepare_config(c, complain, NULL) > 0)
+    if (prepare_config(c, server_complain, NULL) > 0)
         return 1;
     stats_follow(w, c);
     status = priv_judge(c, error) < 0 ? 1 : open_all(s, c, &opened, error);
     if (status != 0) {
-        complain(NULL, error);
+        server_complain(NULL, error);
         return status;
     }
     adopt_all(s, c, &opened);
     if (priv_drop(&s->priv, w, c, error) < 0) {
-        complain(NULL, error);
+        server_complain(NULL, error);
         return 1;
     }
     warn_about(&w->log, c);
-    if (prepare_writable(c, complain, NULL) > 0)
+    if (prepare_writable(c, server_complain, NULL) > 0)
         return 1;
     banned_init(&s->banned, w);
     gate_follow(w->gate, c);
@@ -516,7 +516,7 @@ int server_run(struct config *c, const struct server_loader *loader)
     int rc;
 
     if (s == NULL) {
-        complain(NULL, "out of memory");
+        server_complain(NULL, "out of memory");
         config_release(c);
         return 1;
     }

@@ -19,7 +19,7 @@ static void ignore(const struct signals *s, int number, pid_t sender)
              LOG_C("signal", name), LOG_I("pid", sender));
 }
 
-static void take(struct signals *s, const struct signalfd_siginfo *info)
+static void signals_take(struct signals *s, const struct signalfd_siginfo *info)
 {
     const struct signals_row *row = s->rows;
     pid_t sender = info->ssi_code != SI_KERNEL ? (pid_t)info->ssi_pid : 0;
@@ -37,7 +37,7 @@ static void take(struct signals *s, const struct signalfd_siginfo *info)
         row->order(s->owner);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
+static void signals_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct signals *s = watcher->data;
     struct signalfd_siginfo info;
@@ -45,7 +45,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
     (void)revents;
 
     if (read(watcher->fd, &info, sizeof info) == sizeof info)
-        take(s, &info); /* may be the end of the loop; what else came is told in the next turn */
+        signals_take(
+            s, &info); /* may be the end of the loop; what else came is told in the next turn */
 }
 
 int signals_open(struct signals *s, struct worker *w, const struct signals_row *rows, void *owner)
@@ -60,7 +61,7 @@ int signals_open(struct signals *s, struct worker *w, const struct signals_row *
         (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
         return -1;
     *s = (struct signals){.worker = w, .rows = rows, .owner = owner};
-    ev_io_init(&s->readable, on_readable, fd, EV_READ);
+    ev_io_init(&s->readable, signals_on_readable, fd, EV_READ);
     s->readable.data = s;
     ev_set_priority(&s->readable, EV_MAXPRI);
     ev_io_start(w->loop, &s->readable);

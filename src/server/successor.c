@@ -33,12 +33,12 @@ static void pass_capabilities_on(uint64_t caps)
     }
 }
 
-static void keep(int fd)
+static void successor_keep(int fd)
 {
     (void)fcntl(fd, F_SETFD, 0);
 }
 
-static void set_number(const char *name, int number)
+static void successor_set_number(const char *name, int number)
 {
     char text[16];
 
@@ -52,7 +52,7 @@ static void pass_log_on(const struct log *l)
 
     if (l->target != LOG_TO_FILE || l->fd < 0 || asprintf(&text, "%d=%s", l->fd, l->path) < 0)
         return;
-    keep(l->fd);
+    successor_keep(l->fd);
     (void)setenv("WSLUICE_LOG", text, 1);
     free(text);
 }
@@ -124,17 +124,17 @@ void successor_become(const struct worker *w, const char *program, char *const *
     int copy = geteuid() != 0 ? unreadable_copy(program) : -1; /* root reads all */
     sigset_t none;
 
-    set_number("WSLUICE_GROUP", getpgid(getppid())); /* ours may be new already */
+    successor_set_number("WSLUICE_GROUP", getpgid(getppid())); /* ours may be new already */
     (void)setpgid(0, 0); /* so that what it starts can be ended with it */
     for (const struct listener *l = set->first; l != NULL; l = l->next)
-        keep(l->fd);
+        successor_keep(l->fd);
     if (set->admin != NULL)
-        keep(set->admin->fd);
+        successor_keep(set->admin->fd);
     (void)setenv("WSLUICE_PASSED", sockets, 1);
-    set_number("WSLUICE_READY", word);
+    successor_set_number("WSLUICE_READY", word);
     pass_log_on(&w->log);
     if (getenv("WATCHDOG_PID") != NULL) /* the service manager's watchdog is its to feed now */
-        set_number("WATCHDOG_PID", getpid());
+        successor_set_number("WATCHDOG_PID", getpid());
     if (limit->rlim_max != 0)
         (void)setrlimit(RLIMIT_NOFILE, limit);
     if (w->as_at_start.rlim_max != 0)
@@ -142,7 +142,7 @@ void successor_become(const struct worker *w, const char *program, char *const *
     pass_capabilities_on(w->caps);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    keep(word);
+    successor_keep(word);
     execute(program, argv, copy);
     (void)dprintf(word, "E%d", errno);
     _exit(127);

@@ -13,7 +13,8 @@ struct judge {
     void *arg;
 };
 
-static void judge_file(const struct judge *j, const char *where, const char *what, const char *file)
+static void trust_judge_file(const struct judge *j, const char *where, const char *what,
+                             const char *file)
 {
     char why[TRUSTED_FILE_ERROR_MAX];
 
@@ -23,9 +24,9 @@ static void judge_file(const struct judge *j, const char *where, const char *wha
 
 static void judge_pair(const struct judge *j, const struct tlsctx_cert *pair)
 {
-    judge_file(j, NULL, "tls-cert", pair->cert);
-    judge_file(j, NULL, "tls-key", pair->key);
-    judge_file(j, NULL, "tls-ocsp", pair->ocsp);
+    trust_judge_file(j, NULL, "tls-cert", pair->cert);
+    trust_judge_file(j, NULL, "tls-key", pair->key);
+    trust_judge_file(j, NULL, "tls-ocsp", pair->ocsp);
 }
 
 /* A hook at an address has no file. */
@@ -36,7 +37,7 @@ static void judge_hook(const struct judge *j, const struct route *r)
 
     if (words->count > 0 && strstr(words->items[0], "://") == NULL)
         program = child_find(words->items[0], getenv("PATH"));
-    judge_file(j, r->where, "auth-hook", program);
+    trust_judge_file(j, r->where, "auth-hook", program);
     free(program);
 }
 
@@ -56,13 +57,13 @@ static void judge_route(const struct judge *j, const struct config *c, size_t n)
     const struct settings *s = &r->settings;
 
     if (is_first(c, n, s->auth_file))
-        judge_file(j, r->where, "auth-file", s->auth_file);
+        trust_judge_file(j, r->where, "auth-file", s->auth_file);
     judge_hook(j, r);
-    judge_file(j, r->where, "preamble-secret", s->preamble_secret);
-    judge_file(j, r->where, "backend-ca", s->tls.ca);
-    judge_file(j, r->where, "backend-cert", s->tls.cert);
-    judge_file(j, r->where, "backend-key", s->tls.key);
-    judge_file(j, r->where, "token-file", r->target.token_file);
+    trust_judge_file(j, r->where, "preamble-secret", s->preamble_secret);
+    trust_judge_file(j, r->where, "backend-ca", s->tls.ca);
+    trust_judge_file(j, r->where, "backend-cert", s->tls.cert);
+    trust_judge_file(j, r->where, "backend-key", s->tls.key);
+    trust_judge_file(j, r->where, "token-file", r->target.token_file);
 }
 
 void trust_judge(const struct config *c, uid_t user,
@@ -72,15 +73,15 @@ void trust_judge(const struct config *c, uid_t user,
     const struct judge j = {user, tell, arg};
 
     judge_pair(&j, &c->tls);
-    judge_file(&j, NULL, "tls-client-ca", c->client_ca);
-    judge_file(&j, NULL, "ban-file", c->ban_file);
+    trust_judge_file(&j, NULL, "tls-client-ca", c->client_ca);
+    trust_judge_file(&j, NULL, "ban-file", c->ban_file);
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct listen_spec *l = &c->listen[i];
 
         for (size_t k = 0; k < l->cert_count; k++)
             judge_pair(&j, &l->certs[k]);
         if (l->client_ca != c->client_ca)
-            judge_file(&j, NULL, "client-ca", l->client_ca);
+            trust_judge_file(&j, NULL, "client-ca", l->client_ca);
     }
     for (size_t i = 0; i < c->route_count; i++)
         judge_route(&j, c, i);

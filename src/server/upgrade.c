@@ -19,7 +19,7 @@
 
 /* ---- what it says ---- */
 
-static void watch(struct upgrade *u, int fd, double patience)
+static void upgrade_watch(struct upgrade *u, int fd, double patience)
 {
     struct ev_loop *loop = u->worker->loop;
 
@@ -30,7 +30,7 @@ static void watch(struct upgrade *u, int fd, double patience)
     ev_timer_start(loop, &u->late);
 }
 
-static void stop_waiting(struct upgrade *u)
+static void upgrade_stop_waiting(struct upgrade *u)
 {
     int fd = u->ready.fd;
 
@@ -50,7 +50,7 @@ static void kill_successor(struct upgrade *u)
     u->successor = 0;
 }
 
-static void give_up(struct upgrade *u, const char *reason)
+static void upgrade_give_up(struct upgrade *u, const char *reason)
 {
     log_line(&u->worker->log, LOG_ERROR, "the successor did not start; this process goes on",
              LOG_I("pid", u->successor), LOG_C("reason", reason));
@@ -73,16 +73,16 @@ static void give_up_ended(struct upgrade *u)
             snprintf(reason, sizeof reason, "signal %s%s", name != NULL ? "SIG" : "",
                      name != NULL ? name : "");
     }
-    give_up(u, reason);
+    upgrade_give_up(u, reason);
 }
 
-static void on_ended(struct ev_loop *loop, ev_io *watcher, int revents)
+static void upgrade_on_ended(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct upgrade *u = watcher->data;
     (void)loop;
     (void)revents;
 
-    stop_waiting(u);
+    upgrade_stop_waiting(u);
     give_up_ended(u);
 }
 
@@ -95,12 +95,12 @@ static void await_end(struct upgrade *u)
         give_up_ended(u);
         return;
     }
-    ev_set_cb(&u->ready, on_ended);
-    watch(u, pidfd, END_WAIT);
+    ev_set_cb(&u->ready, upgrade_on_ended);
+    upgrade_watch(u, pidfd, END_WAIT);
 }
 
 /* Which of our listeners it serves: the files of the others are ours to remove. */
-static void hand_over(const struct listeners *set, const char *word)
+static void upgrade_hand_over(const struct listeners *set, const char *word)
 {
     const char *taken = word[1] == ':' ? word + 2 : NULL;
     char number[16];
@@ -116,7 +116,7 @@ static void hand_over(const struct listeners *set, const char *word)
         set->admin->offered && (taken == NULL || strstr(taken, number) != NULL);
 }
 
-static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
+static void upgrade_on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct upgrade *u = watcher->data;
     char word[SUCCESSOR_WORD_MAX + 2], reason[128];
@@ -126,31 +126,31 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    stop_waiting(u);
+    upgrade_stop_waiting(u);
     memcpy(word + (n > 0 ? n : 0), " ", 2); /* a blank behind the last number, too */
     if (n > 0 && word[0] == '1') {
         log_line(&u->worker->log, LOG_INFO, "the successor serves", LOG_I("pid", u->successor));
-        hand_over(u->set, word);
+        upgrade_hand_over(u->set, word);
         u->done(u->owner, u->successor);
     } else if (n > 0 && word[0] == 'E') {
         snprintf(reason, sizeof reason, "cannot execute it: %s",
                  strerror((int)strtol(word + 1, NULL, 10)));
-        give_up(u, reason);
+        upgrade_give_up(u, reason);
     } else {
         await_end(u);
     }
 }
 
 /* It hangs. The sockets it has from us are closed by its death; here they were never given up. */
-static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
+static void upgrade_on_late(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct upgrade *u = timer->data;
     (void)loop;
     (void)revents;
 
-    stop_waiting(u);
-    if (u->ready.cb == on_ended) {
-        give_up(u, "it lives and has let go of its predecessor");
+    upgrade_stop_waiting(u);
+    if (u->ready.cb == upgrade_on_ended) {
+        upgrade_give_up(u, "it lives and has let go of its predecessor");
         return;
     }
     log_line(&u->worker->log, LOG_ERROR,
@@ -170,8 +170,8 @@ void upgrade_init(struct upgrade *u, struct worker *w, char **argv, void (*done)
     u->program = successor_program(argv[0]);
     u->done = done;
     u->owner = owner;
-    ev_init(&u->ready, on_ready);
-    ev_timer_init(&u->late, on_late, 0, 0);
+    ev_init(&u->ready, upgrade_on_ready);
+    ev_timer_init(&u->late, upgrade_on_late, 0, 0);
     u->ready.data = u->late.data = u;
 }
 
@@ -221,8 +221,8 @@ void upgrade_start(struct upgrade *u, const struct listeners *set)
             offer(l);
         offer(set->admin);
         u->set = set;
-        ev_set_cb(&u->ready, on_ready);
-        watch(u, ends[0], u->worker->config->upgrade_timeout);
+        ev_set_cb(&u->ready, upgrade_on_ready);
+        upgrade_watch(u, ends[0], u->worker->config->upgrade_timeout);
     }
     if (ends[1] >= 0)
         close(ends[1]);
@@ -235,13 +235,13 @@ void upgrade_cancel(struct upgrade *u)
         return;
     log_line(&u->worker->log, LOG_WARN, "told to stop: the successor that was starting is ended",
              LOG_I("pid", u->successor));
-    stop_waiting(u);
+    upgrade_stop_waiting(u);
     kill_successor(u);
 }
 
 void upgrade_release(struct upgrade *u)
 {
     if (ev_is_active(&u->ready))
-        stop_waiting(u);
+        upgrade_stop_waiting(u);
     free(u->program);
 }

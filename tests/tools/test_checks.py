@@ -212,6 +212,22 @@ def test_headers(tree, path, text):
     fails("headers", tree, f"{path}:1: ", "does not compile alone", **flags)
 
 
+# ---- names
+
+@pytest.mark.parametrize("text", [
+    "static void {}(void)\n{{\n}}\n",
+    "static inline const char *{}(const struct n *n, void (*done)(int n),\n                   int m)\n{{\n}}\n",
+    "__attribute__((cold)) static bool {}(void)\n{{\n}}\n",
+])
+def test_names(tree, text):
+    passes("names", tree)
+    add(tree, "src/io/n.c", LICENCE + text.format("n_read"))
+    add(tree, "src/core/n.c", LICENCE + text.format("read_n") + "\nint m(void)\n{\n    if (a_count(1))\n        n_read();\n}\n")
+    passes("names", tree)
+    add(tree, "src/core/n.c", LICENCE + text.format("n_read"))
+    fails("names", tree, "src/io/n.c:2: n_read is a function in src/core/n.c:")
+
+
 # ---- licence lines
 
 @pytest.mark.parametrize("path, text", [

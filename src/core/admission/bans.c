@@ -70,7 +70,7 @@ static void merge(struct bans *b)
     b->count = kept;
 }
 
-static bool add(struct bans *b, const struct cidr *c, size_t *room)
+static bool bans_add(struct bans *b, const struct cidr *c, size_t *room)
 {
     b->lines++;
     if (c->family == AF_UNIX) {
@@ -91,7 +91,7 @@ static bool add(struct bans *b, const struct cidr *c, size_t *room)
 }
 
 /* NULL when right. */
-static const char *read_line(struct bans *b, struct slice line, size_t *room)
+static const char *bans_read_line(struct bans *b, struct slice line, size_t *room)
 {
     struct slice comment;
     struct cidr c;
@@ -105,7 +105,7 @@ static const char *read_line(struct bans *b, struct slice line, size_t *room)
     if (memchr(line.p, ' ', line.len) != NULL || memchr(line.p, '\t', line.len) != NULL)
         return "one address or network a line";
     wrong = cidr_parse(line, &c);
-    if (wrong == NULL && !add(b, &c, room))
+    if (wrong == NULL && !bans_add(b, &c, room))
         wrong = "out of memory";
     return wrong;
 }
@@ -119,7 +119,7 @@ struct bans *bans_parse(struct slice text, char why[BANS_ERROR_MAX])
 
     for (size_t number = 1; wrong == NULL && rest.p != NULL; number++) {
         line = slice_cut(rest, '\n', &rest);
-        wrong = read_line(b, line, &room);
+        wrong = bans_read_line(b, line, &room);
         if (wrong != NULL)
             snprintf(why, BANS_ERROR_MAX, "%zu: %s", number, wrong);
     }
@@ -142,7 +142,7 @@ void bans_free(struct bans *b)
 }
 
 /* The range that holds it; NULL: none. */
-static const struct range *find(const struct bans *b, const uint8_t key[KEY_SIZE])
+static const struct range *bans_find(const struct bans *b, const uint8_t key[KEY_SIZE])
 {
     size_t low = 0, high = b->count; /* the first that begins behind it lies in low..high */
 
@@ -166,7 +166,7 @@ bool bans_have(const struct bans *b, const union addr *a)
     if (a->sa.sa_family == AF_UNIX)
         return b->unix_;
     key_of(a, key);
-    return find(b, key) != NULL;
+    return bans_find(b, key) != NULL;
 }
 
 bool bans_have_network(const struct bans *b, const struct cidr *c)
@@ -177,7 +177,7 @@ bool bans_have_network(const struct bans *b, const struct cidr *c)
     if (b == NULL || c->family == AF_UNIX)
         return b != NULL && b->unix_;
     r = range_of(c);
-    around = find(b, r.first);
+    around = bans_find(b, r.first);
     return around != NULL && memcmp(r.last, around->last, sizeof r.last) <= 0;
 }
 

@@ -77,7 +77,7 @@ static bool is_banned(struct gate *g, const union addr *client)
     return false;
 }
 
-static void set_timer(struct gate *g)
+static void gate_set_timer(struct gate *g)
 {
     struct ev_loop *loop = g->worker->loop;
 
@@ -137,14 +137,14 @@ static void look_at_file(struct gate *g)
     take_file(g, b);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void gate_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct gate *g = timer->data;
     (void)loop;
     (void)revents;
 
     look_at_file(g);
-    set_timer(g);
+    gate_set_timer(g);
 }
 
 /* ---- life ---- */
@@ -163,7 +163,7 @@ struct gate *gate_new(struct worker *w)
     g->file_is_good = true;
     for (int v = 0; v < GATE_VERDICTS; v++)
         g->told_at[v] = -LOOK_EVERY;
-    ev_timer_init(&g->look, on_look, 0, 0);
+    ev_timer_init(&g->look, gate_on_look, 0, 0);
     g->look.data = g;
     return g;
 }
@@ -184,12 +184,12 @@ void gate_follow(struct gate *g, struct config *c)
     g->stamp = c->bans != NULL ? bans_stamp(c->bans) : (struct file_stamp){0};
     take_file(g, c->bans);
     c->bans = NULL;
-    set_timer(g);
+    gate_set_timer(g);
 }
 
 /* ---- coming in ---- */
 
-static bool has_address(const union addr *a)
+static bool gate_has_address(const union addr *a)
 {
     return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
 }
@@ -225,14 +225,14 @@ static struct rate_bucket *bucket_of(const struct gate *g, const union addr *cli
 
 static struct rate_bucket *address_bucket(struct gate *g, const union addr *client)
 {
-    if (!rate_is_set(&g->worker->config->address_connect_rate) || !has_address(client))
+    if (!rate_is_set(&g->worker->config->address_connect_rate) || !gate_has_address(client))
         return NULL;
     if (g->known == NULL)
         g->known = calloc(SETS, sizeof *g->known);
     return g->known != NULL ? bucket_of(g, client, true) : NULL;
 }
 
-static enum gate_verdict refuse(struct gate *g, const union addr *client, enum gate_verdict v)
+static enum gate_verdict gate_refuse(struct gate *g, const union addr *client, enum gate_verdict v)
 {
     double now = g->worker->clock;
     char text[ADDR_TEXT_MAX];
@@ -250,7 +250,7 @@ static enum gate_verdict refuse(struct gate *g, const union addr *client, enum g
 
 enum gate_verdict gate_look(struct gate *g, const union addr *client)
 {
-    return is_banned(g, client) ? refuse(g, client, GATE_BANNED) : GATE_PASS;
+    return is_banned(g, client) ? gate_refuse(g, client, GATE_BANNED) : GATE_PASS;
 }
 
 enum gate_verdict gate_look_again(struct gate *g, const union addr *client)
@@ -265,12 +265,12 @@ enum gate_verdict gate_enter(struct gate *g, const union addr *client)
     double now = g->worker->clock;
 
     if (is_banned(g, client))
-        return refuse(g, client, GATE_BANNED);
+        return gate_refuse(g, client, GATE_BANNED);
     own = address_bucket(g, client);
     if (own != NULL && rate_wait(own, &c->address_connect_rate, 1, now) > 0)
-        return refuse(g, client, GATE_ADDRESS_RATE);
+        return gate_refuse(g, client, GATE_ADDRESS_RATE);
     if (rate_wait(&g->all, &c->connect_rate, 1, now) > 0)
-        return refuse(g, client, GATE_RATE);
+        return gate_refuse(g, client, GATE_RATE);
     (void)rate_reserve(&g->all, &c->connect_rate, 1, now);
     if (own != NULL)
         (void)rate_reserve(own, &c->address_connect_rate, 1, now);
@@ -293,7 +293,7 @@ unsigned gate_retry_after(const struct gate *g, const union addr *client, enum g
 {
     const struct config *c = g->worker->config;
     const struct rate_bucket *own =
-        v == GATE_ADDRESS_RATE && g->known != NULL && has_address(client)
+        v == GATE_ADDRESS_RATE && g->known != NULL && gate_has_address(client)
             ? bucket_of(g, client, false)
             : NULL;
     double wait = 0, now = g->worker->clock;

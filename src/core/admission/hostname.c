@@ -19,7 +19,7 @@ const char *hostname_judge(const char *item)
     return NULL;
 }
 
-static bool is_listed(const struct text_list *hosts, struct slice name)
+static bool hostname_is_listed(const struct text_list *hosts, struct slice name)
 {
     for (size_t i = 0; i < hosts->count; i++) {
         if (strcmp(hosts->items[i], "any") == 0 || authority_has(slice_from(hosts->items[i]), name))
@@ -29,13 +29,13 @@ static bool is_listed(const struct text_list *hosts, struct slice name)
 }
 
 /* By these no foreign page can come: DNS has no say in them, or the operator has named them. */
-static bool is_ours(const struct config *c, const struct request *r, struct slice host)
+static bool hostname_is_ours(const struct config *c, const struct request *r, struct slice host)
 {
     const struct route *route = r->match.route;
     struct slice name = authority_plain(host);
 
     return authority_is_address(host) || authority_is_localhost(host) ||
-           is_listed(&c->hosts, name) ||
+           hostname_is_listed(&c->hosts, name) ||
            (route != NULL &&
             (route->host != NULL || origin_names_host(&route->settings.origins, name)));
 }
@@ -62,7 +62,7 @@ static bool may_be_rebound(const struct request *r, bool listed)
            (!origin_any(origins) && !handshake_wanted(r->head));
 }
 
-static struct slice host_of(struct slice text, uint16_t *port)
+static struct slice hostname_of(struct slice text, uint16_t *port)
 {
     struct slice host;
 
@@ -77,12 +77,13 @@ const char *hostname_refusal(const struct config *c, const struct request *r)
 
     if (r->host.len == 0) /* HTTP/1.0: no browser asks so */
         return NULL;
-    if (listed && !is_ours(c, r, host_of(r->host, &port)))
+    if (listed && !hostname_is_ours(c, r, hostname_of(r->host, &port)))
         return "the name in Host is none of ours; see --host";
     /* What was sent, whatever a proxy says: the fields of one can be had by script, for files. */
     port = 0;
-    host = host_of(sent, &port);
-    if (sent.len > 0 && may_be_rebound(r, listed) && is_own_port(r, port) && !is_ours(c, r, host))
+    host = hostname_of(sent, &port);
+    if (sent.len > 0 && may_be_rebound(r, listed) && is_own_port(r, port) &&
+        !hostname_is_ours(c, r, host))
         return "the name in Host is not known to be ours: name it with --host, or ask for an "
                "address or localhost";
     return NULL;

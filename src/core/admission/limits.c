@@ -69,7 +69,7 @@ static size_t route_key(const struct route *route, char out[ROUTE_KEY_MAX])
     return n < ROUTE_KEY_MAX ? (size_t)n : ROUTE_KEY_MAX - 1;
 }
 
-static struct limits_route *find_route(const struct limits *l, const struct route *route)
+static struct limits_route *limits_find_route(const struct limits *l, const struct route *route)
 {
     struct limits_route *r;
     char key[ROUTE_KEY_MAX];
@@ -82,7 +82,7 @@ static struct limits_route *find_route(const struct limits *l, const struct rout
 /* There are as many as there are routes, and those of former configurations are few. */
 static struct limits_route *route_for(struct limits *l, const struct route *route)
 {
-    struct limits_route *r = find_route(l, route);
+    struct limits_route *r = limits_find_route(l, route);
     char key[ROUTE_KEY_MAX];
     size_t n;
 
@@ -104,7 +104,7 @@ static struct limits_route *route_for(struct limits *l, const struct route *rout
 
 struct limits_rates *limits_route_rates(struct limits *l, const struct route *route)
 {
-    struct limits_route *r = find_route(l, route);
+    struct limits_route *r = limits_find_route(l, route);
 
     return r != NULL ? &r->rates : NULL;
 }
@@ -137,7 +137,7 @@ static struct limits_ticket *ticket_for(struct limits *l, const union addr *clie
     return NULL;
 }
 
-static void drop_unused(struct limits *l, struct limits_ticket *t)
+static void limits_drop_unused(struct limits *l, struct limits_ticket *t)
 {
     if (t->count > 0)
         return;
@@ -168,7 +168,7 @@ int limits_admit(struct limits *l, const struct config *c, const struct route *r
     /* Clients of a Unix socket have no address to be told apart by. */
     if (client->sa.sa_family != AF_UNIX && c->max_per_address > 0 &&
         t->count >= c->max_per_address) {
-        drop_unused(l, t);
+        limits_drop_unused(l, t);
         *why = "too many sessions from your address";
         return 429;
     }
@@ -181,11 +181,11 @@ int limits_admit(struct limits *l, const struct config *c, const struct route *r
 
 void limits_leave(struct limits *l, struct limits_ticket *t, const struct route *route)
 {
-    struct limits_route *r = find_route(l, route);
+    struct limits_route *r = limits_find_route(l, route);
 
     if (r != NULL) /* always: it was there to be admitted to */
         r->count--;
     l->sessions--;
     t->count--;
-    drop_unused(l, t);
+    limits_drop_unused(l, t);
 }

@@ -159,7 +159,7 @@ static void check_end(struct auth_check *a, double left)
 }
 
 /* The client left meanwhile. */
-static void on_closed(void *owner, int err)
+static void auth_on_closed(void *owner, int err)
 {
     struct auth_check *a = owner;
     struct stream *s = a->stream;
@@ -179,13 +179,13 @@ static void on_hung_up(void *owner)
     const struct auth_check *a = owner;
 
     if (handshake_wanted(stream_request(a->stream)->head))
-        on_closed(owner, 0);
+        auth_on_closed(owner, 0);
 }
 
-static const struct stream_events auth_events = {NULL, NULL, on_closed, on_hung_up};
+static const struct stream_events auth_events = {NULL, NULL, auth_on_closed, on_hung_up};
 
-static void judge(struct stream *s, const struct auth_ops *ops, const struct route *route,
-                  void (*then)(struct stream *s, const struct config *c))
+static void auth_judge(struct stream *s, const struct auth_ops *ops, const struct route *route,
+                       void (*then)(struct stream *s, const struct config *c))
 {
     struct auth_check *a = calloc(1, sizeof *a);
 
@@ -211,7 +211,7 @@ void auth_request(struct stream *s, const struct route *route, const struct conf
     if (route->auth == NULL)
         then(s, c);
     else
-        judge(s, route->auth, route, then);
+        auth_judge(s, route->auth, route, then);
 }
 
 void auth_guard(struct stream *s, const struct auth_ops *guard, const struct route *route,
@@ -220,7 +220,7 @@ void auth_guard(struct stream *s, const struct auth_ops *guard, const struct rou
     if (guard == NULL)
         then(s, c);
     else
-        judge(s, guard, route, then);
+        auth_judge(s, guard, route, then);
 }
 
 void auth_admit(struct auth_check *a)
@@ -307,7 +307,7 @@ static void make_challenge(const struct auth_check *a, char fields[FIELDS_MAX])
         snprintf(fields, FIELDS_MAX, "Retry-After: 1\r\n");
 }
 
-static void answer(struct auth_check *a)
+static void auth_answer(struct auth_check *a)
 {
     struct stream *s = a->stream;
     const struct route *route = a->route;
@@ -326,12 +326,12 @@ static void answer(struct auth_check *a)
     config_release(c);
 }
 
-static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
+static void auth_on_late(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
 
-    answer(timer->data);
+    auth_answer(timer->data);
 }
 
 static const char too_many[] = "too many attempts from your address, try again later";
@@ -377,7 +377,7 @@ static void log_guess(const struct auth_check *a, const char *user)
 }
 
 /* Seconds until the answer. */
-static double delay_of(struct auth_check *a, enum auth_attempt attempt)
+static double auth_delay_of(struct auth_check *a, enum auth_attempt attempt)
 {
     struct worker *w = a->stream->worker;
     const union addr *client = &stream_request(a->stream)->client;
@@ -405,16 +405,16 @@ void auth_deny(struct auth_check *a, int status, const char *why, enum auth_atte
     a->judging = false;
     a->status = status;
     a->why = why;
-    delay = delay_of(a, attempt);
+    delay = auth_delay_of(a, attempt);
     if (attempt == AUTH_GUESS)
         log_guess(a, user);
     else
         request_log(s, a->status, a->why);
     if (delay <= 0) {
-        answer(a);
+        auth_answer(a);
         return;
     }
-    ev_timer_init(&s->timer, on_late, delay, 0);
+    ev_timer_init(&s->timer, auth_on_late, delay, 0);
     ev_timer_start(s->worker->loop, &s->timer);
 }
 

@@ -15,7 +15,7 @@ struct auth_cached {
     UT_hash_handle hh;
 };
 
-static void drop(struct auth_cache *c, struct auth_cached *e)
+static void auth_cache_drop(struct auth_cache *c, struct auth_cached *e)
 {
     HASH_DEL(c->by_mac, e);
     c->count--;
@@ -30,7 +30,7 @@ const struct auth_grant *auth_cache_find(struct auth_cache *c, const uint8_t mac
 
     HASH_FIND(hh, c->by_mac, mac, SECRET_MAC_SIZE, e);
     if (e != NULL && now >= e->until) {
-        drop(c, e);
+        auth_cache_drop(c, e);
         e = NULL;
     }
     return e != NULL ? e->grant : NULL;
@@ -43,9 +43,9 @@ void auth_cache_add(struct auth_cache *c, const uint8_t mac[SECRET_MAC_SIZE],
 
     HASH_FIND(hh, c->by_mac, mac, SECRET_MAC_SIZE, e);
     if (e != NULL)
-        drop(c, e);
+        auth_cache_drop(c, e);
     if (c->count >= AUTH_CACHE_MAX)
-        drop(c, c->by_mac); /* the head of a uthash is its oldest */
+        auth_cache_drop(c, c->by_mac); /* the head of a uthash is its oldest */
     e = calloc(1, sizeof *e);
     struct auth_grant *copy = auth_grant_copy(g);
     if (e != NULL && copy != NULL) {
@@ -65,5 +65,5 @@ void auth_cache_add(struct auth_cache *c, const uint8_t mac[SECRET_MAC_SIZE],
 void auth_cache_release(struct auth_cache *c)
 {
     while (c->by_mac != NULL)
-        drop(c, c->by_mac);
+        auth_cache_drop(c, c->by_mac);
 }

@@ -21,7 +21,7 @@ bool auth_cookie_wanted(const struct route *route)
 
 /* ---- the route it is for ---- */
 
-static bool same(const char *a, const char *b)
+static bool auth_cookie_same(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
@@ -44,10 +44,10 @@ static const struct route *scope_of(const struct route *route)
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *r = &c->routes[i];
 
-        if (r->path != NULL && r->auth == route->auth && same(r->host, route->host) &&
-            same(r->settings.auth_file, route->settings.auth_file) &&
-            same(r->settings.auth_realm, route->settings.auth_realm) && is_around(r, route) &&
-            strlen(r->path) < strlen(found->path))
+        if (r->path != NULL && r->auth == route->auth && auth_cookie_same(r->host, route->host) &&
+            auth_cookie_same(r->settings.auth_file, route->settings.auth_file) &&
+            auth_cookie_same(r->settings.auth_realm, route->settings.auth_realm) &&
+            is_around(r, route) && strlen(r->path) < strlen(found->path))
             found = r;
     }
     return found;

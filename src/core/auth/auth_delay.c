@@ -50,7 +50,7 @@ struct auth_delays *auth_delays_new(const uint8_t *key)
     return d;
 }
 
-static void drop(struct auth_delays *d, struct failing *f)
+static void delay_drop(struct auth_delays *d, struct failing *f)
 {
     HASH_DEL(d->all, f);
     free(f);
@@ -61,7 +61,7 @@ void auth_delays_free(struct auth_delays *d)
     if (d == NULL)
         return;
     while (d->all != NULL)
-        drop(d, d->all);
+        delay_drop(d, d->all);
     explicit_bzero(d->key, sizeof d->key);
     free(d);
 }
@@ -80,7 +80,7 @@ static unsigned levels_of(const union addr *client)
 }
 
 /* The answers that they did not wait for would have come by now. */
-static void let_go(struct failing *f, double now)
+static void delay_let_go(struct failing *f, double now)
 {
     if (now < f->gone_until)
         return;
@@ -89,7 +89,7 @@ static void let_go(struct failing *f, double now)
 }
 
 /* To the end of those that may be forgotten. Without memory it is gone. */
-static struct failing *put(struct auth_delays *d, struct failing *f)
+static struct failing *delay_put(struct auth_delays *d, struct failing *f)
 {
     f->in_table = true;
     HASH_ADD(hh, d->all, id, ID_SIZE, f);
@@ -106,12 +106,12 @@ static void make_room(struct auth_delays *d, double now)
     for (int i = 0; i < LOOK_MAX && HASH_COUNT(d->all) >= AUTH_DELAYS_MAX; i++) {
         struct failing *f = d->all;
 
-        let_go(f, now);
+        delay_let_go(f, now);
         if (f->busy == f->gone) {
-            drop(d, f);
+            delay_drop(d, f);
         } else {
             HASH_DEL(d->all, f);
-            (void)put(d, f);
+            (void)delay_put(d, f);
         }
     }
 }
@@ -131,8 +131,8 @@ static bool make_id(const struct auth_delays *d, const union addr *client, unsig
 }
 
 /* NULL: there is none; with `make` only without memory. */
-static struct failing *find(struct auth_delays *d, const union addr *client, unsigned level,
-                            bool make, double now)
+static struct failing *delay_find(struct auth_delays *d, const union addr *client, unsigned level,
+                                  bool make, double now)
 {
     uint8_t id[ID_SIZE];
     struct failing *f;
@@ -141,11 +141,11 @@ static struct failing *find(struct auth_delays *d, const union addr *client, uns
         return NULL;
     HASH_FIND(hh, d->all, id, ID_SIZE, f);
     if (f != NULL) {
-        let_go(f, now);
+        delay_let_go(f, now);
         if (!make)
             return f;
         HASH_DEL(d->all, f); /* it is touched */
-        return put(d, f);
+        return delay_put(d, f);
     }
     if (!make)
         return NULL;
@@ -154,10 +154,10 @@ static struct failing *find(struct auth_delays *d, const union addr *client, uns
     if (f == NULL)
         return NULL;
     memcpy(f->id, id, ID_SIZE);
-    return put(d, f);
+    return delay_put(d, f);
 }
 
-static double delay_of(unsigned failures, unsigned patience)
+static double delay_seconds(unsigned failures, unsigned patience)
 {
     double delay = AUTH_DELAY_FIRST;
 
@@ -171,7 +171,7 @@ double auth_delays_failed(struct auth_delays *d, const union addr *client, doubl
     double longest = 0, delay;
 
     for (unsigned i = 0; i < levels_of(client); i++) {
-        struct failing *f = find(d, client, i, true, now);
+        struct failing *f = delay_find(d, client, i, true, now);
 
         if (f == NULL)
             return AUTH_DELAY_MAX;
@@ -179,7 +179,7 @@ double auth_delays_failed(struct auth_delays *d, const union addr *client, doubl
             f->failures = 0;
         f->failures++;
         f->failed_at = now;
-        delay = delay_of(f->failures, levels[i].patience);
+        delay = delay_seconds(f->failures, levels[i].patience);
         longest = delay > longest ? delay : longest;
     }
     return longest;
@@ -197,7 +197,7 @@ double auth_delays_empty(struct auth_delays *d, const union addr *client, double
     double longest = 0, delay;
 
     for (unsigned i = 0; i < levels_of(client); i++) {
-        struct failing *f = find(d, client, i, true, now);
+        struct failing *f = delay_find(d, client, i, true, now);
         struct rate rate = rate_of(i, AUTH_EMPTY_BURST);
 
         if (f == NULL)
@@ -218,7 +218,7 @@ bool auth_delays_tell(struct auth_delays *d, const union addr *client, double no
     for (unsigned i = 0; i < n; i++) {
         struct rate rate = rate_of(i, AUTH_TELL_BURST);
 
-        all[i] = find(d, client, i, true, now);
+        all[i] = delay_find(d, client, i, true, now);
         if (all[i] == NULL)
             return true;
         may = may && rate_wait(&all[i]->told, &rate, 1, now) <= 0;
@@ -241,7 +241,7 @@ bool auth_delays_tell(struct auth_delays *d, const union addr *client, double no
 static void drop_blank(struct auth_delays *d, struct failing *f)
 {
     if (f->busy == 0 && f->failures == 0 && f->empty.at <= 0 && f->told.at <= 0)
-        drop(d, f);
+        delay_drop(d, f);
 }
 
 bool auth_delays_enter(struct auth_delays *d, const union addr *client, double now)
@@ -253,7 +253,7 @@ bool auth_delays_enter(struct auth_delays *d, const union addr *client, double n
     bool may = true;
 
     for (unsigned i = 0; i < n; i++) {
-        all[i] = find(d, client, i, true, now);
+        all[i] = delay_find(d, client, i, true, now);
         may = may && all[i] != NULL && (all[i]->busy < levels[i].busy || may_always);
     }
     for (unsigned i = 0; i < n; i++) {
@@ -268,7 +268,7 @@ bool auth_delays_enter(struct auth_delays *d, const union addr *client, double n
 void auth_delays_leave(struct auth_delays *d, const union addr *client, double now, double seconds)
 {
     for (unsigned i = 0; i < levels_of(client); i++) {
-        struct failing *f = find(d, client, i, false, now);
+        struct failing *f = delay_find(d, client, i, false, now);
 
         if (f == NULL || f->busy == 0)
             continue;

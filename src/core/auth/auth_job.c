@@ -36,13 +36,13 @@ static void forget_input(struct auth_job *j)
     j->input = NULL;
 }
 
-static void release(struct reap *r)
+static void job_release(struct reap *r)
 {
     free((char *)r - offsetof(struct auth_job, reap));
 }
 
 /* Everything of it ends but its memory, which stays to the end of the turn. */
-static void let_go(struct auth_job *j)
+static void job_let_go(struct auth_job *j)
 {
     ev_timer_stop(j->worker->loop, &j->timer);
     forget_input(j);
@@ -53,19 +53,19 @@ static void let_go(struct auth_job *j)
         child_release(j->child);
     j->child = NULL;
     buf_release(&j->out);
-    j->reap.release = release;
+    j->reap.release = job_release;
     worker_reap(j->worker, &j->reap);
     auth_queue_leave(&j->place);
 }
 
-static void finish(struct auth_job *j, int status)
+static void job_finish(struct auth_job *j, int status)
 {
     void (*done)(void *, int, struct slice) = j->spec.done;
     void *owner = j->spec.owner;
     struct buf out = j->out;
 
     j->out = (struct buf){0};
-    let_go(j);
+    job_let_go(j);
     done(owner, status, slice_of((const char *)buf_data(&out), buf_len(&out)));
     buf_release(&out);
 }
@@ -73,76 +73,77 @@ static void finish(struct auth_job *j, int status)
 static void check_done(struct auth_job *j)
 {
     if (j->exited && j->eof)
-        finish(j, j->status);
+        job_finish(j, j->status);
 }
 
-static struct auth_job *of_io(struct io *io)
+static struct auth_job *job_of_io(struct io *io)
 {
     return (struct auth_job *)((char *)io - offsetof(struct auth_job, pipes.io));
 }
 
-static void on_data(struct io *io, uint8_t *p, size_t n)
+static void job_on_data(struct io *io, uint8_t *p, size_t n)
 {
-    struct auth_job *j = of_io(io);
+    struct auth_job *j = job_of_io(io);
 
     if (buf_len(&j->out) + n > AUTH_JOB_OUTPUT_MAX || buf_append(&j->out, p, n) < 0) {
         if (j->child != NULL)
             child_kill(j->child);
-        finish(j, AUTH_JOB_FAILED);
+        job_finish(j, AUTH_JOB_FAILED);
     }
 }
 
-static void on_eof(struct io *io)
+static void job_on_eof(struct io *io)
 {
-    struct auth_job *j = of_io(io);
+    struct auth_job *j = job_of_io(io);
 
     j->eof = true;
     check_done(j);
 }
 
-static void on_drained(struct io *io)
+static void job_on_drained(struct io *io)
 {
     (void)io;
 }
 
-static void on_broken(struct io *io, int err, size_t lost)
+static void job_on_broken(struct io *io, int err, size_t lost)
 {
     (void)lost;
     (void)io;
     (void)err;
 }
 
-static void on_closed(struct io *io, int err)
+static void job_on_closed(struct io *io, int err)
 {
     (void)err;
-    on_eof(io);
+    job_on_eof(io);
 }
 
-static const struct io_events events = {on_data, on_eof, on_drained, on_broken, on_closed, NULL};
+static const struct io_events events = {job_on_data,   job_on_eof,    job_on_drained,
+                                        job_on_broken, job_on_closed, NULL};
 
-static void set_timer(struct auth_job *j, double seconds)
+static void job_set_timer(struct auth_job *j, double seconds)
 {
     ev_timer_stop(j->worker->loop, &j->timer);
     ev_timer_set(&j->timer, seconds, 0);
     ev_timer_start(j->worker->loop, &j->timer);
 }
 
-static void on_exited(void *owner, int status)
+static void job_on_exited(void *owner, int status)
 {
     struct auth_job *j = owner;
 
     j->exited = true;
     j->status = status;
     if (!j->eof) { /* what it wrote may still lie in the pipe; or a child of its own holds that */
-        set_timer(j, HELD_OPEN);
+        job_set_timer(j, HELD_OPEN);
     }
     check_done(j);
 }
 
-static const struct child_events child_events = {on_exited};
+static const struct child_events child_events = {job_on_exited};
 
 /* Also when it cannot be started: told from the loop, where the timer brings it. */
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void job_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct auth_job *j = timer->data;
     (void)loop;
@@ -150,24 +151,24 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
     if (j->child != NULL && !j->exited)
         child_kill(j->child);
-    finish(j, j->exited ? j->status : AUTH_JOB_FAILED);
+    job_finish(j, j->exited ? j->status : AUTH_JOB_FAILED);
 }
 
-static struct auth_job *of_place(struct auth_place *p)
+static struct auth_job *job_of_place(struct auth_place *p)
 {
     return (struct auth_job *)((char *)p - offsetof(struct auth_job, place));
 }
 
-static void on_refused(struct auth_place *p)
+static void job_on_refused(struct auth_place *p)
 {
-    finish(of_place(p), AUTH_JOB_NO_PLACE);
+    job_finish(job_of_place(p), AUTH_JOB_NO_PLACE);
 }
 
-static void run(struct auth_place *p)
+static void job_run(struct auth_place *p)
 {
     static const struct child_rules gains_nothing = {
         .umask = -1, .priority = CHILD_PRIORITY_OURS, .no_new_privs = true, .landlock = -1};
-    struct auth_job *j = of_place(p);
+    struct auth_job *j = job_of_place(p);
     struct worker *w = j->worker;
     const struct child_spec spec = {.path = j->spec.path,
                                     .rules = j->spec.may_gain ? NULL : &gains_nothing,
@@ -181,11 +182,11 @@ static void run(struct auth_place *p)
     j->child = child_start(w, &spec, fds, &why, &child_events, j);
     if (j->child == NULL) {
         forget_input(j);
-        set_timer(j, 0);
+        job_set_timer(j, 0);
         return;
     }
     j->has_io = true;
-    set_timer(j, j->spec.timeout);
+    job_set_timer(j, j->spec.timeout);
     io_open_pipes(&j->pipes, w, &io_raw_pipe, fds[1], fds[0], &events);
     io_read_start(&j->pipes.io);
     if (j->spec.input.len > 0) /* a pipe takes that much at once */
@@ -211,7 +212,7 @@ static struct auth_job *make_job(struct worker *w, const struct auth_job_spec *s
     j->spec.client = NULL;
     if (spec->input.len > 0)
         memcpy(j->input, spec->input.p, spec->input.len);
-    ev_timer_init(&j->timer, on_timer, 0, 0);
+    ev_timer_init(&j->timer, job_on_timer, 0, 0);
     j->timer.data = j;
     return j;
 }
@@ -222,7 +223,7 @@ struct auth_job *auth_job_start(struct auth_queue *q, const struct auth_job_spec
 
     if (j == NULL)
         return NULL;
-    if (auth_queue_enter(q, &j->place, spec->client, run, on_refused))
+    if (auth_queue_enter(q, &j->place, spec->client, job_run, job_on_refused))
         return j;
     forget_input(j);
     free(j);
@@ -233,5 +234,5 @@ void auth_job_cancel(struct auth_job *j)
 {
     if (j->child != NULL && !j->exited)
         child_kill(j->child);
-    let_go(j);
+    job_let_go(j);
 }

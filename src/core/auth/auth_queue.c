@@ -90,7 +90,7 @@ static void unlink_place(struct auth_place *p)
     p->prev = NULL;
 }
 
-static void stop_waiting(struct auth_place *p)
+static void auth_queue_stop_waiting(struct auth_place *p)
 {
     unlink_place(p);
     p->queue->waiting--;
@@ -120,12 +120,12 @@ static bool goes_before(const struct auth_place *a, const struct auth_place *b)
     return false;
 }
 
-static void begin(struct auth_place *p)
+static void auth_queue_begin(struct auth_place *p)
 {
     struct auth_queue *q = p->queue;
 
     ev_timer_stop(q->worker->loop, &p->timer);
-    stop_waiting(p);
+    auth_queue_stop_waiting(p);
     p->runs = true;
     p->next = q->runs;
     p->prev = &q->runs;
@@ -147,7 +147,7 @@ static void begin_next(struct auth_queue *q)
             if (goes_before(p, next))
                 next = p;
         }
-        begin(next);
+        auth_queue_begin(next);
     }
 }
 
@@ -167,23 +167,23 @@ static struct auth_place *least_entitled(const struct auth_queue *q)
     return found;
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void auth_queue_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct auth_place *p = timer->data;
     (void)loop;
     (void)revents;
 
     if (p->prev != NULL)
-        stop_waiting(p);
+        auth_queue_stop_waiting(p);
     p->refused(p);
 }
 
-static void set_timer(struct auth_place *p, double seconds)
+static void auth_queue_set_timer(struct auth_place *p, double seconds)
 {
     struct ev_loop *loop = p->queue->worker->loop;
 
     ev_timer_stop(loop, &p->timer);
-    ev_timer_init(&p->timer, on_timer, seconds, 0);
+    ev_timer_init(&p->timer, auth_queue_on_timer, seconds, 0);
     p->timer.data = p;
     ev_timer_start(loop, &p->timer);
 }
@@ -199,7 +199,7 @@ bool auth_queue_enter(struct auth_queue *q, struct auth_place *p, const union ad
     p->runs = false;
     for (unsigned i = 0; i < ADDR_NETWORKS; i++)
         addr_network_key(client, i, p->networks[i]);
-    ev_timer_init(&p->timer, on_timer, 0, 0);
+    ev_timer_init(&p->timer, auth_queue_on_timer, 0, 0);
     start_waiting(q, p);
     if (q->running < q->running_max) {
         begin_next(q);
@@ -207,14 +207,14 @@ bool auth_queue_enter(struct auth_queue *q, struct auth_place *p, const union ad
     }
     last = q->waiting > q->waiting_max ? least_entitled(q) : NULL;
     if (last != NULL)
-        stop_waiting(last);
+        auth_queue_stop_waiting(last);
     if (last == p) {
         p->queue = NULL;
         return false;
     }
     if (last != NULL)
-        set_timer(last, 0); /* told from the loop */
-    set_timer(p, AUTH_QUEUE_WAIT);
+        auth_queue_set_timer(last, 0); /* told from the loop */
+    auth_queue_set_timer(p, AUTH_QUEUE_WAIT);
     return true;
 }
 
@@ -230,7 +230,7 @@ void auth_queue_leave(struct auth_place *p)
         q->running--;
         count_running(q, p, -1);
     } else if (p->prev != NULL) {
-        stop_waiting(p);
+        auth_queue_stop_waiting(p);
     }
     p->queue = NULL;
     begin_next(q);

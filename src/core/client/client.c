@@ -158,22 +158,22 @@ bool client_settle(struct client *c, bool blocked)
 
 /* ---- what it is ---- */
 
-static const char *next_text(const char *text)
+static const char *client_next_text(const char *text)
 {
     return text + strlen(text) + 1;
 }
 
 const char *client_path(const struct client *c)
 {
-    return next_text(c->origin);
+    return client_next_text(c->origin);
 }
 
 const char *client_subprotocol(const struct client *c)
 {
-    return next_text(client_path(c));
+    return client_next_text(client_path(c));
 }
 
 const char *client_user(const struct client *c)
 {
-    return next_text(client_subprotocol(c));
+    return client_next_text(client_subprotocol(c));
 }

@@ -19,14 +19,14 @@
 #define CLOSING_LOOK 1.0 /* and at a client that has our Close before it */
 #define SOONEST 0.001
 
-static double min_of(double a, double b)
+static double client_min_of(double a, double b)
 {
     return a < b ? a : b;
 }
 
 /* ---- the timer ---- */
 
-static void set_timer(struct client *c, double seconds)
+static void client_set_timer(struct client *c, double seconds)
 {
     ev_timer_stop(client_worker(c)->loop, &c->stream->timer);
     if (seconds < SOONEST) /* what was deferred is looked at in the next turn */
@@ -40,7 +40,7 @@ void client_arm(struct client *c, double due)
     if (c->state != CLIENT_OPEN && c->state != CLIENT_CLOSING)
         return;
     if (due < CLIENT_NEVER)
-        set_timer(c, due - client_worker(c)->now);
+        client_set_timer(c, due - client_worker(c)->now);
     else
         client_clock_stop(c);
 }
@@ -51,7 +51,7 @@ void client_hurry(struct client *c, double seconds)
         return;
     if (!ev_is_active(&c->stream->timer) ||
         ev_timer_remaining(client_worker(c)->loop, &c->stream->timer) > seconds)
-        set_timer(c, seconds);
+        client_set_timer(c, seconds);
 }
 
 static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -91,13 +91,14 @@ static double heartbeat_due(const struct client *c)
     if (client_settings(c)->ping <= 0)
         return CLIENT_NEVER;
     if (e->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
-        return min_of(e->pong_due, client_worker(c)->now + heartbeat_interval(c));
-    return min_of(stream_last_rx(c->stream), stream_last_tx(c->stream)) + heartbeat_interval(c);
+        return client_min_of(e->pong_due, client_worker(c)->now + heartbeat_interval(c));
+    return client_min_of(stream_last_rx(c->stream), stream_last_tx(c->stream)) +
+           heartbeat_interval(c);
 }
 
-static double stall_look(const struct client *c)
+static double client_stall_look(const struct client *c)
 {
-    return min_of(STALL_LOOK, client_settings(c)->stall_timeout / 4);
+    return client_min_of(STALL_LOOK, client_settings(c)->stall_timeout / 4);
 }
 
 /* When the first message of the terminal protocol is overdue: it counts from the 101. */
@@ -113,13 +114,13 @@ double client_due(const struct client *c)
     if (client_input_ready(c))
         return now;
     if (c->state == CLIENT_OPEN) {
-        due = min_of(heartbeat_due(c), first_message_due(c));
+        due = client_min_of(heartbeat_due(c), first_message_due(c));
         if (client_extra(c)->stall_since > 0)
-            due = min_of(due, now + stall_look(c));
+            due = client_min_of(due, now + client_stall_look(c));
     } else if (c->state == CLIENT_CLOSING) {
-        due = now + min_of(client_settings(c)->close_timeout, CLOSING_LOOK);
+        due = now + client_min_of(client_settings(c)->close_timeout, CLOSING_LOOK);
     }
-    return min_of(due, client_throttle_due(c));
+    return client_min_of(due, client_throttle_due(c));
 }
 
 /* ---- the heartbeat ---- */
@@ -190,11 +191,11 @@ void client_clock_stall(struct client *c, bool full)
     } else if (e->stall_since <= 0) {
         e->stall_since = client_worker(c)->now;
         e->stall_mark = stream_delivered(c->stream);
-        client_hurry(c, stall_look(c));
+        client_hurry(c, client_stall_look(c));
     }
 }
 
-static void check_stall(struct client *c, double now)
+static void client_check_stall(struct client *c, double now)
 {
     struct client_extra *e = c->extra;
 
@@ -221,7 +222,7 @@ void client_clock_closing(struct client *c)
         e->closing_since = client_worker(c)->now;
         e->stall_mark = stream_delivered(c->stream);
     }
-    client_hurry(c, min_of(client_settings(c)->close_timeout, CLOSING_LOOK));
+    client_hurry(c, client_min_of(client_settings(c)->close_timeout, CLOSING_LOOK));
 }
 
 /* Our Close stands behind what was queued before it: a slow client gets all of that, and then
@@ -257,7 +258,7 @@ void client_look(struct client *c)
     if (c->state == CLIENT_OPEN && now >= first_message_due(c))
         client_close(c, WS_CODE_POLICY, "tty: no first message in time", CLOSED_BY_SERVER);
     if (c->state == CLIENT_OPEN)
-        check_stall(c, now);
+        client_check_stall(c, now);
     if (c->state == CLIENT_OPEN)
         check_heartbeat(c, now);
 }

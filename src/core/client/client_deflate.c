@@ -108,7 +108,8 @@ static bool has_reader(struct client *c)
     return d->reader != NULL;
 }
 
-static enum client_deflate_step fault(struct ws_frame *piece, uint16_t code, const char *why)
+static enum client_deflate_step client_deflate_fault(struct ws_frame *piece, uint16_t code,
+                                                     const char *why)
 {
     piece->code = code;
     piece->why = why;
@@ -118,7 +119,7 @@ static enum client_deflate_step fault(struct ws_frame *piece, uint16_t code, con
 static enum client_deflate_step fault_of_memory(const struct client *c, struct ws_frame *piece)
 {
     worker_no_memory(client_worker(c), "a session");
-    return fault(piece, WS_CODE_INTERNAL, "out of memory");
+    return client_deflate_fault(piece, WS_CODE_INTERNAL, "out of memory");
 }
 
 static void count(struct stats_compressed *c, struct stats_compressed *route, uint64_t plain,
@@ -162,9 +163,10 @@ enum client_deflate_step client_deflate_next(struct client *c, struct ws_frame *
     if (event == DEFLATE_NO_MEMORY)
         return fault_of_memory(c, piece);
     if (event == DEFLATE_BAD)
-        return fault(piece, WS_CODE_BAD_UTF8, "compressed data that is broken");
+        return client_deflate_fault(piece, WS_CODE_BAD_UTF8, "compressed data that is broken");
     if (piece->len > limit)
-        return fault(piece, WS_CODE_TOO_BIG, "the message is longer than --max-message");
+        return client_deflate_fault(piece, WS_CODE_TOO_BIG,
+                                    "the message is longer than --max-message");
     if (event == DEFLATE_MORE && piece->len == 0)
         return DEFLATED_NOTHING;
     describe(d, f, event == DEFLATE_DONE, piece);

@@ -14,7 +14,7 @@ struct client_extra *client_need_extra(struct client *c)
     return c->extra;
 }
 
-static bool is_empty(const struct client_extra *e)
+static bool client_extra_is_empty(const struct client_extra *e)
 {
     return e->throttle == NULL && e->deflate == NULL && buf_len(&e->held) == 0 &&
            buf_len(&e->in_message) == 0 && buf_len(&e->late_pong) == 0 && e->ping_at <= 0 &&
@@ -24,7 +24,7 @@ static bool is_empty(const struct client_extra *e)
 
 void client_trim(struct client *c)
 {
-    if (c->extra == NULL || c->state == CLIENT_OPENING || !is_empty(c->extra))
+    if (c->extra == NULL || c->state == CLIENT_OPENING || !client_extra_is_empty(c->extra))
         return;
     free(c->extra);
     c->extra = NULL;

@@ -226,7 +226,7 @@ static size_t take_payload(struct input *in, struct ws_frame *f, uint8_t *payloa
     return used;
 }
 
-static void look_at(struct input *in, uint8_t *p, size_t n)
+static void client_look_at(struct input *in, uint8_t *p, size_t n)
 {
     struct client *c = in->c;
     struct ws_frame f;
@@ -270,7 +270,7 @@ void client_input(struct client *c, uint8_t *p, size_t n)
     assert(held <= WS_HELD_MAX && WS_HELD_MAX + FRAMING_PREFIX_MAX <= WORKER_HEADROOM);
     client_deflate_turn(c);
     unhold(c, p - held);
-    look_at(&in, p - held, n + held);
+    client_look_at(&in, p - held, n + held);
 }
 
 bool client_input_ready(const struct client *c)
@@ -302,7 +302,7 @@ void client_input_go_on(struct client *c)
             client_count_dropped(c, f.len);
     }
     if (!in.failed)
-        look_at(&in, p, n);
+        client_look_at(&in, p, n);
 }
 
 void client_input_drop(struct client *c)

@@ -34,7 +34,7 @@ static bool text_ok(struct client *c, const struct ws_frame *f, const uint8_t *p
     return utf8_feed(&c->in_utf8, plain, f->len) && (!f->end || utf8_complete(&c->in_utf8));
 }
 
-static void tell(struct client *c, const struct ws_frame *f, const uint8_t *plain)
+static void message_tell(struct client *c, const struct ws_frame *f, const uint8_t *plain)
 {
     c->owner->events->message(c->owner, f->opcode == WS_TEXT, f->end, plain, f->len);
 }
@@ -83,7 +83,7 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
         client_input_fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
         return;
     }
-    tell(c, f, at + before);
+    message_tell(c, f, at + before);
     if (turn_packed(in, f->opcode, at + before, f->len)) {
         message_done(c, f->len);
         return;
@@ -97,7 +97,7 @@ static void take_whole(struct input *in, const struct ws_frame *f, uint8_t *payl
 }
 
 /* Adds a piece to the unfinished message, behind room for a prefix. NULL: the client has failed. */
-static struct buf *gather(struct input *in, const struct ws_frame *f)
+static struct buf *message_gather(struct input *in, const struct ws_frame *f)
 {
     struct client *c = in->c;
     struct client_extra *e = client_need_extra(c);
@@ -130,13 +130,13 @@ static struct buf *gather(struct input *in, const struct ws_frame *f)
 static void take_piece(struct input *in, const struct ws_frame *f)
 {
     struct client *c = in->c;
-    struct buf *m = gather(in, f);
+    struct buf *m = message_gather(in, f);
     uint8_t prefix[FRAMING_PREFIX_MAX], *body;
     size_t len, before, behind;
 
     if (m == NULL)
         return;
-    tell(c, f, buf_data(m) + buf_len(m) - f->len);
+    message_tell(c, f, buf_data(m) + buf_len(m) - f->len);
     if (!f->end)
         return;
     len = buf_len(m) - FRAMING_PREFIX_MAX;
@@ -165,7 +165,7 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
         client_input_fail(in, WS_CODE_BAD_UTF8, "text that is not UTF-8");
         return;
     }
-    tell(c, f, at);
+    message_tell(c, f, at);
     if (in->start == NULL)
         in->start = at;
     in->end = at + f->len;
@@ -174,7 +174,7 @@ static void take_bytes(struct input *in, const struct ws_frame *f, uint8_t *payl
 }
 
 /* What to do about an order that is whole. */
-static void follow(struct input *in, struct slice order)
+static void message_follow(struct input *in, struct slice order)
 {
     struct client *c = in->c;
     struct channel_about about = {0};
@@ -210,7 +210,7 @@ static void take_order(struct input *in, const struct ws_frame *f, const uint8_t
     }
     if (!f->end)
         return;
-    follow(in, slice_of((const char *)buf_data(m), buf_len(m)));
+    message_follow(in, slice_of((const char *)buf_data(m), buf_len(m)));
     if (c->extra != NULL)
         buf_release(&c->extra->in_message);
 }
@@ -220,7 +220,7 @@ static void take_tty(struct input *in, const struct ws_frame *f, uint8_t *payloa
 /* One that is to count whole, and came in pieces. */
 static void take_tty_pieces(struct input *in, const struct ws_frame *f)
 {
-    struct buf *m = gather(in, f), whole;
+    struct buf *m = message_gather(in, f), whole;
     struct ws_frame all = {.opcode = f->opcode, .begin = true, .end = true};
 
     if (m == NULL || !f->end)
@@ -318,17 +318,17 @@ static void take_about(struct input *in, const struct ws_frame *f, uint8_t *payl
         message_done(c, f->len);
 }
 
-static void take_message(struct input *in, const struct ws_frame *f, uint8_t *payload);
+static void message_take_message(struct input *in, const struct ws_frame *f, uint8_t *payload);
 
 /* What is for the backend, of a client that says so. */
-static void take_input(struct input *in, const struct ws_frame *f, uint8_t *payload)
+static void message_take_input(struct input *in, const struct ws_frame *f, uint8_t *payload)
 {
     struct client *c = in->c;
 
     if (c->tty != CLIENT_TTY_NOT)
         take_tty(in, f, payload);
     else
-        take_message(in, f, payload);
+        message_take_message(in, f, payload);
     if (f->end && !in->failed && c->owner->events->counted != NULL)
         c->owner->events->counted(c->owner);
 }
@@ -344,7 +344,7 @@ static void take_channels(struct input *in, const struct ws_frame *f, uint8_t *p
         return;
     }
     if (c->channel == 1 + CHANNEL_INPUT)
-        take_input(in, &rest, payload);
+        message_take_input(in, &rest, payload);
     else if (c->channel == 1 + CHANNEL_ABOUT)
         take_about(in, &rest, payload);
     else
@@ -364,11 +364,11 @@ void client_message(struct input *in, const struct ws_frame *f, uint8_t *payload
     else if (c->tty != CLIENT_TTY_NOT)
         take_tty(in, f, payload);
     else
-        take_message(in, f, payload);
+        message_take_message(in, f, payload);
 }
 
 /* What is for the backend. */
-static void take_message(struct input *in, const struct ws_frame *f, uint8_t *payload)
+static void message_take_message(struct input *in, const struct ws_frame *f, uint8_t *payload)
 {
     struct client *c = in->c;
 
@@ -376,7 +376,7 @@ static void take_message(struct input *in, const struct ws_frame *f, uint8_t *pa
         client_input_flush(in);
         c->messages_in++;
         client_route(c)->stats->messages_in++;
-        tell(c, f, f->payload);
+        message_tell(c, f, f->payload);
         c->owner->events->finish(c->owner);
         c->input_open = false;
         return;

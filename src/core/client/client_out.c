@@ -19,7 +19,7 @@ void client_flush(struct client_burst *b)
     b->gathered = 0;
 }
 
-static void gather(struct client_burst *b, uint8_t opcode, const uint8_t *p, size_t n)
+static void client_out_gather(struct client_burst *b, uint8_t opcode, const uint8_t *p, size_t n)
 {
     if (b->gathered + WS_SERVER_HEADER_MAX + n > WORKER_TX_SIZE)
         client_flush(b);
@@ -48,7 +48,7 @@ static void send_plain(struct client_burst *b, uint8_t opcode, uint8_t *p, size_
     size_t header = ws_header_len(n);
 
     if (n <= SMALL_MESSAGE && !only) {
-        gather(b, opcode, p, n);
+        client_out_gather(b, opcode, p, n);
         return;
     }
     client_flush(b);

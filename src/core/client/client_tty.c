@@ -30,7 +30,7 @@ static void send_title(struct client *c)
     send_text(c, TTY_TITLE, slice_from(slash != NULL ? slash + 1 : name));
 }
 
-static const char *resize(struct client *c, struct slice json)
+static const char *client_tty_resize(struct client *c, struct slice json)
 {
     struct tty_size size;
     const char *wrong = tty_read_size(json, &size);
@@ -40,10 +40,10 @@ static const char *resize(struct client *c, struct slice json)
     return wrong;
 }
 
-static const char *begin(struct client *c, struct slice json)
+static const char *client_tty_begin(struct client *c, struct slice json)
 {
     const char *preferences = client_settings(c)->tty_preferences;
-    const char *wrong = resize(c, json);
+    const char *wrong = client_tty_resize(c, json);
 
     if (wrong != NULL)
         return wrong;
@@ -60,12 +60,13 @@ const char *client_tty_order(struct client *c, uint8_t command, struct slice res
     if (c->state != CLIENT_OPEN)
         return NULL;
     if (command == TTY_BEGIN)
-        return c->tty == CLIENT_TTY_BEGINS ? begin(c, rest) : NULL; /* a second one is nothing */
+        return c->tty == CLIENT_TTY_BEGINS ? client_tty_begin(c, rest)
+                                           : NULL; /* a second one is nothing */
     if (c->tty == CLIENT_TTY_BEGINS)
         return "tty: the first message is JSON with columns and rows";
     switch (command) {
     case TTY_RESIZE:
-        return resize(c, rest);
+        return client_tty_resize(c, rest);
     case TTY_PAUSE:
     case TTY_RESUME:
         c->asked_pause = command == TTY_PAUSE;

@@ -75,7 +75,7 @@ static void forget_waiting(struct record *r)
 }
 
 /* The session goes on without. */
-static void give_up(struct record *r, int err)
+static void record_give_up(struct record *r, int err)
 {
     close_part(r);
     forget_waiting(r);
@@ -111,7 +111,7 @@ static bool flush(struct record *r)
             int err = n < 0 ? errno : ENOSPC;
 
             end_in_whole_line(r, done);
-            give_up(r, err);
+            record_give_up(r, err);
             return false;
         }
         done += (size_t)n;
@@ -121,7 +121,7 @@ static bool flush(struct record *r)
     return true;
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void record_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct record *r = timer->data;
     (void)loop;
@@ -131,14 +131,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Appends to what waits; n <= RECORD_BUFFER. */
-static bool put(struct record *r, const char *p, size_t n)
+static bool record_put(struct record *r, const char *p, size_t n)
 {
     if (r->waits + n > RECORD_BUFFER && !flush(r))
         return false;
     if (r->waiting == NULL) {
         r->waiting = malloc(RECORD_BUFFER);
         if (r->waiting == NULL) {
-            give_up(r, ENOMEM);
+            record_give_up(r, ENOMEM);
             return false;
         }
         ev_timer_set(&r->timer, RECORD_DELAY, 0);
@@ -211,16 +211,16 @@ static bool open_part(struct record *r)
     name_part(r, r->part);
     r->fd = open(r->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
     if (r->fd < 0) {
-        give_up(r, errno);
+        record_give_up(r, errno);
         return false;
     }
     r->size = 0;
     r->has_event = false;
     r->begun_at = r->worker->clock;
     clock_gettime(CLOCK_REALTIME, &now);
-    return put(r, header,
-               r->facts.format == RECORD_CAST ? cast_header(r, header, &now)
-                                              : jsonl_header(r, header, &now));
+    return record_put(r, header,
+                      r->facts.format == RECORD_CAST ? cast_header(r, header, &now)
+                                                     : jsonl_header(r, header, &now));
 }
 
 /* One event: what follows its time, with the end of the line. */
@@ -243,7 +243,7 @@ static void put_event(struct record *r, const char *rest, size_t n)
                            r->worker->clock - r->begun_at);
     if (r->waits + len + n > RECORD_BUFFER && !flush(r)) /* a line is in one piece */
         return;
-    if (put(r, time, len) && put(r, rest, n))
+    if (record_put(r, time, len) && record_put(r, rest, n))
         r->has_event = true;
 }
 
@@ -393,7 +393,7 @@ struct record *record_new(struct worker *w, const struct settings *set,
                  LOG_C("reason", "out of memory"));
         return NULL;
     }
-    ev_timer_init(&r->timer, on_timer, RECORD_DELAY, 0);
+    ev_timer_init(&r->timer, record_on_timer, RECORD_DELAY, 0);
     r->timer.data = r;
     return r;
 }

@@ -88,7 +88,7 @@ static const struct {
 #define VALUES (sizeof values / sizeof values[0])
 
 /* VALUES: none of ours. */
-static size_t find(struct slice name)
+static size_t preamble_find(struct slice name)
 {
     size_t i = 0;
 
@@ -125,7 +125,7 @@ bool preamble_is_word(struct slice text)
 static bool name_known(const struct route *r, struct slice name, char why[PREAMBLE_ERROR_MAX])
 {
     bool captured = route_capture_find(r, name) >= 0;
-    bool ours = find(name) < VALUES;
+    bool ours = preamble_find(name) < VALUES;
     int n;
 
     if (captured != ours)
@@ -144,20 +144,20 @@ static bool name_known(const struct route *r, struct slice name, char why[PREAMB
     return false;
 }
 
-static bool fail(char why[PREAMBLE_ERROR_MAX], const char *what)
+static bool preamble_fail(char why[PREAMBLE_ERROR_MAX], const char *what)
 {
     snprintf(why, PREAMBLE_ERROR_MAX, "%s", what);
     return false;
 }
 
-static bool takes(const struct route *r)
+static bool preamble_takes(const struct route *r)
 {
     return r->backend != NULL && r->backend->takes_preamble;
 }
 
 bool preamble_needs_secret(const struct route *r)
 {
-    return takes(r) && r->settings.preamble != NULL && has(r->settings.preamble, "secret");
+    return preamble_takes(r) && r->settings.preamble != NULL && has(r->settings.preamble, "secret");
 }
 
 /* What is set for r itself is for r; what is set for all, for at least one of them. */
@@ -179,26 +179,27 @@ bool preamble_sound(const struct route *r, char why[PREAMBLE_ERROR_MAX])
     enum template_piece kind;
     struct slice piece;
 
-    if (rest != NULL && !in_use(r, rest != all->preamble, takes))
-        return fail(why, "only services on stream sockets are told anything: tcp://, tls://, "
-                         "unix: or token-file:");
+    if (rest != NULL && !in_use(r, rest != all->preamble, preamble_takes))
+        return preamble_fail(why,
+                             "only services on stream sockets are told anything: tcp://, tls://, "
+                             "unix: or token-file:");
     if (s->preamble_secret != NULL &&
         !in_use(r, s->preamble_secret != all->preamble_secret, preamble_needs_secret))
-        return fail(why, "preamble-secret is set, but there is no {secret} in a preamble");
-    if (rest == NULL || !takes(r))
+        return preamble_fail(why, "preamble-secret is set, but there is no {secret} in a preamble");
+    if (rest == NULL || !preamble_takes(r))
         return true;
     if (strchr(rest, '\n') == NULL && strstr(rest, "\\n") != NULL)
-        return fail(why,
-                    "\\n is a backslash and a letter here, not the end of a line: in a file write "
-                    "it between double quotes, in a shell as $'...\\n'");
+        return preamble_fail(
+            why, "\\n is a backslash and a letter here, not the end of a line: in a file write "
+                 "it between double quotes, in a shell as $'...\\n'");
     while ((kind = template_next(&rest, &piece)) != TEMPLATE_END) {
         if (kind == TEMPLATE_NAME && !name_known(r, piece, why))
             return false;
     }
     if (has(s->preamble, "user") && s->auth == AUTH_NONE)
-        return fail(why, "{user} is known only where somebody is asked: see auth");
+        return preamble_fail(why, "{user} is known only where somebody is asked: see auth");
     if (preamble_needs_secret(r) && s->preamble_secret == NULL)
-        return fail(why, "{secret} comes from a file: preamble-secret FILE");
+        return preamble_fail(why, "{secret} comes from a file: preamble-secret FILE");
     return true;
 }
 
@@ -206,7 +207,7 @@ bool preamble_tells_unique(const struct route *r)
 {
     const struct settings *s = &r->settings;
 
-    if (!takes(r))
+    if (!preamble_takes(r))
         return false;
     return s->send_proxy == 2 || (s->preamble != NULL && has(s->preamble, "unique_id"));
 }
@@ -215,7 +216,7 @@ bool preamble_tells_unique(const struct route *r)
 
 static struct slice get(const struct backend_open *o, struct slice name, char text[VALUE_MAX])
 {
-    size_t i = find(name);
+    size_t i = preamble_find(name);
     int capture;
 
     if (i < VALUES)

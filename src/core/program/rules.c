@@ -48,14 +48,14 @@ bool rules_limit_writing(const struct settings *s)
     return rules_limit_reading(s);
 }
 
-static bool wrong(char why[RULES_ERROR_MAX], const char *option, const char *what,
-                  const char *reason)
+static bool rules_wrong(char why[RULES_ERROR_MAX], const char *option, const char *what,
+                        const char *reason)
 {
     snprintf(why, RULES_ERROR_MAX, "%s %.150s: %s", option, what, reason);
     return false;
 }
 
-static bool find_user(struct route *r, char why[RULES_ERROR_MAX])
+static bool rules_find_user(struct route *r, char why[RULES_ERROR_MAX])
 {
     const char *text = r->settings.run_as;
     char error[ACCOUNT_ERROR_MAX];
@@ -78,7 +78,7 @@ static bool find_user(struct route *r, char why[RULES_ERROR_MAX])
         r->rules->group_count = a.group_count;
     }
     account_release(&a);
-    return groups != NULL || wrong(why, "run-as", text, strerror(ENOMEM));
+    return groups != NULL || rules_wrong(why, "run-as", text, strerror(ENOMEM));
 }
 
 static void set_priority(struct route *r)
@@ -120,19 +120,19 @@ static bool allow_all(const struct landlock *l, const struct text_list *paths, b
 
         if (path[0] != '/' || landlock_allow(l, path, write) == 0)
             continue;
-        return wrong(why, write ? "write-paths" : "read-paths", path,
-                     errno == ENOENT ? "it is not there; create it, or leave it out"
-                                     : strerror(errno));
+        return rules_wrong(why, write ? "write-paths" : "read-paths", path,
+                           errno == ENOENT ? "it is not there; create it, or leave it out"
+                                           : strerror(errno));
     }
     return true;
 }
 
-static bool allow(const struct route *r, const struct landlock *l, char why[RULES_ERROR_MAX])
+static bool rules_allow(const struct route *r, const struct landlock *l, char why[RULES_ERROR_MAX])
 {
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         (void)landlock_allow(l, harmless[i], true); /* a system without it needs no rule */
     if (r->target.program != NULL && landlock_allow(l, r->target.program, false) < 0)
-        return wrong(why, "read-paths", r->target.program, strerror(errno));
+        return rules_wrong(why, "read-paths", r->target.program, strerror(errno));
     return allow_all(l, &r->settings.read_paths, false, why) &&
            allow_all(l, &r->settings.write_paths, true, why);
 }
@@ -154,17 +154,18 @@ static bool limit_paths(struct route *r, char why[RULES_ERROR_MAX])
     if (!reading && !writing)
         return true;
     if (landlock_abi() == 0)
-        return wrong(why, reading ? "read-paths" : "write-paths", "",
-                     "this kernel has no Landlock (Linux 5.13; in the list of /sys/kernel/security/"
-                     "lsm), so the program would run without them; take them out, or use a "
-                     "container");
+        return rules_wrong(
+            why, reading ? "read-paths" : "write-paths", "",
+            "this kernel has no Landlock (Linux 5.13; in the list of /sys/kernel/security/"
+            "lsm), so the program would run without them; take them out, or use a "
+            "container");
     if (landlock_new(&l, reading, writing) < 0)
-        return wrong(why, "read-paths", "", strerror(errno));
+        return rules_wrong(why, "read-paths", "", strerror(errno));
     r->rules->landlock = l.fd;
     if (!config_own(r->config, close_landlock, r->rules))
-        return wrong(why, "read-paths", "", "out of memory");
+        return rules_wrong(why, "read-paths", "", "out of memory");
     r->rules->no_new_privs = true; /* else the kernel does not let it in */
-    return allow(r, &l, why);
+    return rules_allow(r, &l, why);
 }
 
 bool rules_prepare(struct route *r, bool stays_root, char why[RULES_ERROR_MAX])
@@ -172,7 +173,7 @@ bool rules_prepare(struct route *r, bool stays_root, char why[RULES_ERROR_MAX])
     if (r->rules == NULL || !rules_of_program(r))
         return true;
     set_priority(r);
-    return find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
+    return rules_find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
 }
 
 void rules_prepare_login(struct route *r)

@@ -68,7 +68,7 @@ size_t ring_memory(const struct ring *r)
     return r->size + r->index_size * sizeof *r->index;
 }
 
-static void drop_oldest(struct ring *r)
+static void ring_drop_oldest(struct ring *r)
 {
     r->first++;
     r->dropped++;
@@ -91,7 +91,7 @@ static uint32_t find_place(const struct ring *r, uint32_t need)
 }
 
 /* Moves all messages into a block of this size, one behind the other. */
-static bool resize(struct ring *r, size_t size)
+static bool ring_resize(struct ring *r, size_t size)
 {
     uint8_t *bytes = size <= LARGEST ? malloc(size) : NULL;
     uint32_t at = 0;
@@ -154,15 +154,15 @@ static uint32_t make_place(struct ring *r, uint32_t need, uint64_t keep)
     uint32_t at;
 
     while (r->first < r->next && r->first < keep && bytes_held(r) + need > r->limit)
-        drop_oldest(r);
+        ring_drop_oldest(r);
     if (r->size > 2 * r->limit && bytes_held(r) + need <= r->limit)
-        (void)resize(r, r->limit); /* what made it grow is gone */
+        (void)ring_resize(r, r->limit); /* what made it grow is gone */
     while ((at = find_place(r, need)) == UINT32_MAX) {
         if (r->size < r->limit || r->first == r->next || r->first >= keep) {
-            if (!resize(r, larger(r, need)))
+            if (!ring_resize(r, larger(r, need)))
                 return UINT32_MAX;
         } else {
-            drop_oldest(r);
+            ring_drop_oldest(r);
         }
     }
     return at;

@@ -9,14 +9,14 @@
 
 #define STALL_LOOK 1.0 /* seconds between looks at a queue that does not move */
 
-static double min_of(double a, double b)
+static double session_min_of(double a, double b)
 {
     return a < b ? a : b;
 }
 
-static double stall_look(const struct session *s)
+static double session_stall_look(const struct session *s)
 {
-    return min_of(STALL_LOOK, session_settings(s)->stall_timeout / 4);
+    return session_min_of(STALL_LOOK, session_settings(s)->stall_timeout / 4);
 }
 
 double session_due(const struct session *s)
@@ -26,13 +26,13 @@ double session_due(const struct session *s)
     double due = CLIENT_NEVER;
 
     if (set->idle_timeout > 0)
-        due = min_of(due, s->owner.last_data + set->idle_timeout);
+        due = session_min_of(due, s->owner.last_data + set->idle_timeout);
     if (s->state == SESSION_EXITING)
-        due = min_of(due, e->exiting_since + SESSION_EXIT_WAIT);
+        due = session_min_of(due, e->exiting_since + SESSION_EXIT_WAIT);
     if (e->partial_since > 0)
-        due = min_of(due, e->partial_since + set->partial_lines);
+        due = session_min_of(due, e->partial_since + set->partial_lines);
     if (e->stall_since > 0)
-        due = min_of(due, session_worker(s)->now + stall_look(s));
+        due = session_min_of(due, session_worker(s)->now + session_stall_look(s));
     return due;
 }
 
@@ -41,7 +41,7 @@ void session_clock_arm(struct session *s)
     double due = client_due(s->client);
 
     if (s->client->state == CLIENT_OPEN)
-        due = min_of(due, session_due(s));
+        due = session_min_of(due, session_due(s));
     client_arm(s->client, due);
 }
 
@@ -67,11 +67,11 @@ void session_clock_stall(struct session *s, bool full)
     } else if (e->stall_since <= 0) {
         e->stall_since = session_worker(s)->now;
         e->stall_mark = s->backend->ops->delivered(s->backend);
-        client_hurry(s->client, stall_look(s));
+        client_hurry(s->client, session_stall_look(s));
     }
 }
 
-static void check_stall(struct session *s, double now)
+static void session_check_stall(struct session *s, double now)
 {
     const struct settings *set = session_settings(s);
     struct session_extra *e = s->extra;
@@ -110,7 +110,7 @@ static void session_look(struct session *s, double now)
         now - s->owner.last_data >= idle_timeout)
         session_close(s, WS_CODE_GOING_AWAY, "idle", CLOSED_BY_SERVER);
     if (s->client->state == CLIENT_OPEN)
-        check_stall(s, now);
+        session_check_stall(s, now);
 }
 
 void session_on_timer(struct client_owner *o)

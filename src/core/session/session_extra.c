@@ -14,7 +14,7 @@ struct session_extra *session_need_extra(struct session *s)
     return s->extra;
 }
 
-static bool is_empty(const struct session_extra *e)
+static bool session_extra_is_empty(const struct session_extra *e)
 {
     return e->kept == NULL && e->record == NULL && e->far == NULL && e->exit_how == 0 &&
            e->dropped == 0 && e->stalls[STATS_CLIENT] == 0 && e->stalls[STATS_BACKEND] == 0 &&
@@ -24,7 +24,7 @@ static bool is_empty(const struct session_extra *e)
 void session_trim(struct session *s)
 {
     client_trim(s->client);
-    if (s->extra == NULL || s->state == SESSION_OPENING || !is_empty(s->extra))
+    if (s->extra == NULL || s->state == SESSION_OPENING || !session_extra_is_empty(s->extra))
         return;
     free(s->extra);
     s->extra = NULL;

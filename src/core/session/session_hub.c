@@ -45,7 +45,7 @@ static bool takes_input(const struct session *s)
 }
 
 /* The host of "1.2.3.4:5" or "[::1]:5". */
-static const char *host_of(const char *address, char out[ADDR_TEXT_MAX])
+static const char *hub_url_host(const char *address, char out[ADDR_TEXT_MAX])
 {
     const char *colon = strrchr(address, ':');
     bool has_port =
@@ -67,7 +67,7 @@ void hub_came(struct member *m)
     struct session *s = m->session;
     struct session_kept *k = session_kept(s);
     char address[ADDR_TEXT_MAX];
-    const char *host = host_of(m->client->origin, address), *user = client_user(m->client);
+    const char *host = hub_url_host(m->client->origin, address), *user = client_user(m->client);
     uint8_t *line;
     size_t n;
 

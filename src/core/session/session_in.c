@@ -3,7 +3,7 @@
 /* Client to backend: what a client tells its session. */
 #include "core/session/session_impl.h"
 
-static void on_input(struct client_owner *o, const uint8_t *p, size_t n)
+static void session_on_input(struct client_owner *o, const uint8_t *p, size_t n)
 {
     struct session *s = session_of(o);
     struct backend *b = s->backend;
@@ -20,7 +20,8 @@ static void on_input(struct client_owner *o, const uint8_t *p, size_t n)
         b->ops->write(b, p, n);
 }
 
-static void on_message(struct client_owner *o, bool text, bool last, const uint8_t *p, size_t n)
+static void session_on_message(struct client_owner *o, bool text, bool last, const uint8_t *p,
+                               size_t n)
 {
     struct session *s = session_of(o);
 
@@ -32,7 +33,7 @@ static void on_message(struct client_owner *o, bool text, bool last, const uint8
 }
 
 /* The backend is told that the client has ended in order, where the framing has a word for it. */
-static void on_farewell(struct client_owner *o)
+static void session_on_farewell(struct client_owner *o)
 {
     struct session *s = session_of(o);
     const struct framing *framing = session_framing(s);
@@ -42,16 +43,16 @@ static void on_farewell(struct client_owner *o)
         s->backend->ops->write(s->backend, word, framing->farewell(word));
 }
 
-static void on_finish(struct client_owner *o)
+static void session_on_finish(struct client_owner *o)
 {
     struct session *s = session_of(o);
 
-    on_farewell(o);
+    session_on_farewell(o);
     if (s->backend != NULL)
         s->backend->ops->finish(s->backend);
 }
 
-static void on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
+static void session_on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
 {
     struct session *s = session_of(o);
 
@@ -62,7 +63,7 @@ static void on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
     s->backend->ops->resize(s->backend, columns, rows);
 }
 
-static bool on_signal(struct client_owner *o, int number)
+static bool session_on_signal(struct client_owner *o, int number)
 {
     struct session *s = session_of(o);
 
@@ -82,24 +83,24 @@ bool session_blocked(const struct session *s)
            (s->echoes && client_queued(s->client) > 0);
 }
 
-static bool on_blocked(const struct client_owner *o)
+static bool session_on_blocked(const struct client_owner *o)
 {
     return session_blocked((const struct session *)o);
 }
 
-static void on_settle(struct client_owner *o)
+static void session_on_settle(struct client_owner *o)
 {
     session_settle(session_of(o));
 }
 
 const struct client_events session_client_events = {
-    .input = on_input,
-    .message = on_message,
-    .farewell = on_farewell,
-    .finish = on_finish,
-    .resize = on_resize,
-    .signal = on_signal,
-    .blocked = on_blocked,
+    .input = session_on_input,
+    .message = session_on_message,
+    .farewell = session_on_farewell,
+    .finish = session_on_finish,
+    .resize = session_on_resize,
+    .signal = session_on_signal,
+    .blocked = session_on_blocked,
     .timer = session_on_timer,
-    .settle = on_settle,
+    .settle = session_on_settle,
 };

@@ -74,7 +74,7 @@ static bool want_more(struct session_kept *k)
 
 static void on_kept_timer(struct ev_loop *loop, ev_timer *timer, int revents);
 
-static double min_of(double a, double b)
+static double kept_min_of(double a, double b)
 {
     return a < b ? a : b;
 }
@@ -100,8 +100,8 @@ static double kept_due(const struct session *s)
     double due = session_is_private(s) ? hold_due(s) : CLIENT_NEVER;
 
     if (k->count == 0 && k->detached_since > 0)
-        due = min_of(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
-    return k->code != 0 ? due : min_of(due, session_due(s));
+        due = kept_min_of(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
+    return k->code != 0 ? due : kept_min_of(due, session_due(s));
 }
 
 /* The timer only moves to an earlier moment: when it fires too early it looks again. */
@@ -256,7 +256,7 @@ static bool shared_holds(const struct session_kept *k)
     return k->count > 0 && k->ready == 0;
 }
 
-static void hold_backend(struct session *s)
+static void kept_hold_backend(struct session *s)
 {
     struct session_kept *k = session_kept(s);
     bool hold;
@@ -309,7 +309,7 @@ static void pump_all(struct session *s)
 /* ---- the end ---- */
 
 /* Nobody will be told how it ended. */
-static void forget(struct session *s)
+static void kept_forget(struct session *s)
 {
     session_kept(s)->told = true;
     session_kept_hide(s);
@@ -324,7 +324,7 @@ void session_kept_close(struct session *s, uint16_t code, const char *reason,
 
     if (k->code != 0) { /* the backend has ended by itself; nobody waits to hear it any more */
         if (who != CLOSED_BY_BACKEND)
-            forget(s);
+            kept_forget(s);
         return;
     }
     k->code = code == WS_CODE_NO_STATUS ? WS_CODE_NORMAL : code;
@@ -348,7 +348,7 @@ bool session_kept_settle(struct session *s)
     struct session_kept *k = session_kept(s);
 
     pump_all(s);
-    hold_backend(s);
+    kept_hold_backend(s);
     hold_members(s);
     if (k->code != 0 && LIST_EMPTY(&k->members)) /* it said all, and nobody sends it more */
         session_stop(s);
@@ -450,7 +450,7 @@ static bool takes_over(const struct session *s)
 
 /* The ticket that a newcomer may have: that of the session which nobody is at, or of the client
  * that is replaced. */
-static struct limits_ticket **place_of(struct session *s)
+static struct limits_ticket **kept_place_of(struct session *s)
 {
     struct session_kept *k = session_kept(s);
 
@@ -465,7 +465,7 @@ static int admit_to(struct session *s, const struct config *c, const struct requ
 {
     struct limits *l = session_worker(s)->limits;
     const struct route *route = session_route(s);
-    struct limits_ticket **place = place_of(s);
+    struct limits_ticket **place = kept_place_of(s);
     const char *ignored;
     int status;
 
@@ -482,7 +482,7 @@ static int admit_to(struct session *s, const struct config *c, const struct requ
 /* Who was let in for it is sent away after all: what it gave for that it gets back. */
 static void keep_place(struct session *s, struct session_open *o)
 {
-    struct limits_ticket **place = place_of(s);
+    struct limits_ticket **place = kept_place_of(s);
 
     if (place == NULL || *place != NULL)
         return;

@@ -26,7 +26,7 @@ bool session_room(const struct route *route, const struct request *r, char out[S
     return true;
 }
 
-static struct slice text_of(const char *text)
+static struct slice session_key_text_of(const char *text)
 {
     return slice_from(text != NULL ? text : "");
 }
@@ -36,11 +36,11 @@ static struct slice text_of(const char *text)
 static bool target_mac(const struct worker *w, const struct target *t, uint8_t out[SECRET_MAC_SIZE])
 {
     const struct slice place[] = {
-        text_of(t->text),
-        text_of(t->host),
+        session_key_text_of(t->text),
+        session_key_text_of(t->host),
         slice_of((const char *)&t->port, sizeof t->port),
-        text_of(t->unix_path),
-        text_of(t->token_file),
+        session_key_text_of(t->unix_path),
+        session_key_text_of(t->token_file),
     };
     bool ok = secret_mac(w->auth->key, place, sizeof place / sizeof place[0], out);
 

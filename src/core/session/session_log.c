@@ -99,7 +99,7 @@ char *session_log_origin(const struct session_open *o, const char *unique, size_
     return append_more(text, size, more, count);
 }
 
-static const char *next_text(const char *text)
+static const char *session_log_next_text(const char *text)
 {
     return text + strlen(text) + 1;
 }
@@ -159,13 +159,13 @@ void session_log_end(struct session *s)
     const struct session_far *far = extra->far;
     char exit_text[24];
     double rtt = client_rtt(s->client);
-    const char *verify = next_text(client_user(s->client));
+    const char *verify = session_log_next_text(client_user(s->client));
     struct log_field f[LOG_FIELDS + 4 + MORE_FIELDS] = {
         LOG_I("id", s->owner.id),
         LOG_C("client", s->client->origin),
         LOG_C("user", client_user(s->client)),
         LOG_C("client_verify", verify),
-        LOG_C("client_dn", next_text(verify)),
+        LOG_C("client_dn", session_log_next_text(verify)),
         LOG_C("path", client_path(s->client)),
         LOG_C("route", session_route(s)->path),
         LOG_C("backend", session_route(s)->backend->name),
@@ -194,9 +194,9 @@ void session_log_end(struct session *s)
         f[n++] = LOG_I("datagrams_dropped_in", far->dropped_in);
         f[n++] = LOG_I("datagrams_dropped_out", far->dropped_out);
     }
-    for (const char *name = next_text(next_text(verify)); *name != '\0';
-         name = next_text(next_text(name)))
-        f[n++] = LOG_C(name, next_text(name));
+    for (const char *name = session_log_next_text(session_log_next_text(verify)); *name != '\0';
+         name = session_log_next_text(session_log_next_text(name)))
+        f[n++] = LOG_C(name, session_log_next_text(name));
     if (s->client->was_open) /* a refusal has a line of its own */
         log_fields(&session_worker(s)->log, LOG_INFO, "session closed", f, n);
 }

@@ -107,7 +107,7 @@ static void note_got(struct member *m, uint64_t number)
 }
 
 /* A ping that says which messages stand before it. */
-static void ask(struct member *m)
+static void member_ask(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
     struct {
@@ -130,7 +130,7 @@ static void ask_when_due(struct member *m)
     uint64_t sent = k->ring.total - ring_bytes_from(&k->ring, m->next);
 
     if (session_is_private(m->session) && sent - m->asked_total >= k->ring.limit / 4)
-        ask(m);
+        member_ask(m);
 }
 
 static void on_pong(struct client_owner *o, const uint8_t *payload, size_t n)
@@ -153,7 +153,7 @@ static void look_at_mark(struct member *m)
         note_got(m, m->mark_number);
     m->mark_number = 0;
     if (m->client->paused && m->got + 1 < m->next)
-        ask(m);
+        member_ask(m);
 }
 
 bool member_holds(struct member *m)
@@ -218,7 +218,7 @@ static uint64_t end_of(const struct member *m)
     return m->leave_at != 0 && m->leave_at < next ? m->leave_at : next;
 }
 
-static void send_some(struct member *m)
+static void member_send_some(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
     struct client_burst burst = {.client = m->client};
@@ -257,7 +257,7 @@ void member_pump(struct member *m)
         return;
     while (c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next < end_of(m) &&
            !c->asked_pause)
-        send_some(m);
+        member_send_some(m);
     set_ready(m, c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next == k->ring.next &&
                      !c->asked_pause);
     if (k->code != 0 && (k->at_once || m->next == k->ring.next))
@@ -446,7 +446,7 @@ void member_check(struct member *m)
 
 /* ---- what its client tells ---- */
 
-static void on_input(struct client_owner *o, const uint8_t *p, size_t n)
+static void member_on_input(struct client_owner *o, const uint8_t *p, size_t n)
 {
     struct member *m = member_of(o);
 
@@ -459,12 +459,13 @@ static void on_input(struct client_owner *o, const uint8_t *p, size_t n)
         session_client_events.input(&m->session->owner, p, n);
 }
 
-static void on_message(struct client_owner *o, bool text, bool last, const uint8_t *p, size_t n)
+static void member_on_message(struct client_owner *o, bool text, bool last, const uint8_t *p,
+                              size_t n)
 {
     session_client_events.message(&member_of(o)->session->owner, text, last, p, n);
 }
 
-static void on_farewell(struct client_owner *o)
+static void member_on_farewell(struct client_owner *o)
 {
     struct member *m = member_of(o);
 
@@ -473,7 +474,7 @@ static void on_farewell(struct client_owner *o)
         session_client_events.farewell(&m->session->owner);
 }
 
-static void on_finish(struct client_owner *o)
+static void member_on_finish(struct client_owner *o)
 {
     struct session *s = member_of(o)->session;
 
@@ -483,7 +484,7 @@ static void on_finish(struct client_owner *o)
     client_stop_input(s->client); /* of nobody: the backend's input has ended */
 }
 
-static void on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
+static void member_on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
 {
     if (member_of(o)->attached)
         session_client_events.resize(&member_of(o)->session->owner, columns, rows);
@@ -505,19 +506,19 @@ static void on_got(struct client_owner *o, uint64_t number)
     m->is_asked = true; /* a page has no pings: this is how it knows that the link lives */
 }
 
-static bool on_signal(struct client_owner *o, int number)
+static bool member_on_signal(struct client_owner *o, int number)
 {
     struct member *m = member_of(o);
 
     return !m->attached || session_client_events.signal(&m->session->owner, number);
 }
 
-static bool on_blocked(const struct client_owner *o)
+static bool member_on_blocked(const struct client_owner *o)
 {
     return session_blocked(((const struct member *)o)->session);
 }
 
-static void on_timer(struct client_owner *o)
+static void member_on_timer(struct client_owner *o)
 {
     struct member *m = member_of(o);
     struct client *c = m->client;
@@ -529,7 +530,7 @@ static void on_timer(struct client_owner *o)
         client_arm(c, member_due(m));
 }
 
-static void on_settle(struct client_owner *o)
+static void member_on_settle(struct client_owner *o)
 {
     struct member *m = member_of(o);
 
@@ -544,16 +545,16 @@ static void on_settle(struct client_owner *o)
 }
 
 const struct client_events member_client_events = {
-    .input = on_input,
-    .message = on_message,
-    .farewell = on_farewell,
-    .finish = on_finish,
-    .resize = on_resize,
+    .input = member_on_input,
+    .message = member_on_message,
+    .farewell = member_on_farewell,
+    .finish = member_on_finish,
+    .resize = member_on_resize,
     .counted = on_counted,
     .got = on_got,
-    .signal = on_signal,
+    .signal = member_on_signal,
     .pong = on_pong,
-    .blocked = on_blocked,
-    .timer = on_timer,
-    .settle = on_settle,
+    .blocked = member_on_blocked,
+    .timer = member_on_timer,
+    .settle = member_on_settle,
 };

@@ -115,8 +115,8 @@ static void take_stderr(struct output *o, uint8_t *p, size_t n, bool is_only)
 }
 
 /* A whole message of the backend; p as in send_message. */
-static void take_message(struct output *o, const struct framing_cut *cut, uint8_t *p, size_t n,
-                         bool is_only)
+static void session_out_take_message(struct output *o, const struct framing_cut *cut, uint8_t *p,
+                                     size_t n, bool is_only)
 {
     struct session *s = o->s;
 
@@ -137,7 +137,7 @@ static void take_message(struct output *o, const struct framing_cut *cut, uint8_
 
 /* Both directions obey max-message where messages are assembled. False when the session was closed
  * for it. */
-static bool fits(struct output *o, size_t n)
+static bool session_out_fits(struct output *o, size_t n)
 {
     struct session *s = o->s;
 
@@ -169,12 +169,13 @@ static size_t kept_len(const struct session *s)
 
 /* More of an unfinished message: kept with CLIENT_PLACE in front. size: n and what is announced
  * behind it; spare: bytes of it that may not count. False when the session was closed for it. */
-static bool keep(struct output *o, const uint8_t *p, size_t n, size_t size, size_t spare)
+static bool session_out_keep(struct output *o, const uint8_t *p, size_t n, size_t size,
+                             size_t spare)
 {
     struct session *s = o->s;
     struct session_extra *b;
 
-    if (!fits(o, kept_len(s) + size - spare))
+    if (!session_out_fits(o, kept_len(s) + size - spare))
         return false;
     if (n == 0)
         return true;
@@ -198,7 +199,8 @@ static void take_kept(struct output *o, const struct framing_cut *cut)
     size_t n = kept_len(o->s);
 
     o->s->extra->out_message = (struct buf){0};
-    take_message(o, cut, buf_data(&m) + CLIENT_PLACE, n > cut->chop ? n - cut->chop : 0, false);
+    session_out_take_message(o, cut, buf_data(&m) + CLIENT_PLACE, n > cut->chop ? n - cut->chop : 0,
+                             false);
     buf_release(&m);
 }
 
@@ -217,12 +219,12 @@ static bool take_cut(struct output *o, const struct framing_cut *cut, uint8_t *b
     size_t size = cut->size > cut->body ? cut->size : cut->body;
 
     if (cut->end && !has_kept(o->s)) {
-        if (!fits(o, cut->body))
+        if (!session_out_fits(o, cut->body))
             return false;
-        take_message(o, cut, body, cut->body - cut->chop, is_only);
+        session_out_take_message(o, cut, body, cut->body - cut->chop, is_only);
         return true;
     }
-    if (!keep(o, body, cut->body, size, cut->chop))
+    if (!session_out_keep(o, body, cut->body, size, cut->chop))
         return false;
     if (cut->end)
         take_kept(o, cut);
@@ -334,7 +336,7 @@ void session_output_partial(struct session *s)
     s->out_state = (struct framing_state){0};
     if (is_open(s))
         client_flush(&o.burst);
-    (void)keep(&o, rest, kept, kept, 0);
+    (void)session_out_keep(&o, rest, kept, kept, 0);
 }
 
 static bool is_torn(const struct session *s)

@@ -16,7 +16,7 @@ static struct sender *sender_known(const struct session_kept *k, const char *id)
     return NULL;
 }
 
-static void drop_unused(struct session_kept *k)
+static void sender_drop_unused(struct session_kept *k)
 {
     struct sender *s, *oldest = NULL;
 
@@ -40,7 +40,7 @@ struct sender *sender_find(struct session_kept *k, const char *id)
         LIST_REMOVE(s, link);
     } else {
         if (k->sender_count >= SESSION_SENDERS_MAX)
-            drop_unused(k);
+            sender_drop_unused(k);
         s = calloc(1, sizeof *s);
         if (s == NULL)
             return NULL;

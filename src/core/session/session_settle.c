@@ -66,7 +66,7 @@ static void follow_client(struct session *s)
         session_stop(s);
 }
 
-static void hold_backend(struct session *s)
+static void session_hold_backend(struct session *s)
 {
     bool hold = client_holds(s->client);
 
@@ -84,7 +84,7 @@ static void settle_once(struct session *s)
 
     follow_client(s);
     b = s->backend;
-    hold_backend(s);
+    session_hold_backend(s);
     if (client_settle(s->client, session_blocked(s)))
         session_count_stall(s, STATS_BACKEND);
     session_clock_stall(s, s->client->state == CLIENT_OPEN && b != NULL && b->ops->queued(b) > 0);

@@ -16,7 +16,7 @@ struct admin_body {
     struct reap reap;
 };
 
-static void body_go_on(struct admin_body *b);
+static void admin_body_go_on(struct admin_body *b);
 
 void admin_out_add(struct admin_out *out, const void *p, size_t n)
 {
@@ -38,31 +38,31 @@ void admin_out_printf(struct admin_out *out, const char *format, ...)
         admin_out_add(out, text, (size_t)n);
 }
 
-static void body_release(struct reap *r)
+static void admin_body_release(struct reap *r)
 {
     free((char *)r - offsetof(struct admin_body, reap));
 }
 
-static void body_close(struct admin_body *b)
+static void admin_body_close(struct admin_body *b)
 {
     struct stream *s = b->stream;
 
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_take(s, NULL, NULL);
     b->ops->release(b->maker);
-    b->reap.release = body_release;
+    b->reap.release = admin_body_release;
     worker_reap(s->worker, &b->reap);
 }
 
-static void body_abort(struct admin_body *b)
+static void admin_body_abort(struct admin_body *b)
 {
     struct stream *s = b->stream;
 
-    body_close(b);
+    admin_body_close(b);
     stream_abort(s);
 }
 
-static void body_send_piece(struct admin_body *b)
+static void admin_body_send_piece(struct admin_body *b)
 {
     struct stream *s = b->stream;
     struct admin_out out = {0};
@@ -72,31 +72,31 @@ static void body_send_piece(struct admin_body *b)
         stream_write(s, buf_data(&out.text), buf_len(&out.text));
     buf_release(&out.text);
     if (out.failed) {
-        body_abort(b); /* the reader sees that the end is missing */
+        admin_body_abort(b); /* the reader sees that the end is missing */
     } else if (!more) {
-        body_close(b);
+        admin_body_close(b);
         stream_end(s);
     } else {
-        body_go_on(b);
+        admin_body_go_on(b);
     }
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+static void admin_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct admin_body *b = timer->data;
     (void)loop;
     (void)revents;
 
     if (stream_queued(b->stream) == 0)
-        body_send_piece(b);
+        admin_body_send_piece(b);
     else if (stream_delivered(b->stream) == b->delivered)
-        body_abort(b);
+        admin_body_abort(b);
     else
-        body_go_on(b);
+        admin_body_go_on(b);
 }
 
 /* The next piece in the next turn; while one is on its way, a look whether it moves. */
-static void body_go_on(struct admin_body *b)
+static void admin_body_go_on(struct admin_body *b)
 {
     struct stream *s = b->stream;
     bool queued = stream_queued(s) > 0;
@@ -107,18 +107,19 @@ static void body_go_on(struct admin_body *b)
     ev_timer_start(s->worker->loop, &s->timer);
 }
 
-static void on_drained(void *owner)
+static void admin_on_drained(void *owner)
 {
-    body_go_on(owner);
+    admin_body_go_on(owner);
 }
 
-static void on_closed(void *owner, int err)
+static void admin_on_closed(void *owner, int err)
 {
     (void)err;
-    body_abort(owner);
+    admin_body_abort(owner);
 }
 
-static const struct stream_events body_events = {.drained = on_drained, .closed = on_closed};
+static const struct stream_events body_events = {.drained = admin_on_drained,
+                                                 .closed = admin_on_closed};
 
 static bool is_head(const struct stream *s)
 {
@@ -155,8 +156,8 @@ void admin_body_start(struct stream *s, const char *content_type, const struct a
     b->ops = ops;
     b->maker = maker;
     stream_take(s, &body_events, b);
-    ev_timer_init(&s->timer, on_timer, 0, 0);
-    body_send_piece(b);
+    ev_timer_init(&s->timer, admin_on_timer, 0, 0);
+    admin_body_send_piece(b);
 }
 
 void admin_body_whole(struct stream *s, int status, const char *content_type, const char *fields,

@@ -20,7 +20,7 @@
 #define FORM (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15))
 
 /* Sends the value and lets it go; NULL: there was no memory for it. */
-static void answer(struct stream *s, int status, const char *fields, json_t *value)
+static void admin_json_answer(struct stream *s, int status, const char *fields, json_t *value)
 {
     char *text = value != NULL ? json_dumps(value, FORM) : NULL;
 
@@ -34,7 +34,7 @@ static void answer(struct stream *s, int status, const char *fields, json_t *val
 }
 
 /* Text of anybody: what is not UTF-8 is replaced. */
-static json_t *text_of(const char *text)
+static json_t *admin_json_text_of(const char *text)
 {
     size_t n = strlen(text);
     json_t *value;
@@ -61,7 +61,8 @@ static json_t *real_or_null(double value)
 
 void admin_json_error(struct stream *s, int status, const char *fields, const char *why)
 {
-    answer(s, status, fields, json_pack("{s:i, s:o}", "status", status, "error", text_of(why)));
+    admin_json_answer(s, status, fields,
+                      json_pack("{s:i, s:o}", "status", status, "error", admin_json_text_of(why)));
 }
 
 void admin_json_done(struct stream *s, int status, const char *name, int64_t value,
@@ -70,13 +71,13 @@ void admin_json_done(struct stream *s, int status, const char *name, int64_t val
     json_t *all = json_pack("{s:I}", name, (json_int_t)value);
 
     if (all != NULL && message != NULL)
-        (void)json_object_set_new(all, "message", text_of(message));
-    answer(s, status, NULL, all);
+        (void)json_object_set_new(all, "message", admin_json_text_of(message));
+    admin_json_answer(s, status, NULL, all);
 }
 
 void admin_json_level(struct stream *s, const char *level)
 {
-    answer(s, 200, NULL, json_pack("{s:s}", "level", level));
+    admin_json_answer(s, 200, NULL, json_pack("{s:s}", "level", level));
 }
 
 /* ---- sessions ---- */
@@ -90,10 +91,11 @@ static json_t *session_json(const struct session *session)
         "{s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:f, s:f,"
         " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o,"
         " s:s, s:o, s:o, s:o, s:o}",
-        "id", count_of(i.id), "state", i.phase, "client", text_of(i.client), "user",
-        text_of(i.user), "path", text_of(i.path), "route", text_of(i.route), "backend", i.backend,
-        "address", text_of(i.address), "subprotocol", text_of(i.subprotocol), "age", i.age, "idle",
-        i.idle, "messages_in", count_of(i.messages_in), "messages_out", count_of(i.messages_out),
+        "id", count_of(i.id), "state", i.phase, "client", admin_json_text_of(i.client), "user",
+        admin_json_text_of(i.user), "path", admin_json_text_of(i.path), "route",
+        admin_json_text_of(i.route), "backend", i.backend, "address", admin_json_text_of(i.address),
+        "subprotocol", admin_json_text_of(i.subprotocol), "age", i.age, "idle", i.idle,
+        "messages_in", count_of(i.messages_in), "messages_out", count_of(i.messages_out),
         "bytes_in", count_of(i.bytes_in), "bytes_out", count_of(i.bytes_out), "dropped",
         count_of(i.dropped), "stalls_client", count_of(i.stalls_client), "stalls_backend",
         count_of(i.stalls_backend), "queued_client", count_of(i.queued_client), "queued_backend",
@@ -180,7 +182,7 @@ void admin_json_sessions(struct stream *s)
 
 void admin_json_session(struct stream *s, const struct session *session)
 {
-    answer(s, 200, NULL, session_json(session));
+    admin_json_answer(s, 200, NULL, session_json(session));
 }
 
 /* ---- bans ---- */
@@ -200,11 +202,13 @@ void admin_json_bans(struct stream *s)
                                                     cidr_format(&all[i].network, text), "left",
                                                     real_or_null(left)));
     }
-    answer(s, 200, NULL,
-           json_pack("{s:o, s:o, s:o, s:b}", "bans", list, "file",
-                     w->config->ban_file != NULL ? text_of(w->config->ban_file) : json_null(),
-                     "file_networks", count_of(gate_file_count(w->gate)), "file_ok",
-                     gate_file_is_good(w->gate)));
+    admin_json_answer(s, 200, NULL,
+                      json_pack("{s:o, s:o, s:o, s:b}", "bans", list, "file",
+                                w->config->ban_file != NULL
+                                    ? admin_json_text_of(w->config->ban_file)
+                                    : json_null(),
+                                "file_networks", count_of(gate_file_count(w->gate)), "file_ok",
+                                gate_file_is_good(w->gate)));
 }
 
 /* ---- figures ---- */
@@ -299,15 +303,15 @@ void admin_json_stats(struct stream *s)
     const struct worker *w = s->worker;
     const struct stats *st = w->stats;
 
-    answer(s, 200, NULL,
-           json_pack("{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "version", WSLUICE_VERSION, "uptime", worker_clock() - st->start_clock,
-                     "draining", w->draining, "sessions", count_of(w->sessions->count),
-                     "max_sessions", count_of(w->config->max_sessions), "connections",
-                     count_of(w->connections->count), "programs", count_of(child_count(w)),
-                     "log_level", levels[w->log.level], "log_dropped",
-                     count_of(w->log.dropped_total), "accept_pauses", count_of(w->accept_pauses),
-                     "shed", count_of(waiting_shed(w->waiting)), "refused", refused_json(st),
-                     "reloads", reloads_json(st), "process", process_json(w), "routes",
-                     routes_json(st)));
+    admin_json_answer(
+        s, 200, NULL,
+        json_pack("{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                  "version", WSLUICE_VERSION, "uptime", worker_clock() - st->start_clock,
+                  "draining", w->draining, "sessions", count_of(w->sessions->count), "max_sessions",
+                  count_of(w->config->max_sessions), "connections", count_of(w->connections->count),
+                  "programs", count_of(child_count(w)), "log_level", levels[w->log.level],
+                  "log_dropped", count_of(w->log.dropped_total), "accept_pauses",
+                  count_of(w->accept_pauses), "shed", count_of(waiting_shed(w->waiting)), "refused",
+                  refused_json(st), "reloads", reloads_json(st), "process", process_json(w),
+                  "routes", routes_json(st)));
 }

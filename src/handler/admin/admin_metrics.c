@@ -87,7 +87,7 @@ static void put_histogram(struct admin_out *out, const struct family *f, const c
                      labels, none ? "" : "}", h->sum);
 }
 
-static const void *field(const struct family *f, const struct stats_route *r)
+static const void *metrics_field(const struct family *f, const struct stats_route *r)
 {
     return (const char *)r + f->offset;
 }
@@ -95,13 +95,13 @@ static const void *field(const struct family *f, const struct stats_route *r)
 static void route_count(struct admin_out *out, const struct family *f, const struct stats_route *r,
                         const char *labels)
 {
-    put_count(out, f, labels, *(const uint64_t *)field(f, r));
+    put_count(out, f, labels, *(const uint64_t *)metrics_field(f, r));
 }
 
 static void route_histogram(struct admin_out *out, const struct family *f,
                             const struct stats_route *r, const char *labels)
 {
-    put_histogram(out, f, labels, field(f, r));
+    put_histogram(out, f, labels, metrics_field(f, r));
 }
 
 /* Two counters beside each other in the struct, told apart by one more label. */
@@ -184,7 +184,7 @@ static void route_datagrams(struct admin_out *out, const struct family *f,
     }
 }
 
-static void refused(struct admin_out *out, const struct scrape *s, const struct family *f)
+static void metrics_refused(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
     const struct stats *st = s->worker->stats;
     char label[32];
@@ -277,7 +277,7 @@ static const struct family families[] = {
      .help = "Sessions that ended, by class of the close code and who ended it first."},
     {"wsluice_session_duration_seconds", HISTOGRAM, "seconds", ROUTE_TIMES(duration, &stats_scale_long),
      .help = "How long sessions lasted, observed at their end."},
-    {"wsluice_requests_refused", COUNTER, .sample = refused,
+    {"wsluice_requests_refused", COUNTER, .sample = metrics_refused,
      .help = "Requests answered with an error, by HTTP status. The admin door is not counted."},
     {"wsluice_authentication_failures", COUNTER, .sample = auth_failures,
      .help = "Passwords, tokens and other credentials that were wrong, told to the log or not."},
@@ -344,7 +344,8 @@ static const struct family families[] = {
 
 /* ---- writing them ---- */
 
-static void put_header(struct admin_out *out, const struct scrape *s, const struct family *f)
+static void metrics_put_header(struct admin_out *out, const struct scrape *s,
+                               const struct family *f)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
     const char *end = s->open_metrics ? "" : suffix(f);
@@ -375,7 +376,7 @@ static void put_family(struct admin_out *out, struct scrape *s)
     char labels[LABELS_MAX];
 
     if (s->route == 0)
-        put_header(out, s, f);
+        metrics_put_header(out, s, f);
     if (f->sample != NULL) {
         f->sample(out, s, f);
         s->family++;

@@ -5,7 +5,7 @@
 
 #include "handler/admin/admin_json.h"
 
-static int hex_digit(char c)
+static int order_hex_digit(char c)
 {
     static const char digits[] = "0123456789abcdef";
     const char *at = c != '\0' ? strchr(digits, c | 0x20) : NULL;
@@ -14,7 +14,7 @@ static int hex_digit(char c)
 }
 
 /* Undoes %XX and +. False for a broken escape, a control byte or one too many. */
-static bool decode(struct slice raw, char out[ADMIN_VALUE_MAX])
+static bool order_decode(struct slice raw, char out[ADMIN_VALUE_MAX])
 {
     size_t n = 0;
 
@@ -22,8 +22,8 @@ static bool decode(struct slice raw, char out[ADMIN_VALUE_MAX])
         int c = raw.p[i] == '+' ? ' ' : (unsigned char)raw.p[i];
 
         if (c == '%') {
-            int high = i + 2 < raw.len ? hex_digit(raw.p[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_digit(raw.p[i + 2]) : -1;
+            int high = i + 2 < raw.len ? order_hex_digit(raw.p[i + 1]) : -1;
+            int low = i + 2 < raw.len ? order_hex_digit(raw.p[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return false;
@@ -46,7 +46,7 @@ bool admin_order_parameter(const struct request *r, const char *name, char out[A
     while (left.p != NULL) {
         pair = slice_cut(left, '&', &left);
         if (slice_is(slice_cut(pair, '=', &value), name))
-            return value.p == NULL || decode(value, out);
+            return value.p == NULL || order_decode(value, out);
     }
     return true;
 }

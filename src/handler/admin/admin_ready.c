@@ -32,7 +32,7 @@ struct asking {
     char text[]; /* what path points to */
 };
 
-static void end(struct asking *a)
+static void ready_end(struct asking *a)
 {
     for (size_t i = 0; i < PROBES; i++) {
         if (a->probes[i].connecting != NULL)
@@ -43,26 +43,26 @@ static void end(struct asking *a)
     free(a);
 }
 
-static void answer(struct asking *a, int status, const char *text)
+static void ready_answer(struct asking *a, int status, const char *text)
 {
     struct stream *s = a->stream;
 
-    end(a);
+    ready_end(a);
     admin_body_whole(s, status, TEXT, NULL, slice_from(text));
 }
 
 /* The asker left. */
-static void on_closed(void *owner, int err)
+static void ready_on_closed(void *owner, int err)
 {
     struct asking *a = owner;
     struct stream *s = a->stream;
     (void)err;
 
-    end(a);
+    ready_end(a);
     stream_abort(s);
 }
 
-static const struct stream_events events = {.closed = on_closed};
+static const struct stream_events events = {.closed = ready_on_closed};
 
 /* A service on a stream, at an address that is known. */
 static bool can_be_tried(const struct route *r)
@@ -78,7 +78,7 @@ static bool is_asked_for(const struct asking *a, const struct route *r)
 
 static void start_more(struct asking *a);
 
-static void on_connected(void *owner, int fd, const union addr *addr)
+static void ready_on_connected(void *owner, int fd, const union addr *addr)
 {
     struct probe *p = owner;
     (void)addr;
@@ -89,7 +89,7 @@ static void on_connected(void *owner, int fd, const union addr *addr)
     start_more(p->all);
 }
 
-static void on_failed(void *owner, enum connect_failure why, const char *what)
+static void ready_on_failed(void *owner, enum connect_failure why, const char *what)
 {
     struct probe *p = owner;
     char text[WHY_MAX];
@@ -97,13 +97,13 @@ static void on_failed(void *owner, enum connect_failure why, const char *what)
 
     p->connecting = NULL;
     snprintf(text, sizeof text, "not ready: %s: %s\n", p->route->path, what);
-    answer(p->all, 503, text);
+    ready_answer(p->all, 503, text);
 }
 
-static const struct connect_events probe_events = {on_connected, on_failed};
+static const struct connect_events probe_events = {ready_on_connected, ready_on_failed};
 
 /* False without memory. */
-static bool start(struct asking *a, const struct route *r)
+static bool ready_start(struct asking *a, const struct route *r)
 {
     const struct connect_spec spec = {.host = r->target.host,
                                       .port = r->target.port,
@@ -128,13 +128,13 @@ static void start_more(struct asking *a)
 
         if (!can_be_tried(r) || !is_asked_for(a, r))
             continue;
-        if (!start(a, r)) {
-            answer(a, 503, "not ready: out of memory\n");
+        if (!ready_start(a, r)) {
+            ready_answer(a, 503, "not ready: out of memory\n");
             return;
         }
     }
     if (a->running == 0)
-        answer(a, 200, "ready\n");
+        ready_answer(a, 200, "ready\n");
 }
 
 void admin_ready_start(struct stream *s, const char *path)

@@ -27,7 +27,7 @@ struct body {
     struct reap reap;
 };
 
-static void body_go_on(struct body *b);
+static void static_body_go_on(struct body *b);
 
 void static_refuse(struct stream *s, int status, const char *fields, const char *why)
 {
@@ -54,12 +54,12 @@ void static_refuse_errno(struct stream *s, int err)
     }
 }
 
-static void body_release(struct reap *r)
+static void static_body_release(struct reap *r)
 {
     free((char *)r - offsetof(struct body, reap));
 }
 
-static void body_close(struct body *b)
+static void static_body_close(struct body *b)
 {
     struct stream *s = b->stream;
 
@@ -67,11 +67,11 @@ static void body_close(struct body *b)
     close(b->fd);
     b->fd = -1;
     stream_take(s, NULL, NULL);
-    b->reap.release = body_release;
+    b->reap.release = static_body_release;
     worker_reap(s->worker, &b->reap);
 }
 
-static void body_abort(struct body *b, const char *why)
+static void static_body_abort(struct body *b, const char *why)
 {
     struct stream *s = b->stream;
     char client[ADDR_TEXT_MAX];
@@ -82,7 +82,7 @@ static void body_abort(struct body *b, const char *why)
              LOG_C("client", stream_request(s) != NULL
                                  ? addr_format(&stream_request(s)->client, client)
                                  : NULL));
-    body_close(b);
+    static_body_close(b);
     stream_abort(s);
 }
 
@@ -102,17 +102,17 @@ static ssize_t body_read(struct body *b, void *p, size_t room)
     return n;
 }
 
-static void body_send_piece(struct body *b)
+static void static_body_send_piece(struct body *b)
 {
     uint8_t *p = b->stream->worker->tx;
     ssize_t n = body_read(b, p, PIECE);
 
     if (n <= 0) {
-        body_abort(b, n == 0 ? "the file has become shorter" : strerror(errno));
+        static_body_abort(b, n == 0 ? "the file has become shorter" : strerror(errno));
         return;
     }
     stream_write(b->stream, p, (size_t)n);
-    body_go_on(b);
+    static_body_go_on(b);
 }
 
 static void body_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -122,21 +122,21 @@ static void body_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     if (stream_queued(b->stream) == 0)
-        body_send_piece(b);
+        static_body_send_piece(b);
     else if (stream_delivered(b->stream) == b->delivered)
-        body_abort(b, "the client takes nothing");
+        static_body_abort(b, "the client takes nothing");
     else
-        body_go_on(b);
+        static_body_go_on(b);
 }
 
 /* Decides what comes next; the one place that ends a body well. */
-static void body_go_on(struct body *b)
+static void static_body_go_on(struct body *b)
 {
     struct stream *s = b->stream;
     bool queued = stream_queued(s) > 0;
 
     if (!queued && b->left == 0) {
-        body_close(b);
+        static_body_close(b);
         stream_end(s);
         return;
     }
@@ -148,7 +148,7 @@ static void body_go_on(struct body *b)
 
 static void body_on_drained(void *owner)
 {
-    body_go_on(owner);
+    static_body_go_on(owner);
 }
 
 static void body_on_closed(void *owner, int err)
@@ -157,7 +157,7 @@ static void body_on_closed(void *owner, int err)
     struct stream *s = b->stream;
     (void)err;
 
-    body_close(b);
+    static_body_close(b);
     stream_abort(s);
 }
 
@@ -184,12 +184,12 @@ void static_send(struct stream *s, struct response *answer, int fd, double stall
     if (n < 0 || (n == 0 && b->left > 0)) {
         int err = n < 0 ? errno : EIO;
 
-        body_close(b);
+        static_body_close(b);
         static_refuse_errno(s, err);
         return;
     }
     answer->body = slice_of((const char *)s->worker->tx, (size_t)n);
     request_log(s, answer->status, NULL);
     stream_respond(s, answer);
-    body_go_on(b);
+    static_body_go_on(b);
 }

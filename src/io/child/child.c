@@ -29,7 +29,7 @@
  * it had exited with 255. */
 #define STATUS_UNKNOWN (255 << 8)
 
-static struct worker *worker_of(const struct child *c)
+static struct worker *child_worker_of(const struct child *c)
 {
     return c->ended.data;
 }
@@ -66,7 +66,7 @@ static int signal_both_groups(const struct child *c, int sig)
 /* The same; a group of another user hears us only with the capability in effect. */
 static int signal_group(const struct child *c, int sig)
 {
-    uint64_t caps = worker_of(c)->caps;
+    uint64_t caps = child_worker_of(c)->caps;
     bool raise = c->other_user && caps != 0;
     int rc, saved;
 
@@ -113,7 +113,7 @@ static void delist(struct child *c)
 /* The end: nothing of it is left to watch. */
 static void child_gone(struct child *c)
 {
-    struct worker *w = worker_of(c);
+    struct worker *w = child_worker_of(c);
 
     ev_io_stop(w->loop, &c->ended);
     (void)close(c->ended.fd); /* never fails for a pidfd */
@@ -144,7 +144,7 @@ static void wake_ladder(struct worker *w, double due)
 
 static void go_on_at(struct child *c, double due)
 {
-    struct worker *w = worker_of(c);
+    struct worker *w = child_worker_of(c);
 
     c->due = due;
     if (!c->on_ladder) {
@@ -163,7 +163,7 @@ static bool terminate(struct child *c)
         (void)signal_group(c, SIGCONT); /* the one before succeeded, or it ended since */
     else if (errno == ESRCH && c->is_reaped)
         return false;
-    c->until = worker_time(worker_of(c)) + c->kill_grace;
+    c->until = worker_time(child_worker_of(c)) + c->kill_grace;
     go_on_at(c, c->until);
     return true;
 }
@@ -177,11 +177,11 @@ void child_signal(struct child *c, int number)
 void child_kill(struct child *c)
 {
     c->rung = CHILD_KILLED;
-    c->until = worker_time(worker_of(c)) + GONE_WAIT;
+    c->until = worker_time(child_worker_of(c)) + GONE_WAIT;
     c->step = FIRST_LOOK;
     c->due = HUGE_VAL; /* the leader's end is told, and then the group is followed */
     if (signal_group(c, SIGKILL) != 0 && errno != ESRCH)
-        log_line(&worker_of(c)->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
+        log_line(&child_worker_of(c)->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
                  LOG_C("reason", strerror(errno)));
 }
 
@@ -192,7 +192,7 @@ void child_kill(struct child *c)
  */
 static void follow_group(struct child *c)
 {
-    double now = worker_time(worker_of(c)), next = now + c->step;
+    double now = worker_time(child_worker_of(c)), next = now + c->step;
 
     if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->until <= now)) {
         child_gone(c);
@@ -217,7 +217,7 @@ static void go_on(struct child *c)
     c->due = HUGE_VAL;
     if (c->rung == CHILD_STOPPING)
         (void)terminate(c);
-    else if (c->rung == CHILD_TERMINATED && c->until <= worker_time(worker_of(c)))
+    else if (c->rung == CHILD_TERMINATED && c->until <= worker_time(child_worker_of(c)))
         child_kill(c);
     if (c->is_reaped && !c->events)
         follow_group(c);
@@ -254,7 +254,7 @@ void child_stop(struct child *c)
     if (c->rung != CHILD_RUNNING)
         return;
     c->rung = CHILD_STOPPING;
-    go_on_at(c, worker_time(worker_of(c)) + c->stop_grace);
+    go_on_at(c, worker_time(child_worker_of(c)) + c->stop_grace);
 }
 
 double child_stop_grace(const struct child *c)
@@ -265,7 +265,7 @@ double child_stop_grace(const struct child *c)
 void child_stop_later(struct child *c)
 {
     if (child_stop_grace(c) > 0)
-        go_on_at(c, worker_time(worker_of(c)) + c->stop_grace);
+        go_on_at(c, worker_time(child_worker_of(c)) + c->stop_grace);
 }
 
 void child_release(struct child *c)
@@ -295,11 +295,11 @@ static bool reap_leader(struct child *c)
     if (pid < 0)
         c->status = STATUS_UNKNOWN;
     c->is_reaped = true;
-    ev_io_stop(worker_of(c)->loop, &c->ended);
+    ev_io_stop(child_worker_of(c)->loop, &c->ended);
     return true;
 }
 
-static void on_ended(struct ev_loop *loop, ev_io *io, int revents)
+static void child_on_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct child *c = (struct child *)((char *)io - offsetof(struct child, ended));
     (void)loop;
@@ -317,7 +317,7 @@ static void on_ended(struct ev_loop *loop, ev_io *io, int revents)
 
 void child_watch(struct child *c, struct worker *w, int pidfd)
 {
-    ev_io_init(&c->ended, on_ended, pidfd, EV_READ);
+    ev_io_init(&c->ended, child_on_ended, pidfd, EV_READ);
     c->ended.data = w;
     c->due = HUGE_VAL;
     enlist(&w->children, c);

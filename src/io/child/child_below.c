@@ -8,7 +8,7 @@
 #define GENERATIONS_MAX 64 /* that we look up */
 
 /* Parent and session of a process. False when there is none. */
-static bool look_up(pid_t pid, pid_t *parent, pid_t *session)
+static bool child_below_look_up(pid_t pid, pid_t *parent, pid_t *session)
 {
     char path[32], text[512];
     const char *p;
@@ -47,7 +47,7 @@ bool child_is_below(const struct worker *w, pid_t pid)
     for (int i = 0; i < GENERATIONS_MAX && pid > 1 && pid != self; i++) {
         if (child_is_ours(w, pid))
             return true;
-        if (!look_up(pid, &parent, &session))
+        if (!child_below_look_up(pid, &parent, &session))
             return false;
         if (child_is_ours(w, session))
             return true;

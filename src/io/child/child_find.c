@@ -9,7 +9,7 @@
 #include "io/child/child.h"
 
 /* 0 or an errno, ENOENT or EACCES. */
-static int check_program(const char *path)
+static int child_find_check(const char *path)
 {
     struct stat st;
 
@@ -21,7 +21,7 @@ static int check_program(const char *path)
 }
 
 /* "dir/name"; an empty directory is the current one. */
-static char *join(const char *dir, size_t dir_len, const char *name)
+static char *child_find_join(const char *dir, size_t dir_len, const char *name)
 {
     size_t name_len = strlen(name);
     char *path = malloc(dir_len + name_len + 3);
@@ -38,18 +38,18 @@ static char *join(const char *dir, size_t dir_len, const char *name)
     return path;
 }
 
-static char *find_in(const char *name, const char *list)
+static char *child_find_in(const char *name, const char *list)
 {
     int err = ENOENT;
 
     for (;;) {
         size_t len = strcspn(list, ":");
-        char *path = join(list, len, name);
+        char *path = child_find_join(list, len, name);
         int e;
 
         if (!path)
             return NULL;
-        e = check_program(path);
+        e = child_find_check(path);
         if (e == 0)
             return path;
         free(path);
@@ -72,8 +72,8 @@ char *child_find(const char *name, const char *path_list)
         return NULL;
     }
     if (!strchr(name, '/'))
-        return find_in(name, path_list ? path_list : "/usr/local/bin:/usr/bin:/bin");
-    err = check_program(name);
+        return child_find_in(name, path_list ? path_list : "/usr/local/bin:/usr/bin:/bin");
+    err = child_find_check(name);
     if (err != 0) {
         errno = err;
         return NULL;

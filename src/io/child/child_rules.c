@@ -54,7 +54,7 @@ int child_caps_set(uint64_t permitted, uint64_t effective, uint64_t inheritable)
     return (int)syscall(SYS_capset, &header, data);
 }
 
-static int set_limits(const struct child_rules *r)
+static int child_set_limits(const struct child_rules *r)
 {
     for (size_t i = 0; i < r->limit_count; i++) {
         const uint64_t limit[2] = {r->limits[i].soft, r->limits[i].hard};
@@ -103,7 +103,7 @@ int child_rules_apply(const struct child_rules *r, const char *volatile *step)
         syscall(SYS_setpriority, PRIO_PROCESS, 0, r->priority) != 0)
         return -1;
     *step = "rlimits";
-    if (set_limits(r) != 0)
+    if (child_set_limits(r) != 0)
         return -1;
     *step = "no-new-privs";
     if (r->no_new_privs && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

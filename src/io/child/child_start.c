@@ -127,7 +127,7 @@ static int make_pipes(struct worker *w, struct pipes *p, const struct child_spec
  * finds it: it has no name but below the program's /proc. A terminal has a name, so it is handed to
  * the program's user; where we may not (CAP_CHOWN is not kept), the descriptors and /dev/tty do.
  */
-static int hand_over(const struct pipes *p, const struct child_rules *rules)
+static int child_start_hand_over(const struct pipes *p, const struct child_rules *rules)
 {
     for (int i = 0; i < 3; i++) {
         if (p->ours[i] < 0)
@@ -188,7 +188,7 @@ static pid_t spawn_soon(struct worker *w, const struct child_spec *spec, const i
 }
 
 /* Errors that are ours and pass, not the program's. */
-static bool is_shortage(int err)
+static bool child_start_is_shortage(int err)
 {
     return err == EAGAIN || err == ENOMEM || err == EMFILE || err == ENFILE || err == ENOBUFS;
 }
@@ -209,11 +209,11 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->kill_grace = (float)spec->kill_grace;
     c->other_user = child_rules_change_user(spec->rules);
     if (make_pipes(w, &pipes, spec) != 0 ||
-        (c->other_user && hand_over(&pipes, spec->rules) != 0) ||
+        (c->other_user && child_start_hand_over(&pipes, spec->rules) != 0) ||
         (c->pid = spawn_soon(w, spec, pipes.theirs, &pidfd)) < 0) {
         int saved = errno;
 
-        *why = is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
+        *why = child_start_is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
         close_pipes(&pipes);
         free(c);
         errno = saved;

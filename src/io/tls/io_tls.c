@@ -221,8 +221,8 @@ static const struct io_transport tls_transport = {
  * answer, a renegotiation (TLS 1.2) the alert that refuses it, and either costs the peer nothing.
  * Shutting the socket down ends OpenSSL's own loop over such messages, too.
  */
-static void on_message(int sent, int version, int type, const void *message, size_t len, SSL *ssl,
-                       void *arg)
+static void io_tls_on_message(int sent, int version, int type, const void *message, size_t len,
+                              SSL *ssl, void *arg)
 {
     const unsigned char *p = message;
     struct io *io = arg;
@@ -244,7 +244,7 @@ static void on_message(int sent, int version, int type, const void *message, siz
     (void)shutdown(io_fd(io), SHUT_RDWR); /* the kernel answers what follows by itself */
 }
 
-static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
+static int io_tls_begin(struct io *io, SSL *ssl, struct tlsctx *t)
 {
     struct tls_conn *c = calloc(1, sizeof *c);
 
@@ -258,19 +258,19 @@ static int begin(struct io *io, SSL *ssl, struct tlsctx *t)
     c->ctx = t != NULL ? tlsctx_retain(t) : NULL;
     c->busy_since = io_worker(io)->now;
     io->link = &c->link;
-    SSL_set_msg_callback(ssl, on_message);
+    SSL_set_msg_callback(ssl, io_tls_on_message);
     SSL_set_msg_callback_arg(ssl, io);
     return 0;
 }
 
 int io_tls_accept(struct io *io, struct tlsctx *t)
 {
-    return begin(io, tlsctx_connection(t, io_fd(io)), t);
+    return io_tls_begin(io, tlsctx_connection(t, io_fd(io)), t);
 }
 
 int io_tls_adopt(struct io *io, struct ssl_st *ssl)
 {
-    return begin(io, ssl, NULL);
+    return io_tls_begin(io, ssl, NULL);
 }
 
 /* ---- who the client is ---- */

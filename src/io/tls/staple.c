@@ -15,7 +15,7 @@ struct staple {
 };
 
 /* The whole file, at most FILE_MAX bytes; NULL with an error. */
-static struct staple *read_file(const char *file, char error[TLSFILE_ERROR_MAX])
+static struct staple *staple_read_file(const char *file, char error[TLSFILE_ERROR_MAX])
 {
     const char *wrong;
     struct stat st;
@@ -58,7 +58,7 @@ static const char *judge_single(SSL_CTX *ctx, OCSP_BASICRESP *basic, ASN1_GENERA
     return "the OCSP response is about another certificate";
 }
 
-static const char *judge(SSL_CTX *ctx, struct staple *s)
+static const char *staple_judge(SSL_CTX *ctx, struct staple *s)
 {
     const unsigned char *p = s->der;
     OCSP_RESPONSE *whole = d2i_OCSP_RESPONSE(NULL, &p, (long)s->len);
@@ -103,10 +103,10 @@ struct staple *staple_load(SSL_CTX *ctx, const char *file, char error[TLSFILE_ER
     const char *wrong;
 
     ERR_clear_error();
-    s = read_file(file, error);
+    s = staple_read_file(file, error);
     if (s == NULL)
         return NULL;
-    wrong = judge(ctx, s);
+    wrong = staple_judge(ctx, s);
     if (wrong != NULL) {
         (void)tlsfile_fail(error, file, wrong);
         staple_free(s);

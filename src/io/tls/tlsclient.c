@@ -71,8 +71,8 @@ static bool set_alpn(struct tlsclient *c, const char *list, char error[TLSCLIENT
     return true;
 }
 
-static bool load(struct tlsclient *c, const struct tlsclient_spec *spec,
-                 char error[TLSCLIENT_ERROR_MAX])
+static bool tlsclient_load(struct tlsclient *c, const struct tlsclient_spec *spec,
+                           char error[TLSCLIENT_ERROR_MAX])
 {
     if (spec->name != NULL && (c->name = strdup(spec->name)) == NULL)
         return tlsfile_fail(error, spec->name, "out of memory");
@@ -103,7 +103,7 @@ struct tlsclient *tlsclient_new(const struct tlsclient_spec *spec, char error[TL
         return NULL;
     }
     (void)tlsclient_look(spec, &c->files);
-    if (load(c, spec, error))
+    if (tlsclient_load(c, spec, error))
         return c;
     tlsclient_free(c);
     return NULL;
@@ -138,7 +138,7 @@ static void shake_release(struct reap *r)
 }
 
 /* The watchers are gone; fd and ssl are left to whoever calls. */
-static void end(struct tlsclient_shake *s)
+static void tlsclient_end(struct tlsclient_shake *s)
 {
     ev_io_stop(s->worker->loop, &s->ready);
     ev_timer_stop(s->worker->loop, &s->deadline);
@@ -148,12 +148,12 @@ static void end(struct tlsclient_shake *s)
 
 void tlsclient_cancel(struct tlsclient_shake *s)
 {
-    end(s);
+    tlsclient_end(s);
     SSL_free(s->ssl);
     close(s->fd);
 }
 
-static void fail(struct tlsclient_shake *s, bool timed_out, const char *why)
+static void tlsclient_fail(struct tlsclient_shake *s, bool timed_out, const char *why)
 {
     tlsclient_cancel(s);
     s->events->failed(s->owner, timed_out, why);
@@ -182,20 +182,20 @@ static void explain(const struct tlsclient_shake *s, int rc, int err, char out[5
         snprintf(out, 512, "TLS handshake: the service closed the connection");
 }
 
-static void watch(struct tlsclient_shake *s, int events)
+static void tlsclient_watch(struct tlsclient_shake *s, int events)
 {
     ev_io_stop(s->worker->loop, &s->ready);
     ev_io_modify(&s->ready, events);
     ev_io_start(s->worker->loop, &s->ready);
 }
 
-static void finish(struct tlsclient_shake *s)
+static void tlsclient_finish(struct tlsclient_shake *s)
 {
-    end(s);
+    tlsclient_end(s);
     s->events->done(s->owner, s->fd, s->ssl);
 }
 
-static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
+static void tlsclient_on_ready(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct tlsclient_shake *s = io->data;
     char why[512];
@@ -210,17 +210,17 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
     int how = SSL_get_error(s->ssl, rc);
 
     if (rc == 1) {
-        finish(s);
+        tlsclient_finish(s);
     } else if (how == SSL_ERROR_WANT_READ || how == SSL_ERROR_WANT_WRITE) {
-        watch(s, how == SSL_ERROR_WANT_READ ? EV_READ : EV_WRITE);
+        tlsclient_watch(s, how == SSL_ERROR_WANT_READ ? EV_READ : EV_WRITE);
     } else {
         explain(s, rc, err, why);
         ERR_clear_error();
-        fail(s, false, why);
+        tlsclient_fail(s, false, why);
     }
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+static void tlsclient_on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct tlsclient_shake *s = timer->data;
     char why[64];
@@ -228,7 +228,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     snprintf(why, sizeof why, "timed out after %.1f s, in the TLS handshake", s->timeout);
-    fail(s, true, why);
+    tlsclient_fail(s, true, why);
 }
 
 /* Asks for the name and has it verified; an address is verified only (RFC 6066, section 3). */
@@ -267,8 +267,8 @@ struct tlsclient_shake *tlsclient_start(struct worker *w, struct tlsclient *c, i
     s->owner = owner;
     s->fd = fd;
     s->timeout = timeout;
-    ev_io_init(&s->ready, on_ready, fd, EV_WRITE);
-    ev_timer_init(&s->deadline, on_deadline, left > 0 ? left : 0, 0);
+    ev_io_init(&s->ready, tlsclient_on_ready, fd, EV_WRITE);
+    ev_timer_init(&s->deadline, tlsclient_on_deadline, left > 0 ? left : 0, 0);
     s->ready.data = s->deadline.data = s;
     ev_io_start(w->loop, &s->ready);
     ev_timer_start(w->loop, &s->deadline);

@@ -112,8 +112,8 @@ static bool ask_clients(SSL_CTX *ctx, const struct tlsctx_spec *spec, char error
 
 /* ---- contexts ---- */
 
-static bool load(struct tlsctx *t, struct served *s, const struct tlsctx_cert *c,
-                 const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
+static bool tlsctx_load(struct tlsctx *t, struct served *s, const struct tlsctx_cert *c,
+                        const struct tlsctx_spec *spec, char error[TLSCTX_ERROR_MAX])
 {
     /* Tickets are good here only: each tlsctx has keys of its own, so that what was verified by
      * other rules, before a reload or at another listener, is not resumed. */
@@ -171,7 +171,7 @@ struct tlsctx *tlsctx_new(const struct tlsctx_spec *spec, char error[TLSCTX_ERRO
     while (t->count < spec->count) {
         size_t i = t->count++;
 
-        if (!load(t, &t->served[i], &spec->certs[i], spec, error)) {
+        if (!tlsctx_load(t, &t->served[i], &spec->certs[i], spec, error)) {
             tlsctx_release(t);
             return NULL;
         }

@@ -244,7 +244,7 @@ bool tlsfile_load_pair(SSL_CTX *ctx, const char *cert, const char *key,
 }
 
 /* Those of the list into the store; how many certificates there were, -1 without memory. */
-static int add_all(SSL_CTX *ctx, STACK_OF(X509_INFO) * list, bool announced)
+static int tlsfile_add_all(SSL_CTX *ctx, STACK_OF(X509_INFO) * list, bool announced)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     int count = 0;
@@ -274,7 +274,7 @@ bool tlsfile_load_ca(SSL_CTX *ctx, const char *file, bool announced, char error[
     BIO *in = tlsfile_open(file, &st, &wrong);
     if (wrong == NULL)
         list = PEM_X509_INFO_read_bio(in, NULL, no_passphrase, NULL);
-    if (wrong == NULL && (list == NULL || add_all(ctx, list, announced) <= 0))
+    if (wrong == NULL && (list == NULL || tlsfile_add_all(ctx, list, announced) <= 0))
         wrong = "cannot read PEM certificates of authorities from it";
     sk_X509_INFO_pop_free(list, X509_INFO_free);
     BIO_free(in);
