@@ -280,7 +280,7 @@ static void on_last(struct ev_loop *loop, ev_timer *timer, int revents)
         e->progress = io_progress(&s->io);
         e->since = now;
     }
-    if (e == NULL || is_spent(s) || now - e->since >= grace)
+    if (e == NULL || now - e->since >= grace)
         tell_ended(s, 0);
     else
         service_look_in(s, ending_look(grace));

@@ -260,8 +260,6 @@ static void io_end_reading(struct io *io)
     io->read_ended = true;
     if (!io->link->transport->two_way)
         io_close_fd(io_worker(io)->loop, &io->watcher);
-    if (io->error != 0) /* is still to be told, by that watcher */
-        ev_feed_event(io_worker(io)->loop, &io->watcher, EV_CUSTOM);
     io_update(io);
 }
 
@@ -329,6 +327,8 @@ static void io_handle(struct io *io, int revents)
     }
     if (io->is_open && (revents & (EV_WRITE | EV_CUSTOM)))
         io_on_writable(io, revents);
+    if (io->is_open && io->error != 0) /* of a write from inside: before what reading finds */
+        io_on_writable(io, 0);
     if (io->is_open && !io->away && (revents & EV_READ))
         io_on_readable(io);
 }

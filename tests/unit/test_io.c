@@ -27,6 +27,8 @@
 struct told {
     struct io_pipes pipes;
     int data, eof, drained, broken, closed, err;
+    int broken_at_eof; /* what was told when the end of reading came */
+    int far;           /* when it has drained, this is closed and it is written to again; 0: no */
     size_t lost;
 };
 
@@ -44,11 +46,22 @@ static void on_data(struct io *io, uint8_t *p, size_t n)
 static void on_eof(struct io *io)
 {
     of_io(io)->eof++;
+    of_io(io)->broken_at_eof = of_io(io)->broken;
 }
 
 static void on_drained(struct io *io)
 {
-    of_io(io)->drained++;
+    struct told *t = of_io(io);
+    char got[1 << 16];
+
+    t->drained++;
+    if (t->far == 0)
+        return;
+    while (read(t->far, got, sizeof got) > 0)
+        ; /* what is left unread would make a reset of it */
+    close(t->far);
+    assert_int_equal(io_write(io, "lost", 4), 4);
+    assert_int_equal(t->broken, 0);
 }
 
 static void on_broken(struct io *io, int err, size_t lost)
@@ -111,6 +124,36 @@ static void a_failed_write_is_told_though_reading_stops(void **state)
     io_close(io);
     assert_int_equal(io_fd(io), -1);
     close(fds[1]);
+}
+
+/* It says it has no more to say and takes all; and goes away before it is sent the next: whoever
+ * hears of its end knows by then that something did not arrive. */
+static void a_failed_write_is_told_before_the_end_of_reading(void **state)
+{
+    static const char much[1 << 12];
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    char got[1 << 16];
+    int fds[2];
+
+    pair(fds);
+    io_open(io, w, &io_raw_socket, fds[0], &events);
+    while (io_queued(io) == 0)
+        assert_int_equal(io_write(io, much, sizeof much), 0);
+    assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+    while (read(fds[1], got, sizeof got) > 0)
+        ;
+    t.far = fds[1];
+    io_read_start(io);
+    for (int turn = 0; turn < 3; turn++)
+        ev_run(w->loop, EVRUN_NOWAIT);
+    assert_int_equal(t.drained, 1);
+    assert_int_equal(t.broken, 1);
+    assert_int_equal(t.err, EPIPE);
+    assert_int_equal(t.eof, 1);
+    assert_int_equal(t.broken_at_eof, 1);
+    io_close(io);
 }
 
 static void two_pipes_end_apart(void **state)
@@ -279,6 +322,31 @@ static void a_pipe_that_cannot_be_watched_leaves_the_other(void **state)
     close(in[0]);
 }
 
+/* Two that nothing would come of any more, in one turn: both are told. */
+static void a_failed_write_is_told_though_reading_cannot_be_watched(void **state)
+{
+    struct worker *w = *state;
+    struct told t = {0};
+    struct io *io = &t.pipes.io;
+    int out[2], in[2];
+
+    assert_int_equal(pipe2(out, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_int_equal(pipe2(in, O_NONBLOCK | O_CLOEXEC), 0);
+    io_open_pipes(&t.pipes, w, &io_raw_pipe, out[0], in[1], &events);
+    close(in[0]);
+    assert_int_equal(io_write(io, "lost", 4), 4);
+    io_read_start(io);
+    epoll_is_full = true;
+    for (int turn = 0; turn < 3; turn++)
+        ev_run(w->loop, EVRUN_NOWAIT);
+    epoll_is_full = false;
+    assert_int_equal(t.broken, 1);
+    assert_int_equal(t.closed, 1);
+    assert_int_equal(t.lost, 0); /* it was said already */
+    io_close(io);
+    close(out[1]);
+}
+
 static void a_queue_that_is_lost_is_told(void **state)
 {
     static const char much[1 << 17];
@@ -366,6 +434,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_stops, begin, end),
+        cmocka_unit_test_setup_teardown(a_failed_write_is_told_before_the_end_of_reading, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_failed_write_is_told_though_reading_cannot_be_watched,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(two_pipes_end_apart, begin, end),
         cmocka_unit_test_setup_teardown(a_full_pipe_is_watched_until_it_takes, begin, end),
         cmocka_unit_test_setup_teardown(what_cannot_be_watched_ends, begin, end),
