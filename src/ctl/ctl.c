@@ -300,7 +300,7 @@ static const struct command commands[] = {
     {"sessions", 0, 0, run_sessions, "sessions", "all sessions, newest first"},
     {"show", 1, 1, run_show, "show ID", "all about one session"},
     {"kick", 1, 2, run_kick, "kick WHOM [REASON]",
-     "end with Close 1008: ID, ADDRESS, user:NAME or token:TOKEN"},
+     "end with Close 1008: ID, ID/CLIENT, ADDRESS, user:NAME, token:TOKEN"},
     {"ban", 1, 2, run_ban, "ban ADDRESS [TIME]", "turn it away, and end its sessions"},
     {"unban", 1, 1, run_unban, "unban ADDRESS", "let it in again"},
     {"bans", 0, 0, run_bans, "bans", "who is banned by order"},

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 
 #define WIDEST 40 /* of a column that clients fill */
+#define STATE_MAX (CTL_NUMBER_MAX + 16)
 
 const char *ctl_show_size(double bytes, char out[CTL_NUMBER_MAX])
 {
@@ -116,18 +117,67 @@ static int widest(const json_t *rows, const char *name, int least)
     return least < WIDEST ? least : WIDEST;
 }
 
+/* "open", "held", "detached 2m05s". */
+static const char *session_state(const json_t *row, char out[STATE_MAX])
+{
+    const json_t *detached = json_object_get(row, "detached");
+    char since[CTL_NUMBER_MAX];
+
+    if (json_is_number(detached))
+        snprintf(out, STATE_MAX, "%s %s", ctl_show_string(row, "state"),
+                 ctl_show_age(json_number_value(detached), since));
+    else
+        snprintf(out, STATE_MAX, "%s",
+                 json_is_true(json_object_get(row, "rate_held")) ? "held"
+                                                                 : ctl_show_string(row, "state"));
+    return out;
+}
+
+/* How wide the column of states is; whether any of the sessions outlives its connections. */
+static int look_at_states(const json_t *rows, bool *any_kept)
+{
+    char state[STATE_MAX];
+    int width = 7;
+    size_t i;
+    const json_t *row;
+
+    *any_kept = false;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        int own = (int)strlen(session_state(row, state));
+
+        width = own > width ? own : width;
+        *any_kept |= json_object_get(row, "session") != NULL;
+    }
+    return width;
+}
+
+static void show_whose(FILE *f, const json_t *row)
+{
+    if (json_object_get(row, "session") == NULL) {
+        fprintf(f, "  %7s  -", "1");
+        return;
+    }
+    fprintf(f, "  %7.0f  %s", ctl_show_number(row, "clients"), ctl_show_string(row, "session"));
+    if (ctl_show_string(row, "key")[0] != '\0')
+        fputc(' ', f);
+    ctl_show_text(f, ctl_show_string(row, "key"), 0);
+}
+
 void ctl_show_sessions(FILE *f, const json_t *answer)
 {
     const json_t *rows = json_object_get(answer, "sessions"), *row;
     int client = widest(rows, "client", 6), path = widest(rows, "path", 4);
     int address = widest(rows, "address", 7);
     char age[CTL_NUMBER_MAX], in[CTL_NUMBER_MAX], out[CTL_NUMBER_MAX], queue[CTL_NUMBER_MAX];
-    char rtt[CTL_NUMBER_MAX];
+    char rtt[CTL_NUMBER_MAX], state[STATE_MAX];
+    bool any_kept;
+    int states = look_at_states(rows, &any_kept);
     size_t i;
 
-    fprintf(f, "%8s  %-*s  %-*s  %-7s  %-*s  %-7s  %7s  %6s  %6s  %6s  %7s\n", "ID", client,
-            "CLIENT", path, "PATH", "KIND", address, "BACKEND", "STATE", "AGE", "IN", "OUT",
-            "QUEUE", "RTT ms");
+    fprintf(f, "%8s  %-*s  %-*s  %-7s  %-*s  %-*s  %7s  %6s  %6s  %6s  %7s%s\n", "ID", client,
+            "CLIENT", path, "PATH", "KIND", address, "BACKEND", states, "STATE", "AGE", "IN", "OUT",
+            "QUEUE", "RTT ms", any_kept ? "  CLIENTS  SESSION" : "");
     json_array_foreach((json_t *)(uintptr_t)rows, i, row)
     {
         fprintf(f, "%8.0f  ", ctl_show_number(row, "id"));
@@ -136,9 +186,7 @@ void ctl_show_sessions(FILE *f, const json_t *answer)
         ctl_show_text(f, ctl_show_string(row, "path"), path);
         fprintf(f, "  %-7s  ", ctl_show_string(row, "backend"));
         ctl_show_text(f, ctl_show_string(row, "address"), address);
-        fprintf(f, "  %-7s  %7s  %6s  %6s  %6s  %7s\n",
-                json_is_true(json_object_get(row, "rate_held")) ? "held"
-                                                                : ctl_show_string(row, "state"),
+        fprintf(f, "  %-*s  %7s  %6s  %6s  %6s  %7s", states, session_state(row, state),
                 ctl_show_age(ctl_show_number(row, "age"), age),
                 ctl_show_size(ctl_show_number(row, "bytes_in"), in),
                 ctl_show_size(ctl_show_number(row, "bytes_out"), out),
@@ -146,6 +194,34 @@ void ctl_show_sessions(FILE *f, const json_t *answer)
                                   ctl_show_number(row, "queued_backend"),
                               queue),
                 ctl_show_ms(json_object_get(row, "rtt_ms"), rtt));
+        if (any_kept)
+            show_whose(f, row);
+        fputc('\n', f);
+    }
+}
+
+/* The clients of one session. */
+static void show_clients(FILE *f, const json_t *rows)
+{
+    int client = widest(rows, "client", 6), user = widest(rows, "user", 4);
+    char age[CTL_NUMBER_MAX], behind[CTL_NUMBER_MAX], rtt[CTL_NUMBER_MAX];
+    const json_t *row;
+    size_t i;
+
+    fprintf(f, "\n%8s  %-*s  %-*s  %7s  %9s  %9s  %6s  %8s  %7s\n", "NUMBER", client, "CLIENT",
+            user, "USER", "AGE", "MSGS IN", "MSGS OUT", "BEHIND", "SKIPPED", "RTT ms");
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        fprintf(f, "%8.0f  ", ctl_show_number(row, "number"));
+        ctl_show_text(f, ctl_show_string(row, "client"), client);
+        fputs("  ", f);
+        ctl_show_text(f, ctl_show_string(row, "user"), user);
+        fprintf(
+            f, "  %7s  %9.0f  %9.0f  %6s  %8.0f  %7s\n",
+            ctl_show_age(ctl_show_number(row, "age"), age), ctl_show_number(row, "messages_in"),
+            ctl_show_number(row, "messages_out"),
+            ctl_show_size(ctl_show_number(row, "behind") + ctl_show_number(row, "queued"), behind),
+            ctl_show_number(row, "skipped"), ctl_show_ms(json_object_get(row, "rtt_ms"), rtt));
     }
 }
 
@@ -185,12 +261,16 @@ void ctl_show_object(FILE *f, const json_t *object)
 
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
+        if (json_is_array(value))
+            continue;
         fprintf(f, "%-20s  ", name);
         show_value(f, value);
         fputc('\n', f);
     }
     show_ratio(f, object, "in");
     show_ratio(f, object, "out");
+    if (json_array_size(json_object_get(object, "newest_clients")) > 0)
+        show_clients(f, json_object_get(object, "newest_clients"));
 }
 
 static void show_routes(FILE *f, const json_t *rows)

@@ -134,13 +134,11 @@ static void take_piece(struct input *in, const struct ws_frame *f)
     uint8_t prefix[FRAMING_PREFIX_MAX], *body;
     size_t len, before, behind;
 
-    if (m == NULL)
-        return;
-    message_tell(c, f, buf_data(m) + buf_len(m) - f->len);
-    if (!f->end)
+    if (m == NULL || !f->end)
         return;
     len = buf_len(m) - FRAMING_PREFIX_MAX;
     body = buf_data(m) + FRAMING_PREFIX_MAX;
+    c->owner->events->message(c->owner, f->opcode == WS_TEXT, true, body, len);
     before = put_prefix(c, prefix, len, f->opcode);
     behind = put_suffix(c, body + len, len, f->opcode);
     if (!turn_packed(in, f->opcode, body, len)) {

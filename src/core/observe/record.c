@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #define CAST_LINE_MAX (6U * (CAST_PIECE + UTF8_MAX) + 64U)
 #define JSONL_LINE_MAX ((JSONL_PIECE + 2U) / 3U * 4U + 128U)
 #define HEADER_MAX (RECORD_BUFFER - 64U)
+#define MARK_TEXT_MAX 256U /* bytes of an address or a user's name that are kept */
+#define MARK_LINE_MAX (2U * 6U * MARK_TEXT_MAX + 128U)
 #define CAST_WIDTH 80 /* until somebody says one; a player needs to be told */
 #define CAST_HEIGHT 24
 
@@ -43,6 +46,7 @@ struct record {
     size_t waits;
     ev_timer timer; /* runs while something waits */
     unsigned columns, rows;
+    uint64_t from; /* number of the client that input is of; 0: there is only one */
     struct direction dir[2];
 };
 
@@ -325,14 +329,58 @@ void record_resize(struct record *r, unsigned columns, unsigned rows)
     put_event(r, line, (size_t)snprintf(line, sizeof line, "\"r\",\"%ux%u\"]\n", columns, rows));
 }
 
+/* A character that was never completed. */
+static void end_character(struct record *r, enum record_direction dir)
+{
+    struct direction *d = &r->dir[dir];
+
+    if (!r->failed && d->carried > 0)
+        cast_event(r, dir, d->carry, d->carried);
+    d->carried = 0;
+}
+
+void record_from(struct record *r, uint64_t number)
+{
+    if (r->from != number)
+        end_character(r, RECORD_IN);
+    r->from = number;
+}
+
+void record_mark(struct record *r, uint64_t number, const char *what, const char *address,
+                 const char *user)
+{
+    char line[MARK_LINE_MAX];
+    bool is_cast = r->facts.format == RECORD_CAST;
+    size_t n = (size_t)sprintf(
+        line, is_cast ? "\"m\",\"%s %" PRIu64 : "\"event\":\"%s\",\"number\":%" PRIu64, what,
+        number);
+
+    if (is_cast) {
+        line[n++] = ' ';
+        n += record_json_text(line + n, address, MARK_TEXT_MAX);
+        if (user[0] != '\0')
+            line[n++] = ' ';
+        n += record_json_text(line + n, user, MARK_TEXT_MAX);
+        n += (size_t)sprintf(line + n, "\"]\n");
+    } else {
+        n += put_text_field(line + n, "client", address, MARK_TEXT_MAX);
+        n += put_text_field(line + n, "user", user, MARK_TEXT_MAX);
+        n += (size_t)sprintf(line + n, "}\n");
+    }
+    put_event(r, line, n);
+}
+
 static void jsonl_event(struct record *r, enum record_direction dir, bool text, bool end,
                         const uint8_t *p, size_t n)
 {
     char line[JSONL_LINE_MAX];
-    size_t len = (size_t)sprintf(line, "\"dir\":\"%s\",\"type\":\"%s\",\"end\":%s,\"data\":\"",
+    size_t len = (size_t)sprintf(line, "\"dir\":\"%s\",\"type\":\"%s\",\"end\":%s,",
                                  dir == RECORD_IN ? "in" : "out", text ? "text" : "binary",
                                  end ? "true" : "false");
 
+    if (dir == RECORD_IN && r->from != 0)
+        len += (size_t)sprintf(line + len, "\"number\":%" PRIu64 ",", r->from);
+    len += (size_t)sprintf(line + len, "\"data\":\"");
     len += record_json_base64(line + len, p, n);
     memcpy(line + len, "\"}\n", 3);
     put_event(r, line, len + 3);
@@ -402,10 +450,8 @@ void record_close(struct record *r)
 {
     if (r == NULL)
         return;
-    for (enum record_direction dir = RECORD_IN; dir <= RECORD_OUT; dir++) {
-        if (!r->failed) /* a character that was never completed */
-            cast_event(r, dir, r->dir[dir].carry, r->dir[dir].carried);
-    }
+    end_character(r, RECORD_IN);
+    end_character(r, RECORD_OUT);
     if (r->waits > 0)
         (void)flush(r);
     close_part(r);

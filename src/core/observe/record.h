@@ -55,6 +55,15 @@ void record_resize(struct record *r, unsigned columns, unsigned rows);
 void record_message(struct record *r, enum record_direction dir, bool text, bool end,
                     const uint8_t *p, size_t n);
 
+/* Of a session that many may write to: what comes from now on is of the client with this number,
+ * and told apart from what came before. */
+void record_from(struct record *r, uint64_t number);
+
+/* A client has come or gone (what: "joined", "left"): a marker of asciicast, a line of its own
+ * otherwise. user: "" when nobody was asked. */
+void record_mark(struct record *r, uint64_t number, const char *what, const char *address,
+                 const char *user);
+
 /* Writes what waits and frees r. NULL is fine. */
 void record_close(struct record *r);
 

@@ -20,6 +20,8 @@ const char *const stats_class_names[STATS_CLASSES] = {
     "policy", "error",      "exit",     "signal",    "application"};
 const char *const stats_by_names[STATS_BYS] = {"client", "backend", "server"};
 const char *const stats_drop_names[STATS_DROPS] = {"size", "queue", "rate", "system"};
+const char *const stats_attach_names[STATS_ATTACHES] = {"new", "joined",  "took_over", "not_there",
+                                                        "gap", "no_room", "busy",      "failed"};
 const char *const stats_side_names[STATS_SIDES] = {"client", "backend"};
 
 const int stats_statuses[STATS_STATUSES] = {400, 401, 403, 404, 405, 408, 409, 413, 414, 421,
@@ -179,8 +181,12 @@ static struct stats_route *counters_of(struct stats *st, const struct route *rou
 void stats_follow(struct worker *w, struct config *c)
 {
     for (size_t i = 0; i < c->route_count; i++) {
-        if (c->routes[i].backend != NULL)
-            c->routes[i].stats = counters_of(w->stats, &c->routes[i]);
+        struct route *r = &c->routes[i];
+
+        if (r->backend == NULL)
+            continue;
+        r->stats = counters_of(w->stats, r);
+        r->stats->kept.keeps |= r->settings.session != SESSION_OF_CONNECTION;
     }
 }
 

@@ -73,6 +73,30 @@ enum stats_drop {
 };
 extern const char *const stats_drop_names[STATS_DROPS];
 
+/* What became of a client of a route whose sessions outlive their connections. */
+enum stats_attach {
+    STATS_ATTACH_NEW,       /* it began a session */
+    STATS_ATTACH_JOINED,    /* it came to one */
+    STATS_ATTACH_TOOK_OVER, /* the same, in the place of another */
+    STATS_ATTACH_NOT_THERE, /* 4400 */
+    STATS_ATTACH_GAP,       /* 4402 */
+    STATS_ATTACH_NO_ROOM,   /* 4413 */
+    STATS_ATTACH_BUSY,      /* 1013: a hub's program is behind */
+    STATS_ATTACH_FAILED,    /* there was no memory for it */
+    STATS_ATTACHES
+};
+extern const char *const stats_attach_names[STATS_ATTACHES];
+
+struct stats_kept {
+    bool keeps;        /* sessions of this route outlive their connections */
+    uint64_t clients;  /* of its sessions, now */
+    uint64_t detached; /* sessions without any, now */
+    uint64_t attaches[STATS_ATTACHES];
+    uint64_t replayed; /* payload bytes of messages that were sent to who came later than they */
+    uint64_t gaps;     /* clients sent away because what they were to get was not there any more */
+    uint64_t skipped;  /* messages that slow clients were not sent */
+};
+
 /* Messages that were compressed: bytes of payload before and after. */
 struct stats_compressed {
     uint64_t plain, wire;
@@ -97,7 +121,8 @@ struct stats_route {
     uint64_t stalls[STATS_SIDES]; /* how often the other side was held back for this one */
     uint64_t rate_holds;          /* how often a client had to wait because it was over a rate */
     uint64_t pings;
-    uint64_t lost;                   /* to the heartbeat */
+    uint64_t lost; /* to the heartbeat */
+    struct stats_kept kept;
     struct stats_histogram duration; /* of sessions, at their end */
     struct stats_histogram opening;  /* from the wish for a backend to having it */
     struct stats_histogram round_trip;

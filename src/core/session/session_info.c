@@ -12,6 +12,29 @@
 
 /* ---- looking ---- */
 
+/* By what an operator knows it; no token is kept, and of its digest only as much as tells two
+ * apart. */
+static void show_key(const struct session *s, struct session_info *out)
+{
+    static const char *const whose[] = {
+        [SESSION_OF_TOKEN] = "token",
+        [SESSION_OF_USER] = "user",
+        [SESSION_OF_ROOM] = "room",
+        [SESSION_SHARED] = "shared",
+    };
+    const struct session_kept *k = session_kept(s);
+    const char *name = k->room;
+
+    out->whose = whose[session_settings(s)->session];
+    if (session_settings(s)->session == SESSION_OF_USER)
+        name = client_user(s->client);
+    if (session_settings(s)->session == SESSION_OF_TOKEN)
+        snprintf(out->key, sizeof out->key, "%02x%02x%02x%02x", k->key[0], k->key[1], k->key[2],
+                 k->key[3]);
+    else
+        snprintf(out->key, sizeof out->key, "%s", name != NULL ? name : "");
+}
+
 /* Of a session that outlives its connections: what all its clients have done, and wait for. */
 static void inspect_kept(const struct session *s, struct session_info *out)
 {
@@ -22,8 +45,9 @@ static void inspect_kept(const struct session *s, struct session_info *out)
                  : s->state == SESSION_OPENING ? "opening"
                  : k->count == 0               ? "detached"
                                                : "open";
-    out->outlives = true;
+    show_key(s, out);
     out->clients = k->count;
+    out->joined = k->joined;
     out->detached = k->count == 0 ? session_worker(s)->now - k->detached_since : -1;
     out->replay_bytes = ring_memory(&k->ring);
     LIST_FOREACH(m, &k->members, link)
@@ -83,6 +107,37 @@ void session_inspect(const struct session *s, struct session_info *out)
     }
 }
 
+size_t session_inspect_clients(const struct session *s, struct session_client_info *out,
+                               size_t most)
+{
+    const struct session_kept *k = session_kept(s);
+    const struct member *m;
+    size_t n = 0;
+
+    if (k == NULL)
+        return 0;
+    LIST_FOREACH(m, &k->members, link)
+    {
+        uint64_t next = m->next > k->ring.first ? m->next : k->ring.first;
+
+        if (n == most)
+            break;
+        out[n++] = (struct session_client_info){
+            .number = m->number,
+            .client = m->client->origin,
+            .user = client_user(m->client),
+            .age = session_worker(s)->now - m->opened_at,
+            .behind = ring_bytes_from(&k->ring, next),
+            .queued = client_queued(m->client),
+            .messages_in = m->client->messages_in,
+            .messages_out = m->client->messages_out,
+            .skipped = m->skipped,
+            .rtt_ms = client_rtt(m->client),
+        };
+    }
+    return n;
+}
+
 bool session_client_addr(const struct client *c, union addr *out)
 {
     struct slice host;
@@ -117,6 +172,15 @@ static bool parse_id(struct slice text, uint64_t *id)
     return *id != 0;
 }
 
+/* "ID" or "ID/NUMBER" */
+static bool parse_id_or_client(struct slice text, struct session_choice *c)
+{
+    struct slice number;
+
+    text = slice_cut(text, '/', &number);
+    return parse_id(text, &c->id) && (number.p == NULL || parse_id(number, &c->number));
+}
+
 static bool parse_client(struct slice text, struct session_choice *c)
 {
     struct slice host;
@@ -143,7 +207,7 @@ bool session_choice_parse(const struct worker *w, struct session_choice *c, stru
     *c = (struct session_choice){.by = CHOICE_ID};
     if (text.len == 0 || memchr(text.p, '\0', text.len) != NULL)
         return false;
-    if (parse_id(text, &c->id))
+    if (parse_id_or_client(text, c))
         return true;
     if (slice_starts(text, USER)) {
         c->by = CHOICE_USER;
@@ -187,6 +251,27 @@ static bool user_chosen(const struct client *chosen, const void *data)
     return slice_is(((const struct session_choice *)data)->user, client_user(chosen));
 }
 
+bool session_kick_member(struct session *s, uint64_t number, const char *reason)
+{
+    struct member *m;
+
+    if (session_kept(s) == NULL)
+        return false;
+    LIST_FOREACH(m, &session_kept(s)->members, link)
+    {
+        if (m->number == number)
+            break;
+    }
+    if (m == NULL)
+        return false;
+    if (session_is_private(s))
+        session_kick(s, reason);
+    else
+        member_leave(m, WS_CODE_POLICY, reason);
+    session_settle(s);
+    return true;
+}
+
 size_t session_kick_chosen(struct session *s, const struct session_choice *c, const char *reason)
 {
     switch (c->by) {
@@ -198,6 +283,8 @@ size_t session_kick_chosen(struct session *s, const struct session_choice *c, co
     case CHOICE_TOKEN:
         break;
     }
+    if (c->by == CHOICE_ID && c->number != 0)
+        return s->owner.id == c->id && session_kick_member(s, c->number, reason) ? 1 : 0;
     if (c->by == CHOICE_ID ? s->owner.id != c->id : !has_token(s, c->mac))
         return 0;
     session_kick(s, reason);

@@ -10,22 +10,27 @@
 
 struct client;
 
+#define SESSION_KEY_SHOWN 128 /* bytes of a session's key that are shown, with a NUL */
+
 /* A session at this moment. Texts are borrowed from it, valid until the loop goes on; they may hold
  * any bytes but NUL. */
 struct session_info {
     uint64_t id;
-    const char *phase;       /* "opening", "open", "closing", "detached": it has no client and waits
-                                for one; "ending": the client has left */
-    bool outlives;           /* its connections: see docs/sessions.md */
-    size_t clients;          /* that are there */
-    double detached;         /* seconds; negative: it is not */
-    size_t replay_bytes;     /* memory of what it keeps to replay */
-    const char *client;      /* "127.0.0.1:5000" */
-    const char *path;        /* as in the log */
-    const char *subprotocol; /* "": none */
-    const char *user;        /* "": nobody was asked */
-    const char *route;       /* its path */
-    const char *backend;     /* kind */
+    const char *phase; /* "opening", "open", "closing", "detached": it has no client and waits
+                          for one; "ending": the client has left */
+    const char *whose; /* "token", "user", "room", "shared": it outlives its connections, see
+                          docs/sessions.md; NULL: it does not */
+    char key[SESSION_KEY_SHOWN]; /* of a token: 8 digits of a digest, else the user or the room */
+    size_t clients;              /* that are there */
+    uint64_t joined;             /* that there ever were */
+    double detached;             /* seconds; negative: it is not */
+    size_t replay_bytes;         /* memory of what it keeps to replay */
+    const char *client;          /* "127.0.0.1:5000" */
+    const char *path;            /* as in the log */
+    const char *subprotocol;     /* "": none */
+    const char *user;            /* "": nobody was asked */
+    const char *route;           /* its path */
+    const char *backend;         /* kind */
     char address[BACKEND_TEXT_MAX];       /* "pid 123", "127.0.0.1:80"; "": none */
     double age, idle;                     /* seconds; idle: since the last data */
     char compression[DEFLATE_ANSWER_MAX]; /* what was agreed on; "": none */
@@ -43,6 +48,21 @@ struct session_info {
 
 void session_inspect(const struct session *s, struct session_info *out);
 
+/* A client of a session that outlives its connections; borrowed as above. */
+struct session_client_info {
+    uint64_t number;
+    const char *client, *user;
+    double age;    /* seconds */
+    size_t behind; /* bytes of the ring that it is still to be sent */
+    size_t queued; /* bytes that wait here for it */
+    uint64_t messages_in, messages_out, skipped;
+    double rtt_ms; /* negative: not measured */
+};
+
+/* The clients of such a session, newest first; at most `most`. Returns how many. */
+size_t session_inspect_clients(const struct session *s, struct session_client_info *out,
+                               size_t most);
+
 /* Where a client is. False when that cannot be told. */
 bool session_client_addr(const struct client *c, union addr *out);
 
@@ -59,11 +79,13 @@ typedef bool session_meant(const struct client *c, const void *data);
 size_t session_kick_clients(struct session *s, session_meant *is_meant, const void *data,
                             const char *reason);
 
-/* Which sessions are meant: an ID, an address (all from there), an address with port, "unix",
- * "user:NAME" (as authenticated), or "token:TOKEN" (that of a list of services). */
+/* Which sessions are meant: an ID, "ID/NUMBER" (one client of a session), an address (all from
+ * there), an address with port, "unix", "user:NAME" (as authenticated), or "token:TOKEN" (that of a
+ * list of services). */
 struct session_choice {
     enum { CHOICE_ID, CHOICE_CLIENT, CHOICE_USER, CHOICE_TOKEN } by;
     uint64_t id;
+    uint64_t number; /* of its client; 0: the session */
     char client[ADDR_TEXT_MAX];
     bool with_port;
     struct slice user;            /* into the text that was parsed */
@@ -72,6 +94,9 @@ struct session_choice {
 
 /* False when the text is none of these. */
 bool session_choice_parse(const struct worker *w, struct session_choice *c, struct slice text);
+/* The client with this number of a session that outlives its connections leaves. False: it has none
+ * such. */
+bool session_kick_member(struct session *s, uint64_t number, const char *reason);
 /* Kicks what is chosen of this session; returns how many clients or sessions it were. */
 size_t session_kick_chosen(struct session *s, const struct session_choice *c, const char *reason);
 

@@ -348,6 +348,7 @@ bool session_kept_settle(struct session *s)
     struct session_kept *k = session_kept(s);
 
     pump_all(s);
+    attach_count(s);
     kept_hold_backend(s);
     hold_members(s);
     if (k->code != 0 && LIST_EMPTY(&k->members)) /* it said all, and nobody sends it more */
@@ -380,10 +381,13 @@ void session_kept_release(struct session *s)
     if (k == NULL)
         return;
     session_kept_hide(s);
+    k->detached_since = 0;
+    attach_count(s);
     ev_timer_stop(session_worker(s)->loop, &k->timer);
     ring_release(&k->ring);
     account(k);
     senders_release(k);
+    free(k->room);
     free(k);
     s->extra->kept = NULL;
 }
@@ -518,6 +522,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     struct worker *w = o->stream->worker;
     uint8_t frame[WS_CONTROL_MAX + 2];
 
+    attach_refused(o->route, code);
     request_log(o->stream, 101, why);
     if (o->ticket != NULL)
         limits_leave(w->limits, o->ticket, o->route);
@@ -528,6 +533,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
 
 static void refuse_no_memory(const struct session_open *o)
 {
+    attach_refused(o->route, WS_CODE_INTERNAL);
     if (o->ticket != NULL)
         limits_leave(o->stream->worker->limits, o->ticket, o->route);
     request_log(o->stream, 503, "out of memory");
@@ -609,6 +615,18 @@ static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
     return k->in_table;
 }
 
+/* A room has a name, by which an operator knows it. */
+static bool kept_name(struct session *s, const struct session_open *o)
+{
+    char room[SESSION_ROOM_MAX];
+
+    if (session_settings(s)->session != SESSION_OF_ROOM ||
+        !session_room(o->route, stream_request(o->stream), room))
+        return true;
+    session_kept(s)->room = strdup(room);
+    return session_kept(s)->room != NULL;
+}
+
 static void kept_create(const struct session_open *o, const uint8_t key[SECRET_MAC_SIZE])
 {
     struct request request;
@@ -623,7 +641,7 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
         refuse_no_memory(o);
         return;
     }
-    m = kept_add(s, key) ? member_new(s, o, unique) : NULL;
+    m = kept_add(s, key) && kept_name(s, o) ? member_new(s, o, unique) : NULL;
     if (m == NULL) {
         session_kept_release(s);
         session_drop_extra(s);
@@ -632,6 +650,7 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
         return;
     }
     session_enlist(s);
+    m->how = STATS_ATTACH_NEW;
     member_join(m, 1);
     if (session_is_private(s)) {
         session_open_backend(s, o, stream_request(o->stream), unique);
@@ -642,21 +661,23 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
     session_settle(s);
 }
 
-/* The members that a newcomer replaces: all, or the same page's. */
-static void make_way(struct session *s, const struct member *newcomer)
+/* The members that a newcomer replaces: all, or the same page's. False when there are none. */
+static bool make_way(struct session *s, const struct member *newcomer)
 {
+    static const char why[] = "taken over by another connection";
+    size_t before = session_kept(s)->count;
     struct member *m, *next;
 
     if (!takes_over(s)) {
         if (newcomer->sender != NULL && newcomer->sender->member != NULL)
-            member_leave(newcomer->sender->member, SESSION_TAKEN_OVER,
-                         "taken over by another connection");
-        return;
+            member_leave(newcomer->sender->member, SESSION_TAKEN_OVER, why);
+        return session_kept(s)->count < before;
     }
     for (m = LIST_FIRST(&session_kept(s)->members); m != NULL; m = next) {
         next = LIST_NEXT(m, link);
-        member_leave(m, SESSION_TAKEN_OVER, "taken over by another connection");
+        member_leave(m, SESSION_TAKEN_OVER, why);
     }
+    return before > 0;
 }
 
 static void kept_join(struct session *s, const struct session_open *o)
@@ -669,8 +690,8 @@ static void kept_join(struct session *s, const struct session_open *o)
 
     if (r->has_got && (r->got + 1 < ring->first || r->got + 1 > ring->next)) {
         keep_place(s, &open);
-        o = &open;
-        session_kept_refuse(o, SESSION_GAP, "messages behind that number are not there any more");
+        session_kept_refuse(&open, SESSION_GAP,
+                            "messages behind that number are not there any more");
         return;
     }
     if (hub_is_full(s)) {
@@ -684,7 +705,7 @@ static void kept_join(struct session *s, const struct session_open *o)
         refuse_no_memory(&open);
         return;
     }
-    make_way(s, m);
+    m->how = make_way(s, m) ? STATS_ATTACH_TOOK_OVER : STATS_ATTACH_JOINED;
     give_ticket_back(s);
     member_join(m, r->has_got ? r->got + 1 : ring->first);
     if (s->state != SESSION_OPENING) {

@@ -11,6 +11,7 @@
  *   session_key.c      which session a request means
  *   session_kept.c     finding, beginning, joining; what holds the backend; the end
  *   session_member.c   one client of it: its place in what was said, what it is told beside that
+ *   session_attach.c   what is told of who comes and leaves: counters, log, recording
  *   session_hub.c      framing hub: members have numbers, messages have addressees
  *   session_sender.c   how much of what a page sent has arrived, from any of its connections
  *   ring.c             the last messages
@@ -74,6 +75,7 @@ struct member {
     double told_at;       /* worker time; when it was last told what has arrived of it */
     uint64_t told_count;
     uint64_t skipped, skipped_told; /* messages that it missed because it was too slow */
+    uint64_t live_from;             /* what was said before it came has lower numbers */
     double opened_at;
     bool attached;         /* in members, not in leaving */
     bool in_table;         /* told apart from what a failed insertion leaves */
@@ -82,6 +84,7 @@ struct member {
     bool ready;            /* it has all, and takes more */
     bool is_asked;         /* it is to be told what has arrived, though that is nothing new */
     bool silent;           /* it answers no pings: what it has cannot be known */
+    uint8_t how;           /* it has come: enum stats_attach */
     struct client *client; /* in the same block */
 };
 
@@ -103,6 +106,9 @@ struct session_kept {
     LIST_HEAD(, member) members, leaving;
     LIST_HEAD(, sender) senders;
     size_t count, ready, sender_count;
+    size_t counted;         /* of count, what is in the route's counters */
+    bool counted_detached;  /* it is in them, too */
+    char *room;             /* its name; NULL: it is none */
     uint64_t joined;        /* members there ever were */
     struct member *numbers; /* those that a hub's program knows, by number */
     uint64_t newest;        /* the highest of these there ever was */
@@ -176,6 +182,23 @@ void member_leave(struct member *m, uint16_t code, const char *why);
 void member_check(struct member *m);
 /* Whether the backend has to wait until this one has acknowledged more. */
 bool member_holds(struct member *m);
+
+/* ---- session_attach.c */
+
+/* Brings the route's gauges up to date. */
+void attach_count(struct session *s);
+/* Somebody was sent away with this Close; WS_CODE_INTERNAL: for want of memory. */
+void attach_refused(const struct route *route, uint16_t code);
+/* m is there: counted, logged, marked in the recording. */
+void attach_joined(struct member *m);
+/* It counts for nothing any more; then that its client is OVER. */
+void attach_gone(const struct member *m);
+void attach_left(const struct member *m);
+/* It was sent the message with this number; missed so many; has to go because what it was to get
+ * is not there. */
+void attach_sent(struct member *m, uint64_t number, size_t n);
+void attach_skipped(struct member *m, uint64_t n);
+void attach_gap(const struct member *m);
 
 /* ---- session_hub.c; with other framings they do nothing, and say so by false */
 

@@ -190,6 +190,7 @@ static void send_one(struct member *m, struct client_burst *burst, uint64_t numb
         n++;
     }
     client_count_out(m->client, n);
+    attach_sent(m, number, n);
     client_send(burst, opcode, p, n, false);
 }
 
@@ -199,12 +200,14 @@ static void skip(struct member *m)
     struct session_kept *k = session_kept(m->session);
 
     if (session_is_private(m->session)) {
+        attach_gap(m);
         client_close(m->client, SESSION_GAP, "messages were lost", CLOSED_BY_SERVER);
     } else if (session_framing(m->session)->cut ==
                NULL) { /* bytes without borders cannot be torn */
+        attach_gap(m);
         client_close(m->client, WS_CODE_POLICY, "the client reads too slowly", CLOSED_BY_SERVER);
     } else {
-        m->skipped += k->ring.first - m->next;
+        attach_skipped(m, k->ring.first - m->next);
         m->next = k->ring.first;
         tell_skipped(m);
     }
@@ -322,6 +325,7 @@ void member_join(struct member *m, uint64_t next)
     LIST_INSERT_HEAD(&k->members, m, link);
     m->attached = true;
     m->next = next;
+    m->live_from = k->ring.next;
     m->got = next - 1;
     m->asked_total = k->ring.total - ring_bytes_from(&k->ring, next);
     k->count++;
@@ -333,11 +337,9 @@ void member_begin(struct member *m)
     struct session_kept *k = session_kept(m->session);
     bool resumed = k->joined > 1;
 
+    if (m->session->client->was_open) /* else it could not be opened */
+        attach_joined(m);
     hub_came(m);
-    if (resumed)
-        log_line(&m->owner.worker->log, LOG_INFO, "client joined",
-                 LOG_I("id", m->session->owner.id), LOG_C("client", m->client->origin),
-                 LOG_I("clients", k->count), LOG_I("next", m->next));
     client_begin(m->client);
     if (m->client->state != CLIENT_OPEN)
         return;
@@ -353,6 +355,7 @@ static void member_detach(struct member *m)
     if (!m->attached)
         return;
     hub_left(m);
+    attach_gone(m);
     set_ready(m, false);
     m->attached = false;
     LIST_REMOVE(m, link);
@@ -394,17 +397,6 @@ static void member_sum_up(struct member *m)
     session_note_dropped(m->session, client_extra(c)->dropped);
 }
 
-static void member_log(const struct member *m)
-{
-    const struct client *c = m->client;
-
-    log_line(&m->owner.worker->log, LOG_INFO, "client left", LOG_I("id", m->session->owner.id),
-             LOG_C("client", c->origin), LOG_I("clients", session_kept(m->session)->count),
-             LOG_I("code", c->code), LOG_C("reason", client_extra(c)->reason),
-             LOG_F("duration", now_of(m) - m->opened_at), LOG_I("messages_in", c->messages_in),
-             LOG_I("messages_out", c->messages_out), LOG_I("skipped", m->skipped));
-}
-
 /* The visitor has ended the session in order. */
 static bool is_farewell(const struct client *c)
 {
@@ -432,7 +424,7 @@ void member_check(struct member *m)
                                                       : STATS_BY_SERVER,
                      now_of(m) - m->opened_at);
     member_sum_up(m);
-    member_log(m);
+    attach_left(m);
     if (k->count == 0 && s->ticket == NULL && k->code == 0)
         s->ticket = m->ticket; /* a session that nobody is at counts as its last client */
     else if (m->ticket != NULL)
@@ -455,6 +447,8 @@ static void member_on_input(struct client_owner *o, const uint8_t *p, size_t n)
         return;
     }
     m->session->owner.last_data = now_of(m);
+    if (session_record(m->session) != NULL)
+        record_from(session_record(m->session), m->number);
     if (!hub_input(m, p, n))
         session_client_events.input(&m->session->owner, p, n);
 }
@@ -462,7 +456,12 @@ static void member_on_input(struct client_owner *o, const uint8_t *p, size_t n)
 static void member_on_message(struct client_owner *o, bool text, bool last, const uint8_t *p,
                               size_t n)
 {
-    session_client_events.message(&member_of(o)->session->owner, text, last, p, n);
+    struct member *m = member_of(o);
+
+    if (!m->attached || !m->client->input_open || session_record(m->session) == NULL)
+        return;
+    record_from(session_record(m->session), m->number);
+    session_client_events.message(&m->session->owner, text, last, p, n);
 }
 
 static void member_on_farewell(struct client_owner *o)

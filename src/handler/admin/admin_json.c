@@ -16,6 +16,7 @@
 #include "io/child/child.h"
 
 #define SESSIONS_A_PIECE 50
+#define CLIENTS_SHOWN 200U /* of one session: the answer is made in one piece */
 /* ASCII only: a terminal that is shown it must not obey what clients wrote */
 #define FORM (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15))
 
@@ -106,8 +107,11 @@ static json_t *session_json(const struct session *session)
         "compressed_out_plain", count_of(i.compressed_out.plain), "compressed_out_wire",
         count_of(i.compressed_out.wire));
 
-    if (all != NULL && i.outlives) {
+    if (all != NULL && i.whose != NULL) {
+        (void)json_object_set_new(all, "session", json_string(i.whose));
+        (void)json_object_set_new(all, "key", admin_json_text_of(i.key));
         (void)json_object_set_new(all, "clients", count_of(i.clients));
+        (void)json_object_set_new(all, "joined", count_of(i.joined));
         (void)json_object_set_new(all, "detached", real_or_null(i.detached));
         (void)json_object_set_new(all, "replay", count_of(i.replay_bytes));
     }
@@ -180,9 +184,31 @@ void admin_json_sessions(struct stream *s)
     admin_body_start(s, ADMIN_JSON, &listing_maker, l);
 }
 
+static json_t *clients_json(const struct session *session)
+{
+    struct session_client_info *all = calloc(CLIENTS_SHOWN, sizeof *all);
+    size_t n = all != NULL ? session_inspect_clients(session, all, CLIENTS_SHOWN) : 0;
+    json_t *list = all != NULL ? json_array() : NULL;
+
+    for (const struct session_client_info *c = all; list != NULL && c < all + n; c++)
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "number",
+                            count_of(c->number), "client", admin_json_text_of(c->client), "user",
+                            admin_json_text_of(c->user), "age", c->age, "messages_in",
+                            count_of(c->messages_in), "messages_out", count_of(c->messages_out),
+                            "behind", count_of(c->behind), "queued", count_of(c->queued), "skipped",
+                            count_of(c->skipped), "rtt_ms", real_or_null(c->rtt_ms)));
+    free(all);
+    return list;
+}
+
 void admin_json_session(struct stream *s, const struct session *session)
 {
-    admin_json_answer(s, 200, NULL, session_json(session));
+    json_t *all = session_json(session);
+
+    if (all != NULL && json_object_get(all, "session") != NULL)
+        (void)json_object_set_new(all, "newest_clients", clients_json(session));
+    admin_json_answer(s, 200, NULL, all);
 }
 
 /* ---- bans ---- */

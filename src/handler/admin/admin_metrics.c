@@ -184,6 +184,25 @@ static void route_datagrams(struct admin_out *out, const struct family *f,
     }
 }
 
+/* Only of routes whose sessions outlive their connections. */
+static void kept_count(struct admin_out *out, const struct family *f, const struct stats_route *r,
+                       const char *labels)
+{
+    if (r->kept.keeps)
+        route_count(out, f, r, labels);
+}
+
+static void kept_attaches(struct admin_out *out, const struct family *f,
+                          const struct stats_route *r, const char *labels)
+{
+    char all[LABELS_MAX + 64];
+
+    for (size_t i = 0; r->kept.keeps && i < STATS_ATTACHES; i++) {
+        snprintf(all, sizeof all, "%s,result=\"%s\"", labels, stats_attach_names[i]);
+        put_count(out, f, all, r->kept.attaches[i]);
+    }
+}
+
 static void metrics_refused(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
     const struct stats *st = s->worker->stats;
@@ -240,6 +259,8 @@ WORKER_SAMPLE(reload_well, put_plain, w->stats->reload_well)
 WORKER_SAMPLE(reload_time, put_real, w->stats->reload_time)
 WORKER_SAMPLE(sessions, put_plain, w->sessions->count)
 WORKER_SAMPLE(max_sessions, put_plain, w->config->max_sessions)
+WORKER_SAMPLE(replay, put_plain, w->sessions->replay_memory)
+WORKER_SAMPLE(max_replay, put_plain, w->config->max_replay)
 WORKER_SAMPLE(connections, put_plain, w->connections->count)
 WORKER_SAMPLE(programs, put_plain, child_count(w))
 WORKER_SAMPLE(draining, put_plain, w->draining)
@@ -262,6 +283,7 @@ WORKER_SAMPLE(started, put_real, w->stats->start_time)
 /* ---- all there are ---- */
 
 #define ROUTE(field_) .by_route = route_count, .offset = offsetof(struct stats_route, field_)
+#define KEPT(field_) .by_route = kept_count, .offset = offsetof(struct stats_route, kept.field_)
 #define ROUTE_TIMES(field_, scale_) \
     .by_route = route_histogram, .offset = offsetof(struct stats_route, field_), .scale = (scale_)
 
@@ -277,6 +299,17 @@ static const struct family families[] = {
      .help = "Sessions that ended, by class of the close code and who ended it first."},
     {"wsluice_session_duration_seconds", HISTOGRAM, "seconds", ROUTE_TIMES(duration, &stats_scale_long),
      .help = "How long sessions lasted, observed at their end."},
+    {"wsluice_sessions_detached", GAUGE, KEPT(detached), .help = "Sessions that wait for a client to come back."},
+    {"wsluice_session_clients", GAUGE, KEPT(clients), .help = "Clients of sessions that outlive their connections."},
+    {"wsluice_session_attaches", COUNTER, .by_route = kept_attaches,
+     .help = "Clients that came to sessions that outlive their connections, by what became of it."},
+    {"wsluice_session_replayed_bytes", COUNTER, "bytes", KEPT(replayed),
+     .help = "Payload of messages that were sent to clients that came later than they."},
+    {"wsluice_session_gaps", COUNTER, KEPT(gaps),
+     .help = "Clients sent away because messages they were to get were not kept any more."},
+    {"wsluice_session_skipped_messages", COUNTER, KEPT(skipped), .help = "Messages that slow clients were not sent."},
+    {"wsluice_replay_memory_bytes", GAUGE, "bytes", .sample = replay, .help = "Memory of what all sessions keep to replay."},
+    {"wsluice_replay_memory_limit_bytes", GAUGE, "bytes", .sample = max_replay, .help = "The max-replay in force."},
     {"wsluice_requests_refused", COUNTER, .sample = metrics_refused,
      .help = "Requests answered with an error, by HTTP status. The admin door is not counted."},
     {"wsluice_authentication_failures", COUNTER, .sample = auth_failures,

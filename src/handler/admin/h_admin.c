@@ -69,7 +69,7 @@ static void get_root(struct stream *s)
             "wsluice admin\n"
             "GET  /healthz /readyz?backend=PATH /metrics /sessions /sessions/ID /stats /bans "
             "/log-level\n"
-            "POST /sessions/kick?what=ID|ADDRESS|user:NAME|token:TOKEN&reason=TEXT "
+            "POST /sessions/kick?what=ID|ID/NUMBER|ADDRESS|user:NAME|token:TOKEN&reason=TEXT "
             "/ban?what=NETWORK&time=TIME /unban?what=NETWORK /reload /drain "
             "/log-level?level=LEVEL\n"));
 }
@@ -99,7 +99,8 @@ static void get_session(struct stream *s)
     const struct session *found = NULL;
     const char *id = stream_request(s)->path + strlen("/sessions/");
 
-    if (session_choice_parse(s->worker, &choice, slice_from(id)) && choice.by == CHOICE_ID)
+    if (session_choice_parse(s->worker, &choice, slice_from(id)) && choice.by == CHOICE_ID &&
+        choice.number == 0)
         found = session_find(s->worker, choice.id);
     if (found == NULL)
         admin_json_error(s, 404, NULL, "no such session");
@@ -156,14 +157,14 @@ static const struct admin_maker kicking_maker = {kicking_next, kicking_release};
 static void kick_one(struct stream *s, const struct kicking *k)
 {
     struct session *session = session_find(s->worker, k->choice.id);
+    bool found = session != NULL && session_kick_chosen(session, &k->choice, k->reason) > 0;
 
-    admin_order_log(s, "kick", k->what, session != NULL);
-    if (session == NULL) {
-        admin_json_error(s, 404, NULL, "no such session");
-        return;
-    }
-    session_kick(session, k->reason);
-    admin_json_done(s, 200, "kicked", 1, NULL);
+    admin_order_log(s, "kick", k->what, found);
+    if (found)
+        admin_json_done(s, 200, "kicked", 1, NULL);
+    else
+        admin_json_error(s, 404, NULL,
+                         session != NULL ? "no such client of that session" : "no such session");
 }
 
 static void post_kick(struct stream *s)
@@ -177,8 +178,9 @@ static void post_kick(struct stream *s)
     if (!admin_order_parameter(stream_request(s), "what", k->what) ||
         !admin_order_parameter(stream_request(s), "reason", k->reason) ||
         !session_choice_parse(s->worker, &k->choice, slice_from(k->what))) {
-        admin_order_bad(s, "what= must be the ID of a session, a numeric address, user:NAME or "
-                           "token:TOKEN; reason= a text");
+        admin_order_bad(s,
+                        "what= must be the ID of a session, ID/NUMBER of a client of it, a numeric "
+                        "address, user:NAME or token:TOKEN; reason= a text");
         free(k);
         return;
     }
