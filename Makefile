@@ -40,7 +40,7 @@ SAY = $(if $(V),@:,@printf '  %-6s%s\n' $(1) $(2))
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wcast-qual \
        -Wwrite-strings -Wpointer-arith
-CPP  = -std=gnu11 -D_GNU_SOURCE -Isrc -DWSLUICE_VERSION=\"$(VERSION)\" $(LLHTTP_CPP) \
+CPP  = -std=gnu11 -D_GNU_SOURCE -Isrc -isystem build/terminal -DWSLUICE_VERSION=\"$(VERSION)\" $(LLHTTP_CPP) \
        $(shell pkg-config --cflags libcares 2>/dev/null)
 LIBS = $(LLHTTP_LIBS) -ljansson -lev -lssl -lcrypto -lcrypt -lcap -lyaml -lm \
        $(shell pkg-config --libs zlib 2>/dev/null || echo -lz) \
@@ -84,6 +84,7 @@ build/$(1)/obj/%.o: src/%.c build/$(1)/.flags | need-llhttp
 	$(Q)$$(FLAGS_$(1)) $(WARN) -MMD -MP -c -o $$@ $$<
 build/$(1)/obj/handler/h_console.o: src/handler/console.html
 build/$(1)/obj/cli/example.o: $(wildcard contrib/examples/*.yaml)
+build/$(1)/obj/handler/files/terminal_page.o: build/terminal/terminal_files.h
 
 build/$(1)/unit/%.o: tests/unit/%.c build/$(1)/.flags | need-llhttp
 	@mkdir -p $$(@D)
@@ -124,6 +125,11 @@ build/$(1)/.list: force
 endef
 $(foreach mode,plain asan cov fuzz,$(eval $(call MODE_RULES,$(mode))))
 
+# ---- the terminal page, as far as `make terminal` has completed it, goes into the program of all modes
+build/terminal/terminal_files.h: contrib/terminal/embed contrib/terminal/vendor $(wildcard contrib/terminal/www/*.* contrib/terminal/www/vendor/from)
+	$(call SAY,PAGE,$(@D))
+	$(Q)contrib/terminal/embed $(@D)
+
 .PHONY: force need-llhttp
 force:
 need-llhttp:
@@ -160,6 +166,7 @@ build/warnings/clang/%.o: %.c Makefile | need-llhttp
 	@mkdir -p $(@D)
 	$(call SAY,CLANG,$<)
 	$(Q)$(CLANG) $(STRICT) -fsyntax-only -MF $(@:.o=.d) -MT $@ $< && touch $@
+build/warnings/gcc/src/handler/files/terminal_page.o build/warnings/clang/src/handler/files/terminal_page.o: build/terminal/terminal_files.h
 -include $(OURS:%.c=build/warnings/gcc/%.d) $(OURS:%.c=build/warnings/clang/%.d)
 
 # Each lint is one command: it prints its faults and exits 1, or "skipped: why" and exits 0.
@@ -234,8 +241,8 @@ $(BENCH_OURS): build/bench/%: bench/%.c build/plain/all.a
 	$(call SAY,LD,$@)
 	$(Q)$(FLAGS_plain) $(WARN) $(LD_plain) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(LDFLAGS) $(LIBS)
 demo: deps-demo  ## serve a page with a calculator, a chess engine, an echo and a clock
+	@$(TRY_TERMINAL)
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory -s terminal || echo 'demo: goes on without its terminal, which needs npm and its registry' >&2
 	@WSLUICE=$(CURDIR)/build/plain/wsluice exec contrib/demo/run
 
 # ---- what Debian and npm must provide; nothing happens when it is there already
@@ -255,6 +262,7 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 
 # ---- the terminal page is complete with xterm.js from npm, and the client library
 .PHONY: terminal
+TRY_TERMINAL = $(MAKE) --no-print-directory -s terminal || echo '$@: goes on without the terminal page, which needs npm and its registry' >&2
 TERMINAL = contrib/terminal/www/vendor/wsluice-client.js
 terminal: $(TERMINAL)  ## complete the page in contrib/terminal/www with xterm.js, from npm
 $(TERMINAL): contrib/terminal/package-lock.json contrib/terminal/vendor contrib/client/index.js
@@ -266,8 +274,10 @@ man: $(MANS)  ## the manual pages, when scdoc is installed
 build/man/%: docs/%.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@
-# the terminal page goes with it when `make terminal` has completed it; units name the program where it is put
-install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREFIX)
+# units name the program where it is put
+install: $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREFIX)
+	@$(TRY_TERMINAL)
+	@$(MAKE) --no-print-directory all
 	install -D -m 755 build/plain/wsluice '$(DESTDIR)$(PREFIX)/bin/wsluice'
 	@mkdir -p build/completion && for s in bash zsh fish; do build/plain/wsluice --completion $$s >build/completion/$$s; done
 	install -D -m 644 build/completion/bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsluice'
@@ -281,8 +291,6 @@ install: all $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(
 	@for d in sysusers tmpfiles; do \
 	  install -D -m 644 contrib/systemd/$$d.conf '$(DESTDIR)$(PREFIX)'/lib/$$d.d/wsluice.conf; done
 	install -D -m 644 contrib/systemd/programs.conf '$(DESTDIR)$(PREFIX)/share/wsluice/programs.conf'
-	@[ ! -d contrib/terminal/www/vendor ] || for f in $$(cd contrib/terminal/www && find . -type f); do \
-	  install -D -m 644 contrib/terminal/www/$$f '$(DESTDIR)$(PREFIX)'/share/wsluice/terminal/$$f; done
 clean:  ## remove build/
 	rm -rf build
 help:  ## this list

@@ -2,17 +2,12 @@
 #include "cli/example.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conf/options.h"
-
-/* The folder of the terminal page in examples: what stands there in ours is told instead. */
-#define TERMINAL_MARK "/usr/share/wsluice/terminal"
 
 /* clang-format off */
 #define EXAMPLES(X) \
@@ -57,36 +52,12 @@ const char *example_name(unsigned n)
     return n < COUNT ? examples[n].name : NULL;
 }
 
-/* Where it is, as seen from the program: installed beside it, or in its sources. */
-static void find_terminal(char out[PATH_MAX])
-{
-    static const char *const beside[] = {"../share/wsluice/terminal", "../../contrib/terminal/www"};
-    char self[PATH_MAX] = "", candidate[PATH_MAX + 64];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = n > 0 ? strrchr(self, '/') : NULL;
-
-    for (size_t i = 0; slash != NULL && i < sizeof beside / sizeof beside[0]; i++) {
-        snprintf(candidate, sizeof candidate, "%.*s%s", (int)(slash + 1 - self), self, beside[i]);
-        if (realpath(candidate, out) != NULL)
-            return;
-    }
-    strcpy(out, TERMINAL_MARK);
-}
-
 /* Without its first line, which is for the sources. */
 static void print_example(const struct example *e)
 {
-    const char *begin = memchr(e->text, '\n', (size_t)(e->end - e->text)), *mark;
-    char terminal[PATH_MAX];
+    const char *line = memchr(e->text, '\n', (size_t)(e->end - e->text));
+    const char *begin = line != NULL ? line + 1 : e->text;
 
-    begin = begin != NULL ? begin + 1 : e->text;
-    mark = memmem(begin, (size_t)(e->end - begin), TERMINAL_MARK, strlen(TERMINAL_MARK));
-    if (mark != NULL) {
-        find_terminal(terminal);
-        fwrite(begin, 1, (size_t)(mark - begin), stdout);
-        fputs(terminal, stdout);
-        begin = mark + strlen(TERMINAL_MARK);
-    }
     fwrite(begin, 1, (size_t)(e->end - begin), stdout);
 }
 

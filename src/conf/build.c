@@ -10,8 +10,10 @@
 #include "conf/build_session.h"
 #include "conf/habits.h"
 #include "core/admission/origin.h"
+#include "core/backend.h"
 #include "core/route.h"
 #include "proto/handshake.h"
+#include "proto/tty.h"
 
 #define UNIX_PATH_LONGEST 107 /* bytes of a Unix socket's path: sun_path without its NUL */
 
@@ -356,6 +358,38 @@ static bool step_twins(struct building *b)
     return true;
 }
 
+/* Clients of a terminal may say its size, as the page does. */
+static bool takes_tty(const struct route *r)
+{
+    const struct text_list *list = &r->settings.subprotocols;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], TTY_SUBPROTOCOL) == 0)
+            return true;
+    }
+    return list->count == 0;
+}
+
+static bool step_page(struct building *b)
+{
+    struct route *r = b->route;
+    bool fits = r->backend != NULL && r->backend->is_terminal && takes_tty(r);
+    enum page page = (enum page)r->settings.page;
+
+    if (page == PAGE_TERMINAL && r->backend != NULL && !fits) {
+        snprintf(b->why, sizeof b->why,
+                 "terminal: this page is for programs on a terminal (pty), with the subprotocol "
+                 "tty; there are: auto, console, off");
+        return false;
+    }
+    if (page == PAGE_AUTO && r->settings.console)
+        page = PAGE_CONSOLE;
+    else if (page == PAGE_AUTO)
+        page = fits && r->static_dir == NULL ? PAGE_TERMINAL : PAGE_OFF;
+    r->page = r->backend != NULL ? page : PAGE_OFF;
+    return true;
+}
+
 bool build_route(struct config *c, struct route *r, const struct conf_kinds *kinds, build_tell tell,
                  void *owner)
 {
@@ -366,7 +400,7 @@ bool build_route(struct config *c, struct route *r, const struct conf_kinds *kin
         {"path", step_path},       {"host", step_host},       {"to", step_target},
         {NULL, step_prepare},      {"framing", step_framing}, {NULL, step_program},
         {NULL, step_words},        {"path", step_twins},      {"headers", step_headers},
-        {"session", step_session},
+        {"session", step_session}, {"page", step_page},
     };
     struct building b = {.config = c, .route = r, .kinds = kinds, .given_path = r->path};
     bool ok = true;

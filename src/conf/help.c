@@ -48,7 +48,7 @@ void cli_print_help(void)
           "  -l, --listen ADDR     PORT, HOST:PORT, unix:PATH (127.0.0.1:8080)\n"
           "  -s, --static DIR      files beside the WebSocket\n"
           "      --console         a page to try it by hand\n"
-          "      --pty             COMMAND on a terminal: shells, editors, games\n"
+          "      --pty             COMMAND on a terminal, and a page that shows it\n"
           "      --unbuffer        nothing arrives? COMMAND holds its output back\n"
           "  -f, --framing NAME    what a message is: lines, text, stream, lsp and others\n"
           "      --origin LIST     pages that may connect (same-origin)\n"

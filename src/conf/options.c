@@ -10,6 +10,7 @@ static const char *const over_choices[] = {"hold", "close", NULL};
 static const char *const record_choices[] = {"both", "output", NULL};
 static const char *const compression_choices[] = {"off", "on", "takeover", NULL};
 static const char *const join_choices[] = {"kind", "takeover", "write", NULL};
+static const char *const page_choices[] = {"auto", "terminal", "console", "off", NULL};
 static const char *const errors_choices[] = {"http", "close", NULL};
 static const char *const forwarded_choices[] = {"x-forwarded", "forwarded", NULL};
 static const char *const source_choices[] = {"session", "client", "off", NULL};
@@ -67,8 +68,10 @@ const struct option_row option_rows[] = {
      "serve the files below DIR on plain GET; the page lives beside the WebSocket"},
     {"headers", 0, OPTION_PAIRS, SETTING(headers), "NAME=VALUE", NULL, NULL, 0, 0,
      "a header field of answers with files, such as Cross-Origin-Opener-Policy=same-origin; repeat for several"},
+    {"page", 0, OPTION_CHOICE, SETTING(page), "PAGE", "auto", page_choices, 0, 0,
+     "what a browser sees on plain GET of a route's path: a terminal, the console to try it by hand, or off: nothing; auto: a terminal where a program is on one and there are no files, else as console says"},
     {"console", 0, OPTION_FLAG, SETTING(console), NULL, "off", NULL, 0, 0,
-     "a page to try a route by hand, on plain GET of its path"},
+     "the same as page console, where page is auto"},
     {"errors", 0, OPTION_CHOICE, SETTING(errors), "HOW", "http", errors_choices, 0, 0,
      "how a client learns that the backend cannot be opened: an http status, or a close code (which page script sees)"},
     {"stderr", 0, OPTION_CHOICE, SETTING(stderr_mode), "TO", "log", stderr_choices, 0, 0,
@@ -325,28 +328,32 @@ const struct option_row *option_find_letter(char letter)
 
 #define GUESS_MAX 32 /* letters of a name worth guessing at */
 
-/* Levenshtein's distance. */
+static size_t options_least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters to leave out, add, change or swap with their neighbours (the distance of optimal
+ * string alignment). */
 static size_t distance(struct slice a, const char *b)
 {
-    size_t row[GUESS_MAX + 1], n = strlen(b);
+    size_t d[GUESS_MAX + 1][GUESS_MAX + 1], n = strlen(b);
 
     if (a.len > GUESS_MAX || n > GUESS_MAX)
         return GUESS_MAX;
-    for (size_t k = 0; k <= n; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t k = 1; k <= n; k++) {
-            size_t change = diagonal + (a.p[i - 1] != b[k - 1]);
-            size_t best = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
-
-            diagonal = row[k];
-            row[k] = change < best ? change : best;
+    for (size_t i = 0; i <= a.len; i++) {
+        for (size_t k = 0; k <= n; k++) {
+            if (i == 0 || k == 0) {
+                d[i][k] = i + k;
+                continue;
+            }
+            d[i][k] = options_least(d[i - 1][k - 1] + (a.p[i - 1] != b[k - 1]),
+                                    options_least(d[i - 1][k], d[i][k - 1]) + 1);
+            if (i > 1 && k > 1 && a.p[i - 1] == b[k - 2] && a.p[i - 2] == b[k - 1])
+                d[i][k] = options_least(d[i][k], d[i - 2][k - 2] + 1);
         }
     }
-    return row[n];
+    return d[a.len][n];
 }
 
 void option_guess_add(struct option_guess *g, const char *name)

@@ -48,6 +48,8 @@ enum session_whose {
     SESSION_OF_ROOM,       /* of all who come by the same captures */
     SESSION_SHARED,        /* of all */
 };
+/* What a browser sees where a WebSocket is. */
+enum page { PAGE_AUTO, PAGE_TERMINAL, PAGE_CONSOLE, PAGE_OFF };
 enum session_join { JOIN_BY_KIND, JOIN_TAKEOVER, JOIN_WRITE };
 /* One more than the index into auths. */
 enum auth_kind { AUTH_NONE, AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_HOOK };
@@ -69,7 +71,8 @@ struct settings {
     bool read_only;              /* what clients send is dropped */
     bool unbuffer;               /* programs write to a terminal, on pipes they would hold back */
     const char *tty_preferences; /* JSON for clients of the terminal protocol; NULL: none */
-    bool console;                /* a page to try a route by hand */
+    int page;                    /* enum page, as written; route.page is what comes of it */
+    bool console;                /* PAGE_CONSOLE, where page says nothing */
     struct text_list headers;    /* NAME=VALUE, of answers with files */
     struct text_list origins;    /* empty: same origin; "any" */
     struct text_list subprotocols;
@@ -153,6 +156,7 @@ struct route {
     struct target target;
     uint64_t max_sessions;         /* 0: no limit of its own */
     const struct framing *framing; /* NULL without a backend */
+    enum page page;                /* never PAGE_AUTO */
     struct tlsclient *tls;         /* made of the settings by prepare_config, for kinds over TLS */
     struct settings settings;
     char *preamble_word;         /* what was in preamble_secret; read by prepare_config, owned */

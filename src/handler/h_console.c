@@ -36,8 +36,7 @@ static bool console_wants(const struct config *c, const struct route *route,
                           const struct request *r)
 {
     (void)c;
-    return route != NULL && route->settings.console && route->backend != NULL &&
-           !handshake_wanted(r->head) &&
+    return route != NULL && route->page == PAGE_CONSOLE && !handshake_wanted(r->head) &&
            (slice_is(r->head->method, "GET") || slice_is(r->head->method, "HEAD"));
 }
 

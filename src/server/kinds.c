@@ -26,8 +26,9 @@ const struct framing *const framings[] = {&framing_lines,
 
 const struct front_ops *const fronts[] = {&front_h1, NULL};
 
-const struct handler_ops *const handlers[] = {&handler_admin,   &handler_ws,   &handler_static,
-                                              &handler_console, &handler_hint, NULL};
+const struct handler_ops *const handlers[] = {
+    &handler_admin, &handler_ws, &handler_static, &handler_terminal, &handler_console,
+    &handler_hint,  NULL};
 
 /* In the order of enum auth_kind. */
 const struct auth_ops *const auths[] = {&auth_basic, &auth_bearer, &auth_client_cert, &auth_hook,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/route.h"
+#include "handler/files/terminal_page.h"
 
 #define NAME_LONGEST 100 /* bytes of a file's name worth showing */
 
@@ -43,13 +44,18 @@ static void first_page(int folder, char name[NAME_LONGEST])
     closedir(dir);
 }
 
+static bool shows_terminal(const struct route *r)
+{
+    return r->page == PAGE_TERMINAL && terminal_page_is_there();
+}
+
 /* What stands behind the route's path. False: it has no page. */
 static bool page_of(const struct route *r, char name[NAME_LONGEST])
 {
     name[0] = '\0';
     if (r->static_dir != NULL && faccessat(r->static_fd, "index.html", R_OK, 0) == 0)
         return true;
-    if (r->settings.console && r->backend != NULL)
+    if (r->page == PAGE_CONSOLE || shows_terminal(r))
         return true;
     if (r->static_dir != NULL)
         first_page(r->static_fd, name);
@@ -139,7 +145,7 @@ void pages_tell(const struct listeners *set, const struct config *c)
     spec = l->spec;
     write_host(l, r, host, sizeof host);
     write_path(r->path, path, sizeof path);
-    if (r->static_dir != NULL && path[strlen(path) - 1] != '/')
+    if ((r->static_dir != NULL || shows_terminal(r)) && path[strlen(path) - 1] != '/')
         strcat(path, "/");
     log_printf(&set->worker->log, LOG_INFO, "open %s://%s%s%s",
                spec->tls != NULL ? "https" : "http", host, path, name);

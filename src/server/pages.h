@@ -7,8 +7,8 @@
 
 /*
  * Logs "open http://..." of the page with the shortest path: the index.html, or else the first
- * *.html, of a folder, or the console of a route. At the first listener that a browser can reach,
- * as seen from this machine. Nothing where there is no page.
+ * *.html, of a folder, or the terminal or the console of a route. At the first listener that a
+ * browser can reach, as seen from this machine. Nothing where there is no page.
  */
 void pages_tell(const struct listeners *set, const struct config *c);
 

@@ -24,6 +24,7 @@
 #include "core/backend.h"
 #include "core/program/preamble.h"
 #include "core/program/rules.h"
+#include "handler/files/terminal_page.h"
 #include "io/resolve.h"
 #include "server/admin.h"
 #include "server/priv.h"
@@ -324,6 +325,13 @@ static void check_preamble(struct route *r, struct teller *f)
     explicit_bzero(r->preamble_word + word.len, len - word.len);
 }
 
+static void check_page(const struct route *r, struct teller *f)
+{
+    if (r->settings.page == PAGE_TERMINAL && r->page == PAGE_TERMINAL && !terminal_page_is_there())
+        fault_at(f, r->where, "page of", r->path,
+                 "this wsluice was built without the terminal page; see `make terminal`");
+}
+
 static void prepare_check_program(struct route *r, struct teller *f)
 {
     char why[RULES_ERROR_MAX];
@@ -396,6 +404,7 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
         !(errno == EACCES && r->settings.run_as != NULL))
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
     prepare_check_program(r, f);
+    check_page(r, f);
     check_record(r, f);
     if (r->path == NULL) /* told already; these name it, and what it captures */
         return;

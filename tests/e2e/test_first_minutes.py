@@ -2,7 +2,6 @@
 """What a newcomer meets first: the page to open, examples, help."""
 
 import http.client
-import pathlib
 import re
 import ssl
 import urllib.request
@@ -135,11 +134,6 @@ def test_examples_that_are_not():
     for args, word in ((["vmc"], "did you mean vnc?"), (["zzzzzzz"], "lists them"), (["vnc", "mqtt"], "one name")):
         done = example(*args)
         assert done.returncode == 2 and word in done.stderr and done.stdout == ""
-
-
-def test_the_example_of_a_shell_names_its_page():
-    folder = re.search(r"static: (\S+)", example("shell").stdout).group(1)
-    assert (pathlib.Path(folder) / "index.html").is_file()
 
 
 # --help: one screen, and true.

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """contrib/terminal: the page with xterm.js on a real terminal, in Chromium."""
 
+import gzip
 import json
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -11,6 +13,7 @@ from lib import peers
 from lib.setting import REPO, SOON
 
 TERMINAL = REPO / "contrib" / "terminal"
+NO_UPGRADE = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 SHELL = ["env", "PS1=$ ", "TMOUT=", "bash", "--norc", "--noprofile"]
 CLOCK = ["sh", "-c", "while date +%T; do sleep 1; done"]
 
@@ -18,8 +21,9 @@ CLOCK = ["sh", "-c", "while date +%T; do sleep 1; done"]
 @pytest.fixture(scope="module")
 def page():
     """The folder of the page, complete; not made here, for tests of several builds run at once."""
-    client = TERMINAL / "www" / "vendor" / "wsluice-client.js"
-    assert client.exists() and client.read_bytes() == (REPO / "contrib/client/index.js").read_bytes(), "run: make terminal"
+    inputs = subprocess.run([TERMINAL / "vendor", "--inputs"], capture_output=True, text=True, timeout=SOON, check=True).stdout
+    made = TERMINAL / "www" / "vendor" / "from"
+    assert made.exists() and made.read_text() == inputs, "run: make terminal, then make"
     return TERMINAL / "www"
 
 
@@ -27,7 +31,7 @@ def test_page_is_complete_and_pinned(page):
     vendor = page / "vendor"
     assert {path.name for path in vendor.iterdir()} == {
         "xterm.mjs", "xterm.css", "xterm.LICENSE.txt", "addon-fit.mjs", "addon-fit.LICENSE.txt", "wsluice-client.js",
-        "wsluice-client.LICENSE.txt"}
+        "wsluice-client.LICENSE.txt", "from"}
     assert "Permission is hereby granted" in (vendor / "xterm.LICENSE.txt").read_text()
     lock = json.loads((TERMINAL / "package-lock.json").read_text())
     for name, package in lock["packages"].items():
@@ -36,11 +40,59 @@ def test_page_is_complete_and_pinned(page):
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "*" not in policy
 
 
+def get(daemon, path, headers=(), method="GET"):
+    with daemon.connect() as client:
+        client.send(client.head(path, headers, method=method, drop=NO_UPGRADE))
+        return client.read_response(bodiless=method == "HEAD" or "If-None-Match" in dict(headers))
+
+
+def test_the_page_is_at_the_path_of_a_terminal(wsluice, page):
+    """Out of the program itself, byte for byte what is in the folder, also compressed; and nothing else is there."""
+    daemon = wsluice("-r", "/a b/sh=pty:cat", "-r", "/x=exec:cat")
+    assert daemon.wait_for_log(r" open (\S+)$").group(1) == f"http://127.0.0.1:{daemon.port}/a%20b/sh/"
+    redirect = get(daemon, "/a%20b/sh?q=1")
+    assert (redirect.status, redirect.get("location")) == (301, "sh/?q=1")
+    names = [str(path.relative_to(page)) for path in page.rglob("*") if path.is_file() and path.name != "from"]
+    assert "vendor/xterm.mjs" in names
+    for name in names:
+        answer = get(daemon, f"/a%20b/sh/{name}")
+        assert answer.status == 200 and answer.body == (page / name).read_bytes() and not answer.get("content-encoding")
+        assert answer.get("content-security-policy") == "frame-ancestors 'self'"
+        assert answer.get("cross-origin-opener-policy") == "same-origin"
+        packed = get(daemon, f"/a%20b/sh/{name}", [("Accept-Encoding", "gzip, br")])
+        assert packed.get("content-encoding") == "gzip" and gzip.decompress(packed.body) == answer.body
+        assert len({answer.get("etag"), packed.get("etag")}) == 2 and answer.get("vary") == packed.get("vary") == "Accept-Encoding"
+    assert answer.get("cache-control") == "no-cache"
+    assert get(daemon, f"/a%20b/sh/{name}", [("If-None-Match", answer.get("etag"))]).status == 304
+    index = get(daemon, "/a%20b/sh/", method="HEAD")
+    assert (index.status, index.get("content-type")) == (200, "text/html; charset=utf-8")
+    for path in "/x", "/a%20b/sh/vendor/from", "/a%20b/sh/none", "/a%20b/sh/vendor", "/a%20b/sh/vendor/":
+        assert get(daemon, path).status == 426
+    assert get(daemon, "/a%20b/sh/", method="POST").status == 405
+
+
+def test_which_page_is_where(wsluice, tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    pages = {"auto": {}, "files": {"static": str(tmp_path)}, "files-and-terminal": {"static": str(tmp_path), "page": "terminal"},
+             "console": {"console": True}, "both": {"console": True, "page": "terminal"}, "off": {"page": "off"},
+             "other": {"subprotocol": "binary"}}
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps({"listen": "127.0.0.1:0", "routes": [{"path": f"/{name}", "pty": ["cat"], **how}
+                                                                      for name, how in pages.items()]}))
+    daemon = wsluice("-c", config)
+    asked = {name: get(daemon, f"/{name}/") for name in pages}
+    assert {name: answer.status for name, answer in asked.items()} == {**dict.fromkeys(pages, 200), "off": 426, "other": 426}
+    assert {name: "mine" if answer.body == b"mine" else "console" if b"wsluice console" in answer.body else "terminal"
+            for name, answer in asked.items() if answer.status == 200} == {
+                "auto": "terminal", "files": "mine", "files-and-terminal": "mine", "console": "console", "both": "terminal"}
+    assert get(daemon, "/files/terminal.js").status == 404 and get(daemon, "/files-and-terminal/terminal.js").status == 200
+
+
 def test_terminal_in_chromium(wsluice, page, tmp_path):
     pictures = os.environ.get("TERMINAL_SHOTS") or tmp_path
     config = tmp_path / "terminal.yaml"
     config.write_text(json.dumps({"routes": [
-        {"path": "/shell", "pty": SHELL, "static": str(page), "cwd": str(tmp_path)},
+        {"path": "/shell", "pty": SHELL, "cwd": str(tmp_path)},
         {"path": "/watch", "pty": CLOCK, "static": str(page), "read-only": True, "tty-preferences": '{"disableStdin": true}'}]}))
     daemon = wsluice("-c", config)
     seen = json.loads(peers.node("terminal.mjs", daemon.url.replace("ws:", "http:"), pictures, timeout=12 * SOON))
@@ -52,4 +104,4 @@ def test_terminal_in_chromium(wsluice, page, tmp_path):
         "paused": [True, True], "ended": "the program ended: exit 3 · Enter starts it again",
         "killed": "the program was killed: signal SIGKILL · Enter starts it again",
         "lost": "the server stops, or the session was idle (shutdown) · next try in 1 s", "watching": "you are only watching",
-        "typed": False, "framed": "a terminal does not run inside another page", "faults": []}
+        "typed": False, "framed": ["open", "a terminal does not run inside a page of elsewhere"], "faults": []}

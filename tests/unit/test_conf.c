@@ -161,6 +161,12 @@ static const struct fault_case {
      {"2:15: max-sessions: one value is needed here, this is a map"}},
     {"routes: [{static: /}]\nmax-sessions: -1\n",
      {"2:15: max-sessions: \"-1\" is not a whole number"}},
+    {"routes: [{exec: [cat], page: terminal}]\n",
+     {"1:30: page: terminal: this page is for programs on a terminal (pty), with the subprotocol "
+      "tty; there are: auto, console, off"}},
+    {"routes: [{pty: [cat], page: terminal, subprotocol: binary}]\n",
+     {"1:29: page: terminal: this page is for programs on a terminal (pty), with the subprotocol "
+      "tty; there are: auto, console, off"}},
     {"routes: [{static: /}]\nconsole: maybe\n", {"2:10: console: \"maybe\" is neither on nor off"}},
     {"routes: [{static: /}]\nlog-level: loud\n",
      {"2:12: log-level: \"loud\" is not one of error, warn, info, debug"}},

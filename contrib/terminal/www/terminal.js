@@ -111,8 +111,17 @@ function onKey(event) {
   return !isCopy && !isPaste; // the browser pastes by itself
 }
 
-if (window.top !== window) {
-  show("closed", "a terminal does not run inside another page"); // which could lead your keys into it
+// A page of elsewhere could lead your keys into it.
+function isFramedByOthers() {
+  try {
+    return window.top.location.origin !== location.origin;
+  } catch {
+    return true;
+  }
+}
+
+if (isFramedByOthers()) {
+  show("closed", "a terminal does not run inside a page of elsewhere");
 } else {
   terminal.loadAddon(fit);
   terminal.open(screen);

@@ -15,67 +15,14 @@
 #include "core/route.h"
 #include "handler/files/mime.h"
 #include "handler/files/static_find.h"
+#include "handler/files/static_redirect.h"
 #include "handler/files/static_send.h"
 #include "handler/files/validators.h"
 #include "handler/handlers.h"
 #include "proto/byte_range.h"
 #include "proto/handshake.h"
 
-#define FIELDS_SIZE \
-    1536 /* header lines of ours in an answer; a front's head has 2048 bytes in all */
-
-/* Adds text to a header line at out, all but plain characters and those in `keep` as %XX. Returns
- * its new end, NULL when it does not fit or had not fitted before. */
-static char *add_escaped(char *out, const char *end, struct slice text, const char *keep)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-    for (size_t i = 0; i < text.len && out != NULL; i++) {
-        char c = text.p[i];
-        bool as_is = c != '\0' && (strchr(plain, c) != NULL || strchr(keep, c) != NULL);
-        int n = snprintf(out, (size_t)(end - out), as_is ? "%c" : "%%%02X", (unsigned char)c);
-
-        out = n > 0 && n < end - out ? out + n : NULL;
-    }
-    return out;
-}
-
-/*
- * To the same path with a slash behind it, so that the page's own links work. The place is told
- * relative to where the client stands, as "sub/", since a proxy in front may have cut the begin of
- * the path off. What could be taken for a scheme is "./a:b/" (RFC 3986, section 4.2).
- */
-static void redirect(struct stream *s)
-{
-    const struct request *r = stream_request(s);
-    const struct route *files = r->match.files;
-    char fields[FIELDS_SIZE];
-    const char *end = fields + sizeof fields;
-    const char *slash = memrchr(r->raw_path.p, '/', r->raw_path.len);
-    const char *name = slash != NULL ? slash + 1 : r->raw_path.p;
-    struct slice last = slice_of(name, (size_t)(r->raw_path.p + r->raw_path.len - name));
-    bool as_scheme = memchr(last.p, ':', last.len) != NULL;
-    char *out = fields + sprintf(fields, "Location: %s", as_scheme ? "./" : "");
-    const struct response answer = {.status = 301,
-                                    .fields = fields,
-                                    .more_fields = files->headers,
-                                    .body = slice_from("see Location\n"),
-                                    .head_only = slice_is(r->head->method, "HEAD")};
-
-    out = add_escaped(add_escaped(out, end, last, "!$&'()*+,;=:@%"), end, slice_from("/"), "/");
-    if (r->query.p != NULL)
-        out = add_escaped(add_escaped(out, end, slice_from("?"), "?"), end, r->query,
-                          "/!$&'()*+,;=:@?%");
-    if (out == NULL || end - out < 3) {
-        static_refuse(s, 414, NULL, "the path is too long");
-        return;
-    }
-    memcpy(out, "\r\n", 3);
-    request_log(s, 301, NULL);
-    stream_respond(s, &answer);
-    stream_end(s);
-}
+#define FIELDS_SIZE STATIC_FIELDS_SIZE
 
 /* ---- the handler ---- */
 
@@ -116,7 +63,7 @@ static bool static_wants(const struct config *c, const struct route *route, cons
 
     if (files == NULL || handshake_wanted(r->head))
         return false;
-    if (route->backend == NULL || (files == route && !route->settings.console))
+    if (route->backend == NULL || (files == route && route->page == PAGE_OFF))
         return true;
     return is_behind_another_door(c, r) || static_has_page(files->static_fd, path_below(r));
 }
@@ -285,7 +232,7 @@ static void static_handle(struct stream *s, const struct config *c, const struct
         if (r->path[strlen(r->path) - 1] == '/') /* a directory named index.html */
             static_refuse_errno(s, ENOENT);
         else
-            redirect(s);
+            static_redirect(s, r->match.files->headers);
     }
 }
 

@@ -20,10 +20,11 @@ _Static_assert(PIECE <= WORKER_TX_SIZE, "a piece is read into the worker's buffe
  */
 struct body {
     struct stream *stream;
-    int fd;
-    uint64_t left;      /* bytes not yet read */
-    double stall;       /* seconds a client may take nothing */
-    uint64_t delivered; /* when the timer was set */
+    int fd;               /* -1: what is left of it stands at bytes */
+    const uint8_t *bytes; /* not ours */
+    uint64_t left;        /* bytes not yet read */
+    double stall;         /* seconds a client may take nothing */
+    uint64_t delivered;   /* when the timer was set */
     struct reap reap;
 };
 
@@ -64,7 +65,8 @@ static void static_body_close(struct body *b)
     struct stream *s = b->stream;
 
     ev_timer_stop(s->worker->loop, &s->timer);
-    close(b->fd);
+    if (b->fd >= 0)
+        close(b->fd);
     b->fd = -1;
     stream_take(s, NULL, NULL);
     b->reap.release = static_body_release;
@@ -94,6 +96,12 @@ static ssize_t body_read(struct body *b, void *p, size_t room)
 
     if (b->left < room)
         room = (size_t)b->left;
+    if (b->bytes != NULL) {
+        memcpy(p, b->bytes, room);
+        b->bytes += room;
+        b->left -= room;
+        return (ssize_t)room;
+    }
     do {
         n = read(b->fd, p, room);
     } while (n < 0 && errno == EINTR);
@@ -164,20 +172,20 @@ static void body_on_closed(void *owner, int err)
 static const struct stream_events body_events = {.drained = body_on_drained,
                                                  .closed = body_on_closed};
 
-void static_send(struct stream *s, struct response *answer, int fd, double stall)
+static void send_from(struct stream *s, struct response *answer, const struct body *from)
 {
-    struct body *b = calloc(1, sizeof *b);
+    struct body *b = malloc(sizeof *b);
     ssize_t n;
 
     if (b == NULL) {
-        close(fd);
+        if (from->fd >= 0)
+            close(from->fd);
         static_refuse_errno(s, ENOMEM);
         return;
     }
+    *b = *from;
     b->stream = s;
-    b->fd = fd;
     b->left = answer->length;
-    b->stall = stall;
     ev_timer_init(&s->timer, body_on_timer, 0, 0);
     stream_take(s, &body_events, b);
     n = body_read(b, s->worker->tx, PIECE);
@@ -192,4 +200,14 @@ void static_send(struct stream *s, struct response *answer, int fd, double stall
     request_log(s, answer->status, NULL);
     stream_respond(s, answer);
     static_body_go_on(b);
+}
+
+void static_send(struct stream *s, struct response *answer, int fd, double stall)
+{
+    send_from(s, answer, &(struct body){.fd = fd, .stall = stall});
+}
+
+void static_send_bytes(struct stream *s, struct response *answer, const void *bytes, double stall)
+{
+    send_from(s, answer, &(struct body){.fd = -1, .bytes = bytes, .stall = stall});
 }

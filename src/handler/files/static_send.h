@@ -9,9 +9,15 @@
  */
 #include "core/stream.h"
 
+/* Bytes of our own header lines in an answer; a front's head has 2048 in all. */
+#define STATIC_FIELDS_SIZE 1536
+
 /* Answers with answer->length bytes from where fd stands, and closes it. Takes the stream over; the
  * first piece goes with the head. stall: seconds a client may take nothing. */
 void static_send(struct stream *s, struct response *answer, int fd, double stall);
+
+/* The same with bytes that stay where they are, answer->length of them. */
+void static_send_bytes(struct stream *s, struct response *answer, const void *bytes, double stall);
 
 /* A refusal with its line in the log; that of an errno of opening or reading a file. */
 void static_refuse(struct stream *s, int status, const char *fields, const char *why);

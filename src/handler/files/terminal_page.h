@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSLUICE_HANDLER_FILES_TERMINAL_PAGE_H
+#define WSLUICE_HANDLER_FILES_TERMINAL_PAGE_H
+
+/*
+ * The terminal page (contrib/terminal/www), part of this program: what contrib/terminal/embed has
+ * found of it when the program was built. Read-only data, as it is and compressed.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct terminal_file {
+    const char *name; /* below the page: "index.html", "vendor/xterm.mjs" */
+    const char *etag; /* of its content, without quotes */
+    const char *begin, *end, *gzip, *gzip_end;
+};
+
+/* NULL: the page has no such file. The empty name is its index. */
+const struct terminal_file *terminal_file_find(const char *name);
+
+/* Whether the page was there when the program was built. */
+bool terminal_page_is_there(void);
+
+#endif
