@@ -67,6 +67,10 @@ CC_fuzz  = $(CLANG)
 C_fuzz   = -O1 -g $(SANE) -fsanitize=fuzzer-no-link -DWSLUICE_POISON=1 -DWSLUICE_FUZZ=1
 LD_fuzz  = $(SANE) -fsanitize=fuzzer
 
+# What the compiler says about OBJECT.o is kept in OBJECT.warn, for `make warnings-gcc`, and shown as if it were not.
+KEEP_WARNINGS = 2>$$(@:.o=.warn); s=$$$$?; cat $$(@:.o=.warn) >&2; exit $$$$s
+COLOUR = $(if $(MAKE_TERMERR),-fdiagnostics-color=always)
+
 # ---- rules of one mode: $(1) is plain, asan, cov or fuzz; objects of src/ are in build/$(1)/obj/
 define MODE_RULES
 FLAGS_$(1) = $(CC_$(1)) $(CPP) $(C_$(1)) $(CFLAGS)
@@ -81,7 +85,7 @@ build/$(1)/wsluice: $$(OBJS_$(1)) build/$(1)/.list
 build/$(1)/obj/%.o: src/%.c build/$(1)/.flags | need-llhttp
 	@mkdir -p $$(@D)
 	$(call SAY,CC,$$@)
-	$(Q)$$(FLAGS_$(1)) $(WARN) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(FLAGS_$(1)) $(WARN) $(COLOUR) -MMD -MP -c -o $$@ $$< $(KEEP_WARNINGS)
 build/$(1)/obj/handler/h_console.o: src/handler/console.html
 build/$(1)/obj/cli/example.o: $(wildcard contrib/examples/*.yaml)
 build/$(1)/obj/handler/files/terminal_page.o: build/terminal/terminal_files.h
@@ -89,7 +93,7 @@ build/$(1)/obj/handler/files/terminal_page.o: build/terminal/terminal_files.h
 build/$(1)/unit/%.o: tests/unit/%.c build/$(1)/.flags | need-llhttp
 	@mkdir -p $$(@D)
 	$(call SAY,CC,$$@)
-	$(Q)$$(FLAGS_$(1)) $(WARN) -Itests/unit -MMD -MP -c -o $$@ $$<
+	$(Q)$$(FLAGS_$(1)) $(WARN) $(COLOUR) -Itests/unit -MMD -MP -c -o $$@ $$< $(KEEP_WARNINGS)
 
 build/$(1)/llhttp/%.o: $(LLHTTP_DIR)/%.c build/$(1)/.flags
 	@mkdir -p $$(@D)
@@ -151,11 +155,15 @@ test-unit: $(UNITS_$(MODE))  ## run the unit tests (MODE=asan)
 test-e2e: build/$(MODE)/wsluice build/$(MODE)/inside.so  ## run the end-to-end tests (MODE=asan T='-k word')
 	WSLUICE=$(CURDIR)/build/$(MODE)/wsluice $(PYTHON) -m pytest -q tests/e2e $(T)
 
-# Every C file of ours once with gcc and once with clang, any warning an error.
+# Every C file of ours once with gcc and once with clang, any warning an error. What `make` itself compiles with gcc is not
+# compiled again: of that the warnings are kept.
 OURS := $(SRCS) $(UNITS) $(SUPPORT) $(FUZZERS) $(sort $(wildcard bench/*.c))
 warnings: warnings-gcc warnings-clang  ## compile all with gcc and with clang, warnings are errors
 .PHONY: warnings-gcc warnings-clang
-warnings-gcc: $(OURS:%.c=build/warnings/gcc/%.o)
+KEPT := $(if $(filter cc gcc,$(CC)),$(SRCS) $(UNITS) $(SUPPORT))
+WARNED := $(patsubst tests/%.c,build/plain/%.o,$(filter tests/%,$(KEPT))) $(patsubst src/%.c,build/plain/obj/%.o,$(filter src/%,$(KEPT)))
+warnings-gcc: $(patsubst %.c,build/warnings/gcc/%.o,$(filter-out $(KEPT),$(OURS))) $(WARNED)
+	@cat /dev/null $(patsubst %.o,%.warn,$(WARNED)) >build/warnings/gcc/kept && cat build/warnings/gcc/kept && [ ! -s build/warnings/gcc/kept ]
 warnings-clang: $(OURS:%.c=build/warnings/clang/%.o)
 STRICT = $(CPP) $(WARN) -Werror -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Itests/unit -MMD -MP
 build/warnings/gcc/%.o: %.c Makefile | need-llhttp

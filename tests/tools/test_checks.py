@@ -332,6 +332,9 @@ def small_project(tmp_path, part):
     # a sanitizer's report counts even when the program's status was lost
     ('yield Part("x", [["sh", "-c", "echo bad >$PWD/build/check/sanitizer/x.1"]], count_one, 9)',
      "1 passed, 1 failed, 0 skipped", "sanitizer report"),
+    # the time of the processor that all below it has taken, by kind
+    ('yield Part("x-1", [["sh", "-c", "timeout -s ALRM 9 sh -c \\"ulimit -t 1; while :; do :; done\\"; :"]], count_one, 30, kind="x")',
+     "1 passed, 0 failed, 0 skipped", "\nx                             1      1        1                 1\n"),
     # a process that nobody ended
     ('yield Part("x", [["sh", "-c", "setsid sleep 97 >/dev/null 2>&1 &"]], count_one, 9)',
      "1 passed, 1 failed, 0 skipped", "sleep 97"),
@@ -341,3 +344,30 @@ def test_run_all(tmp_path, part, last, words):
     assert done.stdout.splitlines()[-1] == last, done.stdout
     assert words in done.stdout
     assert done.returncode == (0 if ", 0 failed," in last else 1)
+
+
+def test_a_file_for_the_other_build_has_no_tests(run_all, tmp_path, monkeypatch):
+    """Which is no fault, other than a file in which none is found (above)."""
+    monkeypatch.setattr(run_all, "LOGS", str(tmp_path))
+    (tmp_path / "test_n.py").write_text("def test_a(): pass\n")
+    part = run_all.Part("n", [], None, 1)
+    done = subprocess.run([*run_all.pytest("n", str(tmp_path)), "-p", "no:cacheprovider", "-k", "other"], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 5
+    run_all.count_pytest(part, done.stdout, done.returncode)
+    assert (part.passed, part.failed, part.skipped) == (0, 0, 0), done.stdout
+
+
+def test_parts_that_compile_are_one_at_a_time_beside_others(run_all):
+    make, test = (run_all.Part(name, [command], None, 1) for name, command in (("m", [*run_all.MAKE, "all"]), ("t", ["true"])))
+    assert run_all.has_room(make, [test] * run_all.SLOTS) and run_all.has_room(test, [make] + [test] * (run_all.SLOTS - 1))
+    assert not run_all.has_room(make, [make]) and not run_all.has_room(test, [test] * run_all.SLOTS)
+
+
+def test_every_file_of_the_end_to_end_tests_is_a_part_of_each_build(run_all, monkeypatch):
+    monkeypatch.chdir(os.path.join(HERE, "../.."))
+    names = {part.name for part in run_all.parts()}
+    files = [name[len("test_"):-len(".py")] for name in os.listdir("tests/e2e") if re.fullmatch(r"test_\w+\.py", name)]
+    assert files and {f"e2e-{mode}-{file}" for mode in ("plain", "asan") for file in files} <= names
+    assert {part.name for part in run_all.needed(["e2e-asan"])} == {f"e2e-asan-{file}" for file in files} | {"build-plain", "build-asan"}
+    assert set(run_all.LONG) <= set(files) | names, "a long one that is gone"
