@@ -53,7 +53,7 @@ static void hook_release(struct route *r)
     r->auth_data = NULL;
 }
 
-static const char *prepare_program(struct hook *h, const struct text_list *words)
+static const char *auth_hook_prepare_program(struct hook *h, const struct text_list *words)
 {
     h->program = child_find(words->items[0], getenv("PATH"));
     if (h->program == NULL)
@@ -84,7 +84,7 @@ static bool hook_prepare(struct route *r, char why[AUTH_ERROR_MAX])
     else if (h->is_http)
         wrong = hook_url_parse(&h->url, words->items[0]);
     else
-        wrong = prepare_program(h, words);
+        wrong = auth_hook_prepare_program(h, words);
     r->auth_data = h;
     if (wrong == NULL)
         return true;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/words.h"
+#include "conf/build_attr.h"
 #include "conf/build_headers.h"
-#include "conf/build_rules.h"
 #include "conf/build_session.h"
 #include "conf/habits.h"
 #include "core/admission/origin.h"
@@ -282,7 +282,7 @@ static bool build_same(const char *a, const char *b)
 
 static bool step_program(struct building *b)
 {
-    b->key = build_rules(b->route, b->why);
+    b->key = build_attr(b->route, b->why);
     return b->key == NULL;
 }
 

@@ -80,7 +80,7 @@ struct backend_ops {
     bool is_terminal;     /* has a size; its bytes are what a terminal shows; clients may speak the
                              terminal protocol, `tty` */
     bool takes_preamble;  /* a service on a stream, that can be told things first */
-    bool runs_programs;   /* with the route's rules */
+    bool runs_programs;   /* with the route's attributes */
     unsigned descriptors; /* how many one session may use, the client's own not counted */
     const char *scheme_help; /* for messages: "tcp://HOST:PORT" */
 

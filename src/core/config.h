@@ -23,7 +23,7 @@ struct backend_ops;
 struct bans;
 struct handler_ops;
 struct auth_ops;
-struct child_rules;
+struct child_attr;
 struct token_list;
 
 struct text_list {
@@ -96,7 +96,7 @@ struct settings {
     uint64_t nice;             /* of programs, added to ours */
     bool no_new_privs;
     struct text_list read_paths,
-        write_paths;           /* what programs reach; none: see core/program/rules.h */
+        write_paths;           /* what programs reach; none: see core/program/attr.h */
     struct tlsclient_spec tls; /* towards services, tls:// */
     const char *record;        /* directory of recordings; see config_record_dir */
     int record_what;           /* enum record_what */
@@ -163,7 +163,7 @@ struct route {
     uint64_t signals;            /* of the settings; bit n: signal n */
     struct text_list login;      /* NAME=VALUE of its program's account, on a terminal; found by
                                     prepare_config */
-    struct child_rules *rules;   /* of its program; NULL: none. See core/program/rules.h */
+    struct child_attr *attr;     /* of its program; NULL: none. See core/program/attr.h */
     const struct auth_ops *auth; /* NULL: anybody; set by auth_prepare */
     void *auth_data;             /* of that kind */
     struct stats_route
@@ -202,7 +202,7 @@ struct config {
     struct rate connect_rate, address_connect_rate;  /* connections, in all and of one address */
     struct rate total_message_rate, total_byte_rate; /* from all clients */
     const char *ban_file;                            /* networks to turn away; NULL: none */
-    struct bans *bans; /* what it says, from prepare_config until core/admission/gate.c takes it */
+    struct bans *bans; /* what it says, from prepare_config until admission takes it */
     uint64_t max_head; /* bytes of a request's */
     double handshake_timeout, drain_delay, drain_timeout, upgrade_timeout;
     bool reuse_port;

@@ -14,14 +14,14 @@
 #include "proto/http1.h"
 #include "proto/proxyhdr.h"
 
-/* What admission says of a client: core/admission/gate.h. */
-enum gate_verdict {
-    GATE_UNKNOWN, /* not asked yet: the client stands behind a proxy */
-    GATE_PASS,
-    GATE_BANNED,
-    GATE_ADDRESS_RATE, /* too many from there */
-    GATE_RATE,         /* too many */
-    GATE_VERDICTS
+/* What admission says of a client: core/admission/admission.h. */
+enum admission_verdict {
+    ADMISSION_UNKNOWN, /* not asked yet: the client stands behind a proxy */
+    ADMISSION_PASS,
+    ADMISSION_BANNED,
+    ADMISSION_ADDRESS_RATE, /* too many from there */
+    ADMISSION_RATE,         /* too many */
+    ADMISSION_VERDICTS
 };
 
 struct request {
@@ -42,11 +42,11 @@ struct request {
     struct slice host;  /* Host, or what a trusted proxy says it was */
     uint16_t host_port; /* of host, told apart by a trusted proxy; 0: not */
     union addr client, server;
-    enum gate_verdict gate; /* PASS, or why it may not come in */
-    bool admin;             /* came by the admin address: only handlers of that door answer */
-    bool secure;            /* TLS */
-    bool is_nobodys;        /* of a backend that belongs to many: it says nothing of a client */
-    bool vouched;           /* a trusted proxy has told of it, by a PROXY header or header fields */
+    enum admission_verdict admission; /* PASS, or why it may not come in */
+    bool admin;      /* came by the admin address: only handlers of that door answer */
+    bool secure;     /* TLS */
+    bool is_nobodys; /* of a backend that belongs to many: it says nothing of a client */
+    bool vouched;    /* a trusted proxy has told of it, by a PROXY header or header fields */
     /* The client's certificate: "SUCCESS", "NONE" or "FAILED:why", and of SUCCESS the subject.
      * Empty where it is not asked for. */
     struct slice client_verify, client_dn, client_cn;

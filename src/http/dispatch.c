@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/hostname.h"
 #include "core/auth/auth.h"
 #include "core/auth/auth_cookie.h"
@@ -17,15 +17,16 @@
 
 #define HOST_TOLD_MAX 300
 
-/* The gate has counted it, and told the log. */
+/* Admission has counted it, and told the log. */
 static void turn_away(struct stream *s)
 {
     const struct request *r = stream_request(s);
-    int status = gate_status(r->gate);
+    int status = admission_status(r->admission);
 
     stats_refused(s->worker, status);
     refuse_over_limit(s, r->match.route, status,
-                      gate_retry_after(s->worker->gate, &r->client, r->gate), gate_why(r->gate));
+                      admission_retry_after(s->worker->admission, &r->client, r->admission),
+                      admission_why(r->admission));
 }
 
 static const struct handler_ops *dispatch_choose(const struct stream *s, const struct config *c)
@@ -44,8 +45,8 @@ static bool may_still(struct stream *s)
 {
     struct request *r = stream_request(s);
 
-    r->gate = gate_look_again(s->worker->gate, &r->client);
-    if (r->gate == GATE_PASS)
+    r->admission = admission_refuse_banned_since(s->worker->admission, &r->client);
+    if (r->admission == ADMISSION_PASS)
         return true;
     turn_away(s); /* the request is gone then */
     return false;
@@ -138,7 +139,7 @@ void dispatch_request(struct stream *s)
     struct request *r = stream_request(s);
 
     route_find(c, r, &r->match);
-    if (r->gate != GATE_PASS) {
+    if (r->admission != ADMISSION_PASS) {
         turn_away(s);
         return;
     }

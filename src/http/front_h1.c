@@ -132,8 +132,8 @@ static void h1_handle(struct h1 *h)
                         (enum forwarded_header)c->forwarded_header);
     h1_name_client(h, &req->request);
     req->handed = true;
-    req->request.gate = h1_gate_request(h, &req->request);
-    if (req->request.gate != GATE_PASS || !h1_redirect(h))
+    req->request.admission = h1_admission_request(h, &req->request);
+    if (req->request.admission != ADMISSION_PASS || !h1_redirect(h))
         dispatch_request(&h->stream);
 }
 
@@ -230,7 +230,8 @@ void h1_wait(struct h1 *h)
     struct worker *w = h->stream.worker;
     const union addr *client = &h->asker->client;
 
-    if (!h->asker->admin && client->sa.sa_family != AF_UNIX && !gate_is_proxy(w->gate, client))
+    if (!h->asker->admin && client->sa.sa_family != AF_UNIX &&
+        !admission_is_proxy(w->admission, client))
         waiting_enter(w->waiting, &h->asker->waiting, &h->conn, client);
 }
 
@@ -266,7 +267,7 @@ static void h1_go_away(struct front_conn *c)
         h1_close(h);
 }
 
-static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum gate_verdict v)
+static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum admission_verdict v)
 {
     struct h1 *h = calloc(1, sizeof *h);
 
@@ -276,7 +277,7 @@ static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum 
         return NULL;
     }
     h->asker->client = *a->client;
-    h->asker->gate = (uint8_t)v;
+    h->asker->admission = (uint8_t)v;
     h->asker->admin = a->admin;
     h->asker->tls = a->tls != NULL;
     h->asker->redirect = a->redirect;
@@ -287,8 +288,8 @@ static struct h1 *h1_new(struct worker *w, const struct front_accepted *a, enum 
 
 static void h1_open(struct worker *w, const struct front_accepted *a)
 {
-    enum gate_verdict v = h1_gate_accept(w, a);
-    struct h1 *h = h1_gate_answers(v, a->tls != NULL) ? h1_new(w, a, v) : NULL;
+    enum admission_verdict v = h1_admission_accept(w, a);
+    struct h1 *h = h1_admission_answers(v, a->tls != NULL) ? h1_new(w, a, v) : NULL;
 
     if (h == NULL) {
         close(a->fd);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/waiting.h"
 #include "core/front.h"
 #include "core/request.h"
@@ -39,7 +39,7 @@ struct h1_request {
 struct h1_asker {
     union addr client;
     uint16_t redirect; /* plain GET is sent to https:// at this port; 0: not */
-    uint8_t gate;      /* enum gate_verdict, of the connection */
+    uint8_t admission; /* enum admission_verdict, of the connection */
     bool admin;
     bool tls;           /* our own */
     bool secure;        /* a proxy says that the client came by TLS */
@@ -98,13 +98,13 @@ void h1_set_deadline(struct h1 *h, double seconds,
  * others. */
 bool h1_expect_proxied(struct h1 *h);
 
-/* h1_gate.c: may this connection come in? UNKNOWN: that is asked of the client behind it. */
-enum gate_verdict h1_gate_accept(struct worker *w, const struct front_accepted *a);
+/* h1_admission.c: may this connection come in? UNKNOWN: that is asked of the client behind it. */
+enum admission_verdict h1_admission_accept(struct worker *w, const struct front_accepted *a);
 /* A refused connection is worth reading a request from, to answer that. */
-bool h1_gate_answers(enum gate_verdict v, bool tls);
+bool h1_admission_answers(enum admission_verdict v, bool tls);
 /* A PROXY header has named the client. False: close. */
-bool h1_gate_proxied(struct h1 *h);
-enum gate_verdict h1_gate_request(const struct h1 *h, const struct request *r);
+bool h1_admission_proxied(struct h1 *h);
+enum admission_verdict h1_admission_request(const struct h1 *h, const struct request *r);
 
 static inline struct h1 *h1_of(const struct stream *s)
 {

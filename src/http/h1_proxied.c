@@ -60,7 +60,7 @@ static ssize_t h1_read_proxied(struct io *io, void *p, size_t n)
     else
         a->unnamed = !hdr.is_local;
     a->secure = hdr.tls;
-    if (hdr.source.sa.sa_family != AF_UNSPEC && !h1_gate_proxied(h)) {
+    if (hdr.source.sa.sa_family != AF_UNSPEC && !h1_admission_proxied(h)) {
         errno = EPROTO;
         return -1;
     }

@@ -21,7 +21,7 @@ struct io;
 struct resolver;
 struct retry_target;
 struct limits;
-struct gate;
+struct admission;
 struct waiting;
 struct sessions;
 struct connections;
@@ -97,9 +97,9 @@ struct worker {
                           where they could not be had */
     ev_timer ladder;   /* child.c's; active until the first of them is due */
     double ladder_due; /* worker time of that */
-    struct limits *limits;               /* core's; io never looks inside */
-    struct gate *gate;                   /* core's: who may come in, see core/admission/gate.h */
-    struct waiting *waiting;             /* core's: connections that asked for nothing */
+    struct limits *limits;       /* core's; io never looks inside */
+    struct admission *admission; /* core's: who may come in, see core/admission/admission.h */
+    struct waiting *waiting;     /* core's: connections that asked for nothing */
     bool (*make_room)(struct worker *w); /* core's, see worker_make_room; NULL: there is nobody */
     int client_fds;                      /* see descriptors_of_clients */
     int highest_fd;    /* of those that were ever accepted: the loop's arrays grow with it */

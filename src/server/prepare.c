@@ -22,8 +22,8 @@
 #include "core/admission/hostname.h"
 #include "core/auth/auth.h"
 #include "core/backend.h"
+#include "core/program/attr.h"
 #include "core/program/preamble.h"
-#include "core/program/rules.h"
 #include "handler/files/terminal_page.h"
 #include "io/resolve.h"
 #include "server/admin.h"
@@ -239,7 +239,7 @@ static void read_bans(struct config *c, struct teller *f)
     }
 }
 
-static void parse_trusted(struct config *c, struct teller *f)
+static void prepare_trusted(struct config *c, struct teller *f)
 {
     const char *wrong;
 
@@ -285,7 +285,7 @@ static void check_record(const struct route *r, struct teller *f)
         close(fd);
 }
 
-static void check_auth(struct route *r, struct teller *f)
+static void prepare_auth(struct route *r, struct teller *f)
 {
     char why[AUTH_ERROR_MAX];
 
@@ -294,7 +294,7 @@ static void check_auth(struct route *r, struct teller *f)
 }
 
 /* Words of the client's are judged when it comes; the operator's here. */
-static void check_preamble(struct route *r, struct teller *f)
+static void prepare_preamble(struct route *r, struct teller *f)
 {
     struct secret_file file = {.path = r->settings.preamble_secret};
     char why[PREAMBLE_ERROR_MAX > AUTH_ERROR_MAX ? PREAMBLE_ERROR_MAX : AUTH_ERROR_MAX];
@@ -332,12 +332,12 @@ static void check_page(const struct route *r, struct teller *f)
                  "this wsluice was built without the terminal page; see `make terminal`");
 }
 
-static void prepare_check_program(struct route *r, struct teller *f)
+static void prepare_program(struct route *r, struct teller *f)
 {
-    char why[RULES_ERROR_MAX];
+    char why[ATTR_ERROR_MAX];
 
-    rules_prepare_login(r);
-    if (rules_prepare(r, f->stays_root, why))
+    attr_prepare_login(r);
+    if (attr_prepare(r, f->stays_root, why))
         return;
     fault_line(f, r->where, why);
 }
@@ -347,18 +347,18 @@ static void share_no_new_privs(struct config *c, struct teller *f)
 {
     c->no_new_privs = c->settings.no_new_privs;
     for (size_t i = 0; i < c->route_count; i++) {
-        if (rules_of_program(&c->routes[i]) && !c->routes[i].settings.no_new_privs)
+        if (attr_has_program(&c->routes[i]) && !c->routes[i].settings.no_new_privs)
             c->no_new_privs = false;
     }
     for (size_t i = 0; i < c->route_count && !c->no_new_privs; i++) {
         struct route *r = &c->routes[i];
 
-        if (!rules_of_program(r) || !r->settings.no_new_privs)
+        if (!attr_has_program(r) || !r->settings.no_new_privs)
             continue;
-        if (rules_make(r) == NULL)
+        if (attr_make(r) == NULL)
             prepare_fault(f, "no-new-privs", "", "out of memory");
         else
-            r->rules->no_new_privs = true;
+            r->attr->no_new_privs = true;
     }
 }
 
@@ -391,7 +391,7 @@ static void tell_unusable(const struct route *r, const char *wrong, struct telle
     fault_at(f, r->where, "cannot use", r->target.text, why);
 }
 
-static void check_route(struct route *r, struct arena *arena, struct teller *f)
+static void prepare_route(struct route *r, struct arena *arena, struct teller *f)
 {
     const char *wrong = NULL;
 
@@ -403,13 +403,13 @@ static void check_route(struct route *r, struct arena *arena, struct teller *f)
     if (r->settings.cwd != NULL && access(r->settings.cwd, X_OK) < 0 &&
         !(errno == EACCES && r->settings.run_as != NULL))
         fault_at(f, r->where, "cwd", r->settings.cwd, strerror(errno));
-    prepare_check_program(r, f);
+    prepare_program(r, f);
     check_page(r, f);
     check_record(r, f);
     if (r->path == NULL) /* told already; these name it, and what it captures */
         return;
-    check_auth(r, f);
-    check_preamble(r, f);
+    prepare_auth(r, f);
+    prepare_preamble(r, f);
 }
 
 /* Of others than listeners and services. */
@@ -477,7 +477,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
         fault_line(&f, NULL, error);
     trust_judge(c, priv_user(c), tell_untrusted, &f);
     share_no_new_privs(c, &f);
-    parse_trusted(c, &f);
+    prepare_trusted(c, &f);
     check_hosts(c, &f);
     read_bans(c, &f);
     if ((c->tls.cert == NULL) != (c->tls.key == NULL))
@@ -496,7 +496,7 @@ size_t prepare_config(struct config *c, void (*tell)(void *arg, const char *line
     for (size_t i = 0; i < c->route_count; i++) {
         open_static(&c->routes[i], &f);
         open_backend_tls(&c->routes[i], &f);
-        check_route(&c->routes[i], &c->arena, &f);
+        prepare_route(&c->routes[i], &c->arena, &f);
     }
     check_addresses(c, &f);
     if (c->max_sessions == 0)

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/account.h"
-#include "core/program/rules.h"
+#include "core/program/attr.h"
 
 #define SECUREBITS                                                   \
     (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | \
@@ -103,8 +103,8 @@ static const struct route *other_user(const struct config *c, uid_t uid, gid_t g
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *r = &c->routes[i];
 
-        if (rules_of_program(r) && r->rules != NULL && r->rules->set_user &&
-            (r->rules->uid != uid || r->rules->gid != gid))
+        if (attr_has_program(r) && r->attr != NULL && r->attr->set_user &&
+            (r->attr->uid != uid || r->attr->gid != gid))
             return r;
     }
     return NULL;
@@ -311,7 +311,7 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
     if (rc < 0)
         return -1;
     forget_inheritable();
-    priv_follow(p, c);
+    priv_apply(p, c);
     if (c->no_new_privs && !p->set_no_new_privs)
         return priv_fault(error, "no-new-privs", strerror(errno));
 #ifndef WSLUICE_POISON /* the leak sanitizer looks at its own process by ptrace */
@@ -321,7 +321,7 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
     return 0;
 }
 
-void priv_follow(struct priv *p, const struct config *c)
+void priv_apply(struct priv *p, const struct config *c)
 {
     if (c->no_new_privs && !p->set_no_new_privs)
         p->set_no_new_privs = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -361,7 +361,7 @@ int priv_admits(const struct priv *p, const struct worker *w, const struct confi
     const struct route *r = other_user(c, geteuid(), getegid());
 
     for (size_t i = 0; i < c->route_count && p->set_no_new_privs; i++) {
-        if (!rules_of_program(&c->routes[i]) || c->routes[i].settings.no_new_privs)
+        if (!attr_has_program(&c->routes[i]) || c->routes[i].settings.no_new_privs)
             continue;
         snprintf(error, PRIV_ERROR_MAX,
                  "%.200s: no-new-privs off: all programs were started with it on, which cannot be "

@@ -59,7 +59,7 @@ int priv_admits(const struct priv *p, const struct worker *w, const struct confi
                 const struct listeners *set, char error[PRIV_ERROR_MAX]);
 
 /* c is in force now: what it gives up for good. */
-void priv_follow(struct priv *p, const struct config *c);
+void priv_apply(struct priv *p, const struct config *c);
 
 /* The capability to open ports below 1024, where it was kept, in effect or not. */
 void priv_raise_bind(const struct worker *w, bool in_effect);

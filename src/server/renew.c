@@ -151,7 +151,7 @@ static void renew_stop(struct renew *r)
     ev_timer_stop(r->worker->loop, &r->look);
 }
 
-void renew_follow(struct renew *r)
+void renew_apply(struct renew *r)
 {
     struct config *c = r->worker->config;
     bool any = false;

@@ -33,7 +33,7 @@ struct renew {
 
 void renew_init(struct renew *r, struct worker *w);
 /* The worker has another configuration. */
-void renew_follow(struct renew *r);
+void renew_apply(struct renew *r);
 void renew_release(struct renew *r);
 
 #endif

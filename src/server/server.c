@@ -10,14 +10,14 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/limits.h"
 #include "core/admission/waiting.h"
 #include "core/auth/auth.h"
 #include "core/client/deflate_pool.h"
 #include "core/control.h"
 #include "core/observe/stats.h"
-#include "core/program/rules.h"
+#include "core/program/attr.h"
 #include "core/session/banned.h"
 #include "core/session/session.h"
 #include "io/child/child.h"
@@ -222,7 +222,7 @@ static void adopt_all(struct server *s, const struct config *c, const struct ope
 
 static void warn_about(struct log *log, const struct config *c)
 {
-    if (rules_may_truncate(c))
+    if (attr_leaves_truncation(c))
         log_printf(log, LOG_WARN,
                    "read-paths, write-paths: this kernel cannot keep programs from shortening "
                    "(truncate) files elsewhere; Linux 6.2 can");
@@ -242,13 +242,13 @@ static bool swap(struct server *s, struct config *c)
         return false;
     }
     adopt_all(s, c, &opened);
-    priv_follow(&s->priv, c);
+    priv_apply(&s->priv, c);
     warn_about(&s->worker.log, c);
-    stats_follow(&s->worker, c);
+    stats_apply(&s->worker, c);
     s->worker.config = c;
     s->worker.dns_servers = c->dns_servers;
-    gate_follow(s->worker.gate, c);
-    renew_follow(&s->renew);
+    admission_apply(s->worker.admission, c);
+    renew_apply(&s->renew);
     s->worker.log.level = (enum log_level)c->log_level;
     s->worker.log.format = (enum log_format)c->log_format;
     config_release(old);
@@ -423,14 +423,14 @@ static bool make_parts(struct server *s, struct config *c)
     w->connections = &s->connections;
     w->limits = limits_new();
     w->stats = stats_new();
-    w->gate = gate_new(w);
+    w->admission = admission_new(w);
     w->waiting = waiting_new();
     w->make_room = waiting_make_room;
     w->auth = auth_new(w);
     s->control = (struct control){reload_by_order, drain_by_order, s};
     w->control = &s->control;
     s->notify.fd = -1;
-    return w->limits != NULL && w->stats != NULL && w->gate != NULL && w->auth != NULL &&
+    return w->limits != NULL && w->stats != NULL && w->admission != NULL && w->auth != NULL &&
            w->waiting != NULL;
 }
 
@@ -454,7 +454,7 @@ static int server_open(struct server *s, struct config *c)
     s->listeners = (struct listeners){.worker = w, .accepted = on_accepted, .owner = s};
     if (prepare_config(c, server_complain, NULL) > 0)
         return 1;
-    stats_follow(w, c);
+    stats_apply(w, c);
     status = priv_judge(c, error) < 0 ? 1 : open_all(s, c, &opened, error);
     if (status != 0) {
         server_complain(NULL, error);
@@ -469,9 +469,9 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_writable(c, server_complain, NULL) > 0)
         return 1;
     banned_init(&s->banned, w);
-    gate_follow(w->gate, c);
+    admission_apply(w->admission, c);
     renew_init(&s->renew, w);
-    renew_follow(&s->renew);
+    renew_apply(&s->renew);
     notify_open(&s->notify, w->loop);
     successor_ready(&s->passed);
     passed_release(&s->passed);
@@ -491,7 +491,7 @@ static void server_close(struct server *s)
     notify_close(&s->notify);
     if (s->banned.worker != NULL)
         banned_release(&s->banned);
-    gate_free(w->gate);
+    admission_free(w->admission);
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);
         unwatch_signals(s);

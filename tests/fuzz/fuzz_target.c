@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/auth/auth.h"
 #include "core/observe/stats.h"
 #include "core/request.h"
@@ -157,7 +157,7 @@ static void world_free(void)
 
     config_release(w->full);
     config_release(w->bare);
-    gate_free(w->worker.gate);
+    admission_free(w->worker.admission);
     stats_free(&w->worker);
     worker_release(&w->worker);
     (void)nftw(w->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
@@ -179,9 +179,9 @@ static struct world *world_new(void)
     w->full = make_routes(w->root, "files");
     w->bare = make_routes(w->root, "none");
     w->worker.config = w->full;
-    w->worker.gate = gate_new(&w->worker);
+    w->worker.admission = admission_new(&w->worker);
     w->worker.stats = stats_new();
-    must(w->worker.gate != NULL && w->worker.stats != NULL);
+    must(w->worker.admission != NULL && w->worker.stats != NULL);
     the_world = w;
     must(atexit(world_free) == 0);
     return w;
@@ -263,7 +263,7 @@ static bool ask(struct world *w, struct config *c, struct asking *a, const char 
         request_release(&a->request);
         return false;
     }
-    a->request.gate = GATE_PASS;
+    a->request.admission = ADMISSION_PASS;
     dispatch_request(&a->stream);
     must(a->status != 0);
     return true;

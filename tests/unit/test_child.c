@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "io/child/child.h"
-#include "io/child/child_rules.h"
+#include "io/child/child_attr.h"
 #include "io/worker.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
@@ -517,26 +517,26 @@ static void execution_errors_are_reported(void **state)
     free(huge);
 }
 
-static struct child_rules no_rules(void)
+static struct child_attr no_attr(void)
 {
-    return (struct child_rules){.umask = -1, .priority = CHILD_PRIORITY_OURS, .landlock = -1};
+    return (struct child_attr){.umask = -1, .priority = CHILD_PRIORITY_OURS, .landlock = -1};
 }
 
-static void rules_are_kept_by_the_program_alone(void **state)
+static void attributes_are_of_the_program_alone(void **state)
 {
     struct bench *b = *state;
     const char *argv[] = {"/bin/sh", "-c", "umask; ulimit -S -n; ulimit -H -n; ulimit -c", NULL};
     struct child_spec spec = plain_spec(argv);
-    struct child_rules rules = no_rules();
+    struct child_attr attr = no_attr();
     mode_t ours = umask(0);
     struct rlimit before, after;
 
     (void)umask(ours);
-    rules.umask = 0123;
-    rules.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, 30};
-    rules.limits[1] = (struct child_limit){RLIMIT_CORE, 0, 0};
-    rules.limit_count = 2;
-    spec.rules = &rules;
+    attr.umask = 0123;
+    attr.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, 30};
+    attr.limits[1] = (struct child_limit){RLIMIT_CORE, 0, 0};
+    attr.limit_count = 2;
+    spec.attr = &attr;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     start(b, &spec);
     expect_line(b->fds[1], "0123");
@@ -555,20 +555,20 @@ static void the_step_that_failed_is_told(void **state)
     struct bench *b = *state;
     const char *argv[] = {"/bin/true", NULL}, *step = NULL;
     struct child_spec spec = plain_spec(argv);
-    struct child_rules rules = no_rules();
+    struct child_attr attr = no_attr();
 
     spec.failed_step = &step;
-    spec.rules = &rules;
-    rules.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, UINT64_C(1) << 40};
-    rules.limit_count = 1; /* above what the kernel lets anybody have */
+    spec.attr = &attr;
+    attr.limits[0] = (struct child_limit){RLIMIT_NOFILE, 20, UINT64_C(1) << 40};
+    attr.limit_count = 1; /* above what the kernel lets anybody have */
     expect_failure(b, &spec, CHILD_NO_EXEC, EPERM);
     assert_string_equal(step, "rlimits: nofile");
-    rules.limit_count = 0;
-    rules.landlock = STDIN_FILENO; /* not a set of rules */
-    rules.no_new_privs = true;
+    attr.limit_count = 0;
+    attr.landlock = STDIN_FILENO; /* not a set of rules */
+    attr.no_new_privs = true;
     assert_null(child_start(&b->w, &spec, b->fds, &b->why, &events, b));
     assert_string_equal(step, "read-paths and write-paths");
-    rules.landlock = -1;
+    attr.landlock = -1;
     spec.cwd = "/nonexistent";
     expect_failure(b, &spec, CHILD_NO_EXEC, ENOENT);
     assert_string_equal(step, "cwd");
@@ -1146,7 +1146,7 @@ int main(void)
         TEST(program_has_what_was_specified),
         TEST(exit_status_is_told),
         TEST(execution_errors_are_reported),
-        TEST(rules_are_kept_by_the_program_alone),
+        TEST(attributes_are_of_the_program_alone),
         TEST(the_step_that_failed_is_told),
         TEST(no_descriptors_left),
         TEST(no_process_to_be_had),

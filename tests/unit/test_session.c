@@ -386,7 +386,7 @@ static void world_open(struct world *t)
     t->route->static_fd = -1;
     t->route->target.argv = t->argv;
     t->route->backend = &far_program;
-    stats_follow(&t->w, t->config);
+    stats_apply(&t->w, t->config);
 }
 
 static void world_close(struct world *t)

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "io/child/child.h"
-#include "io/child/child_rules.h"
+#include "io/child/child_attr.h"
 #include "io/io.h"
 #include "proto/secret.h"
 
@@ -166,12 +166,12 @@ static void job_on_refused(struct auth_place *p)
 
 static void job_run(struct auth_place *p)
 {
-    static const struct child_rules gains_nothing = {
+    static const struct child_attr gains_nothing = {
         .umask = -1, .priority = CHILD_PRIORITY_OURS, .no_new_privs = true, .landlock = -1};
     struct auth_job *j = job_of_place(p);
     struct worker *w = j->worker;
     const struct child_spec spec = {.path = j->spec.path,
-                                    .rules = j->spec.may_gain ? NULL : &gains_nothing,
+                                    .attr = j->spec.may_gain ? NULL : &gains_nothing,
                                     .argv = j->spec.argv,
                                     .envp = j->spec.envp,
                                     .stderr_discard = true,

@@ -178,7 +178,7 @@ static struct stats_route *counters_of(struct stats *st, const struct route *rou
     return r;
 }
 
-void stats_follow(struct worker *w, struct config *c)
+void stats_apply(struct worker *w, struct config *c)
 {
     for (size_t i = 0; i < c->route_count; i++) {
         struct route *r = &c->routes[i];

@@ -162,7 +162,7 @@ double stats_longest_turn(const struct worker *w);
 
 /* Gives each route with a backend its counters, before a session of this configuration begins.
  * Those of a route with the same path and kind go on. */
-void stats_follow(struct worker *w, struct config *c);
+void stats_apply(struct worker *w, struct config *c);
 
 void stats_opened(struct stats_route *r);
 /* code: of the first Close; by: who ended it first. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/session/banned.h"
 
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/waiting.h"
 
 /* In one turn. */
@@ -9,17 +9,17 @@
 #define WALK_KICKS 50   /* sessions that are ended */
 #define WALK_CLOSES 500 /* connections that have asked for nothing */
 
-static bool is_gone(void *gate, const union addr *client)
+static bool is_gone(void *admission, const union addr *client)
 {
-    return gate_bans_client(gate, client);
+    return admission_bans_client(admission, client);
 }
 
-static bool client_is_banned(const struct client *c, const void *gate)
+static bool client_is_banned(const struct client *c, const void *admission)
 {
-    struct gate *g = (struct gate *)(uintptr_t)gate; /* as it is passed below */
+    struct admission *g = (struct admission *)(uintptr_t)admission; /* as it is passed below */
     union addr client;
 
-    return session_client_addr(c, &client) && gate_bans_client(g, &client);
+    return session_client_addr(c, &client) && admission_bans_client(g, &client);
 }
 
 static void stop_walk(struct banned_walk *b)
@@ -34,7 +34,7 @@ static void stop_walk(struct banned_walk *b)
  * others need. */
 static bool walk_on(struct banned_walk *b)
 {
-    struct gate *g = b->worker->gate;
+    struct admission *g = b->worker->admission;
     int kicks = 0;
 
     if (!waiting_close(b->worker, is_gone, g, WALK_CLOSES))
@@ -82,11 +82,11 @@ void banned_init(struct banned_walk *b, struct worker *w)
     b->worker = w;
     ev_timer_init(&b->next, on_next_turn, 0, 0);
     b->next.data = b;
-    gate_on_ban(w->gate, start_walk, b);
+    admission_on_ban(w->admission, start_walk, b);
 }
 
 void banned_release(struct banned_walk *b)
 {
     stop_walk(b);
-    gate_on_ban(b->worker->gate, NULL, NULL);
+    admission_on_ban(b->worker->admission, NULL, NULL);
 }

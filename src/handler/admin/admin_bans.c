@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "handler/admin/admin_json.h"
 #include "handler/admin/admin_order.h"
 
@@ -59,7 +59,7 @@ void admin_bans_ban(struct stream *s)
         return;
     }
     admin_order_log(s, "ban", text, 1);
-    if (gate_ban(s->worker->gate, &network, seconds))
+    if (admission_ban(s->worker->admission, &network, seconds))
         admin_json_done(s, 200, "banned", 1, NULL);
     else
         admin_json_error(s, 409, NULL, "too many bans by order; write a ban-file");
@@ -72,8 +72,8 @@ void admin_bans_unban(struct stream *s)
 
     if (!read_network(s, &network, text))
         return;
-    bool done = gate_unban(s->worker->gate, &network);
-    bool in_file = gate_file_has(s->worker->gate, &network);
+    bool done = admission_unban(s->worker->admission, &network);
+    bool in_file = admission_file_has(s->worker->admission, &network);
     admin_order_log(s, "unban", text, done);
     if (in_file)
         admin_json_error(s, 409, NULL, "the ban-file has it: take it out there");

@@ -8,7 +8,7 @@
 
 #include "base/self.h"
 #include "base/utf8.h"
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/waiting.h"
 #include "core/front.h"
 #include "core/observe/stats.h"
@@ -216,8 +216,8 @@ void admin_json_session(struct stream *s, const struct session *session)
 void admin_json_bans(struct stream *s)
 {
     struct worker *w = s->worker;
-    const struct gate_ban *all;
-    size_t n = gate_bans(w->gate, &all);
+    const struct admission_ban *all;
+    size_t n = admission_bans(w->admission, &all);
     json_t *list = json_array();
     char text[CIDR_TEXT_MAX];
 
@@ -233,8 +233,8 @@ void admin_json_bans(struct stream *s)
                                 w->config->ban_file != NULL
                                     ? admin_json_text_of(w->config->ban_file)
                                     : json_null(),
-                                "file_networks", count_of(gate_file_count(w->gate)), "file_ok",
-                                gate_file_is_good(w->gate)));
+                                "file_networks", count_of(admission_file_count(w->admission)),
+                                "file_ok", admission_file_is_good(w->admission)));
 }
 
 /* ---- figures ---- */

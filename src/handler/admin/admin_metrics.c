@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/self.h"
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/waiting.h"
 #include "core/auth/auth.h"
 #include "core/front.h"
@@ -219,18 +219,19 @@ static void turned_away(struct admin_out *out, const struct scrape *s, const str
 {
     char label[40];
 
-    for (int v = GATE_FIRST_REFUSAL; v < GATE_VERDICTS; v++) {
-        snprintf(label, sizeof label, "reason=\"%s\"", gate_names[v]);
-        put_count(out, f, label, gate_refused(s->worker->gate, (enum gate_verdict)v));
+    for (int v = ADMISSION_FIRST_REFUSAL; v < ADMISSION_VERDICTS; v++) {
+        snprintf(label, sizeof label, "reason=\"%s\"", admission_names[v]);
+        put_count(out, f, label,
+                  admission_refused(s->worker->admission, (enum admission_verdict)v));
     }
 }
 
 static void banned(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
-    const struct gate_ban *all;
+    const struct admission_ban *all;
 
-    put_count(out, f, "source=\"file\"", gate_file_count(s->worker->gate));
-    put_count(out, f, "source=\"order\"", gate_bans(s->worker->gate, &all));
+    put_count(out, f, "source=\"file\"", admission_file_count(s->worker->admission));
+    put_count(out, f, "source=\"order\"", admission_bans(s->worker->admission, &all));
 }
 
 static void build(struct admin_out *out, const struct scrape *s, const struct family *f)
@@ -269,7 +270,7 @@ WORKER_SAMPLE(out_of_memory, put_plain, w->out_of_memory)
 WORKER_SAMPLE(shed, put_plain, waiting_shed(w->waiting))
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
 WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
-WORKER_SAMPLE(ban_file_good, put_plain, gate_file_is_good(w->gate))
+WORKER_SAMPLE(ban_file_good, put_plain, admission_file_is_good(w->admission))
 WORKER_SAMPLE(auth_failures, put_plain, w->auth->failures)
 WORKER_SAMPLE(lag, put_plain_histogram, &w->stats->lag)
 WORKER_SAMPLE(longest_turn, put_real, stats_longest_turn(w))

@@ -20,7 +20,7 @@
 #include "io/child/terminal.h"
 #include "io/worker.h"
 
-struct child_rules; /* io/child/child_rules.h */
+struct child_attr; /* io/child/child_attr.h */
 
 /* What its standard descriptors are. */
 enum child_standard {
@@ -30,11 +30,11 @@ enum child_standard {
 };
 
 struct child_spec {
-    const char *path;                /* what to execute, already looked up (see child_find) */
-    char *const *argv;               /* NULL-terminated */
-    char *const *envp;               /* NULL-terminated, the whole environment */
-    const char *cwd;                 /* NULL: ours */
-    const struct child_rules *rules; /* NULL: as we are */
+    const char *path;              /* what to execute, already looked up (see child_find) */
+    char *const *argv;             /* NULL-terminated */
+    char *const *envp;             /* NULL-terminated, the whole environment */
+    const char *cwd;               /* NULL: ours */
+    const struct child_attr *attr; /* NULL: as we are */
     const char **failed_step; /* where to say what could not be done, in words, when a step before
                                  execve failed; left alone otherwise. NULL: nobody asks */
     enum child_standard standard;
@@ -92,8 +92,8 @@ _Static_assert(sizeof(struct child) <= 120, "a child grows every idle session wi
  * failure returns NULL with errno set and *why telling whether resources were short (no
  * descriptors, no processes, no memory: worth trying later) or the program could not be executed;
  * nothing is left behind. The child sees descriptors 0-2 only, all signals at their defaults and
- * unblocked, an empty signal mask, the descriptor limit we were started with or that of the rules.
- * SIGCHLD must not be ignored in us: then the kernel would throw exit statuses away.
+ * unblocked, an empty signal mask, the descriptor limit we were started with or that of its
+ * attributes. SIGCHLD must not be ignored in us: then the kernel would throw exit statuses away.
  */
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner);

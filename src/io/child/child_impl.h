@@ -8,7 +8,7 @@
  *   child.c        its life: the ladder, its end, all of them
  *   child_start.c  its start: pipes or a terminal
  *   child_spawn.c  what runs between vfork and execve
- *   child_rules.c  and what the rules of its route do there
+ *   child_attr.c  and what the attributes of its route do there
  *   child_find.c   where its file is
  *   child_below.c  which processes are its
  */

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "io/child/child_rules.h"
+#include "io/child/child_attr.h"
 
 /*
  * Why vfork: fork copies the page tables, which takes longer the larger we are; vfork takes the
@@ -36,7 +36,7 @@
 /* Everything the child needs, made before vfork, so that it has nothing to compute. */
 struct plan {
     const char *path, *cwd;
-    const struct child_rules *rules; /* NULL: as we are */
+    const struct child_attr *attr; /* NULL: as we are */
     bool change_user;
     uint64_t raise; /* capabilities to do it with, not in effect in us */
     char *const *argv;
@@ -50,8 +50,8 @@ struct plan {
     bool set_nofile;
     uint64_t as[2]; /* likewise, of the address space */
     bool set_as;
-    bool own_nofile; /* of the rules; ours can only be refused when the hard limit is below by now:
-                        then that one holds */
+    bool own_nofile; /* of its attributes; ours can only be refused when the hard limit is below by
+                        now: then that one holds */
     unsigned long default_action[8]; /* the kernel's struct sigaction, larger: all zeroes is SIG_DFL
                                         without flags */
     uint64_t no_signals;
@@ -112,9 +112,9 @@ static void become_program(struct plan *p)
     p->step = "a session of its own";
     if (syscall(SYS_setsid) < 0)
         return;
-    if (p->set_as) /* before the rules, which may say less */
+    if (p->set_as) /* before its attributes, which may say less */
         (void)syscall(SYS_prlimit64, 0, RLIMIT_AS, p->as, NULL);
-    if (p->rules != NULL && child_rules_apply(p->rules, &p->step) != 0)
+    if (p->attr != NULL && child_attr_apply(p->attr, &p->step) != 0)
         return;
     p->step = "its descriptors";
     if (own_descriptors(p) != 0 || place_descriptors(p) != 0)
@@ -131,7 +131,7 @@ static void become_program(struct plan *p)
         return;
     /* As late as can be: from here on the program's user may send it signals. */
     p->step = "run-as";
-    if (p->change_user && child_rules_become(p->rules, p->raise) != 0)
+    if (p->change_user && child_attr_become(p->attr, p->raise) != 0)
         return;
     p->step = "its end with us";
     if (die_with_us(p) != 0)
@@ -189,16 +189,16 @@ static uint64_t unusual_signals(struct worker *w)
     return w->unusual_signals;
 }
 
-static void plan_rules(struct plan *p, const struct worker *w, const struct child_spec *spec)
+static void plan_attr(struct plan *p, const struct worker *w, const struct child_spec *spec)
 {
     const struct child_limit *nofile;
 
-    p->rules = spec->rules;
-    if (p->rules == NULL)
+    p->attr = spec->attr;
+    if (p->attr == NULL)
         return;
-    p->change_user = child_rules_change_user(p->rules);
+    p->change_user = child_attr_changes_user(p->attr);
     p->raise = w->caps & (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID);
-    nofile = child_rules_limit(p->rules, RLIMIT_NOFILE);
+    nofile = child_attr_limit(p->attr, RLIMIT_NOFILE);
     if (nofile == NULL)
         return;
     p->set_nofile = p->own_nofile = true;
@@ -243,7 +243,7 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
 
     for (int i = 0; i < 3; i++)
         plan.needless = std[i] >= (int)plan.needless ? (unsigned)std[i] + 1 : plan.needless;
-    plan_rules(&plan, w, spec);
+    plan_attr(&plan, w, spec);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, SIGSET_SIZE) != 0)
         return -1;
     pid = plan.change_user ? vfork_other_user(&plan, pidfd) : vfork_plan(&plan, pidfd);

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/child/child_attr.h"
 #include "io/child/child_impl.h"
-#include "io/child/child_rules.h"
 
 struct pipes {
     int ours[3];   /* write end, read end, read end; -1 where there is none */
@@ -127,13 +127,13 @@ static int make_pipes(struct worker *w, struct pipes *p, const struct child_spec
  * finds it: it has no name but below the program's /proc. A terminal has a name, so it is handed to
  * the program's user; where we may not (CAP_CHOWN is not kept), the descriptors and /dev/tty do.
  */
-static int child_start_hand_over(const struct pipes *p, const struct child_rules *rules)
+static int child_start_hand_over(const struct pipes *p, const struct child_attr *attr)
 {
     for (int i = 0; i < 3; i++) {
         if (p->ours[i] < 0)
             continue;
         if (isatty(p->theirs[i])) {
-            if (fchown(p->theirs[i], rules->uid, (gid_t)-1) != 0 && errno != EPERM)
+            if (fchown(p->theirs[i], attr->uid, (gid_t)-1) != 0 && errno != EPERM)
                 return -1;
         } else if (fchmod(p->theirs[i], 0666) != 0) {
             return -1;
@@ -207,9 +207,9 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->owner = owner;
     c->stop_grace = (float)spec->stop_grace;
     c->kill_grace = (float)spec->kill_grace;
-    c->other_user = child_rules_change_user(spec->rules);
+    c->other_user = child_attr_changes_user(spec->attr);
     if (make_pipes(w, &pipes, spec) != 0 ||
-        (c->other_user && child_start_hand_over(&pipes, spec->rules) != 0) ||
+        (c->other_user && child_start_hand_over(&pipes, spec->attr) != 0) ||
         (c->pid = spawn_soon(w, spec, pipes.theirs, &pidfd)) < 0) {
         int saved = errno;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "conf/build_rules.h"
+#include "conf/build_attr.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 
 #include "base/signal_name.h"
 #include "conf/options.h"
-#include "core/program/rules.h"
+#include "core/program/attr.h"
 
 #define LIMIT_TEXT_MAX 64
 #define UNLIMITED "unlimited"
@@ -80,7 +80,7 @@ static bool read_limit(const struct limit_row *l, struct slice text, uint64_t *o
 }
 
 /* "NAME=SOFT[:HARD]"; without HARD it is SOFT, too. */
-static bool add_limit(struct route *r, struct child_rules *rules, const char *text,
+static bool add_limit(struct route *r, struct child_attr *attr, const char *text,
                       char why[BUILD_ERROR_MAX])
 {
     struct slice rest, hard, soft, name = slice_cut(slice_from(text), '=', &rest);
@@ -102,24 +102,24 @@ static bool add_limit(struct route *r, struct child_rules *rules, const char *te
                  l->row.name);
         return false;
     }
-    if (child_rules_limit(rules, limit.resource) != NULL) {
+    if (child_attr_limit(attr, limit.resource) != NULL) {
         snprintf(why, BUILD_ERROR_MAX, "%s: it is set twice", l->row.name);
         return false;
     }
-    rules->limits[rules->limit_count++] = limit;
+    attr->limits[attr->limit_count++] = limit;
     return true;
 }
 
-static bool add_limits(struct route *r, struct child_rules *rules, char why[BUILD_ERROR_MAX])
+static bool add_limits(struct route *r, struct child_attr *attr, char why[BUILD_ERROR_MAX])
 {
     for (size_t i = 0; i < r->settings.rlimits.count; i++) {
-        if (!add_limit(r, rules, r->settings.rlimits.items[i], why))
+        if (!add_limit(r, attr, r->settings.rlimits.items[i], why))
             return false;
     }
     return true;
 }
 
-static bool add_umask(struct route *r, struct child_rules *rules, char why[BUILD_ERROR_MAX])
+static bool add_umask(struct route *r, struct child_attr *attr, char why[BUILD_ERROR_MAX])
 {
     static const struct option_row row = {"umask", 0,    OPTION_MODE, IN_CONFIG, 0, RELOAD_NEW,
                                           NULL,    NULL, NULL,        0,         0, NULL};
@@ -132,7 +132,7 @@ static bool add_umask(struct route *r, struct child_rules *rules, char why[BUILD
         snprintf(why, BUILD_ERROR_MAX, "%s", error);
         return false;
     }
-    rules->umask = (int)mask;
+    attr->umask = (int)mask;
     return true;
 }
 
@@ -169,30 +169,30 @@ static bool add_signals(struct route *r, char why[BUILD_ERROR_MAX])
     return true;
 }
 
-const char *build_rules(struct route *r, char why[BUILD_ERROR_MAX])
+const char *build_attr(struct route *r, char why[BUILD_ERROR_MAX])
 {
     const struct settings *s = &r->settings;
-    struct child_rules *rules;
+    struct child_attr *attr;
 
     if (!add_signals(r, why))
         return "signals";
     if (s->run_as == NULL && s->rlimits.count == 0 && s->umask == NULL && s->nice == 0 &&
         s->read_paths.count == 0 && s->write_paths.count == 0)
         return NULL;
-    rules = rules_make(r);
-    if (rules == NULL) {
+    attr = attr_make(r);
+    if (attr == NULL) {
         snprintf(why, BUILD_ERROR_MAX, "out of memory");
         return "run-as";
     }
-    if (!add_limits(r, rules, why))
+    if (!add_limits(r, attr, why))
         return "rlimits";
-    if (!add_umask(r, rules, why))
+    if (!add_umask(r, attr, why))
         return "umask";
     if (!judge_paths(&s->read_paths, NULL, why))
         return "read-paths";
     if (!judge_paths(&s->write_paths, "none", why))
         return "write-paths";
-    if (!s->no_new_privs && (rules_limit_reading(s) || rules_limit_writing(s))) {
+    if (!s->no_new_privs && (attr_limits_reading(s) || attr_limits_writing(s))) {
         snprintf(why, BUILD_ERROR_MAX,
                  "off, but read-paths and write-paths hold only programs that cannot gain "
                  "privileges; leave it on for this route");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/child/child_rules.h"
+#include "io/child/child_attr.h"
 
 #include <linux/capability.h>
 #include <signal.h>
@@ -29,7 +29,7 @@
 
 #define CHANGED_USER_WAIT 1 /* seconds */
 
-const struct child_limit *child_rules_limit(const struct child_rules *r, int resource)
+const struct child_limit *child_attr_limit(const struct child_attr *r, int resource)
 {
     for (size_t i = 0; i < r->limit_count; i++) {
         if (r->limits[i].resource == resource)
@@ -38,7 +38,7 @@ const struct child_limit *child_rules_limit(const struct child_rules *r, int res
     return NULL;
 }
 
-bool child_rules_change_user(const struct child_rules *r)
+bool child_attr_changes_user(const struct child_attr *r)
 {
     return r != NULL && r->set_user && (r->uid != geteuid() || r->gid != getegid());
 }
@@ -54,7 +54,7 @@ int child_caps_set(uint64_t permitted, uint64_t effective, uint64_t inheritable)
     return (int)syscall(SYS_capset, &header, data);
 }
 
-static int child_set_limits(const struct child_rules *r)
+static int child_set_limits(const struct child_attr *r)
 {
     for (size_t i = 0; i < r->limit_count; i++) {
         const uint64_t limit[2] = {r->limits[i].soft, r->limits[i].hard};
@@ -81,7 +81,7 @@ static int bound_the_wait(void)
     return (int)syscall(CALL_TIMER_SETTIME, timer, 0, &when, NULL);
 }
 
-int child_rules_become(const struct child_rules *r, uint64_t raise)
+int child_attr_become(const struct child_attr *r, uint64_t raise)
 {
     if (bound_the_wait() != 0 || (raise != 0 && child_caps_set(raise, raise, 0) != 0) ||
         syscall(CALL_SETGROUPS, r->group_count, r->groups) != 0 ||
@@ -93,7 +93,7 @@ int child_rules_become(const struct child_rules *r, uint64_t raise)
     return r->uid != 0 || raise != 0 ? child_caps_set(0, 0, 0) : 0;
 }
 
-int child_rules_apply(const struct child_rules *r, const char *volatile *step)
+int child_attr_apply(const struct child_attr *r, const char *volatile *step)
 {
     *step = "umask";
     if (r->umask >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,9 +15,10 @@
 #define LOOK_EVERY 1.0    /* seconds: at the file of bans; and between lines in the log */
 #define RETRY_MAX 86400.0 /* seconds */
 
-const char *const gate_names[GATE_VERDICTS] = {
-    [GATE_UNKNOWN] = "unknown",           [GATE_PASS] = "pass", [GATE_BANNED] = "banned",
-    [GATE_ADDRESS_RATE] = "address_rate", [GATE_RATE] = "rate",
+const char *const admission_names[ADMISSION_VERDICTS] = {
+    [ADMISSION_UNKNOWN] = "unknown", [ADMISSION_PASS] = "pass",
+    [ADMISSION_BANNED] = "banned",   [ADMISSION_ADDRESS_RATE] = "address_rate",
+    [ADMISSION_RATE] = "rate",
 };
 
 /* How often an address has connected lately. */
@@ -26,27 +27,27 @@ struct known {
     struct rate_bucket bucket;
 };
 
-struct gate {
+struct admission {
     struct worker *worker;
     uint8_t key[SECRET_KEY_SIZE];
     struct known (*known)[WAYS]; /* SETS of them; NULL: not needed so far */
     struct rate_bucket all;
-    uint64_t refused[GATE_VERDICTS];
-    uint64_t untold[GATE_VERDICTS]; /* refusals since the last line about them */
-    double told_at[GATE_VERDICTS];
+    uint64_t refused[ADMISSION_VERDICTS];
+    uint64_t untold[ADMISSION_VERDICTS]; /* refusals since the last line about them */
+    double told_at[ADMISSION_VERDICTS];
     struct bans *file;
     struct file_stamp stamp; /* of the file when it was last read, well or not */
     bool file_is_good;
-    struct gate_ban orders[GATE_BANS_MAX];
+    struct admission_ban orders[ADMISSION_BANS_MAX];
     size_t order_count;
     ev_timer look;
-    void (*changed)(void *arg); /* see gate_on_ban; NULL: nobody wants to know */
+    void (*changed)(void *arg); /* see admission_on_ban; NULL: nobody wants to know */
     void *changed_arg;
 };
 
 /* ---- bans ---- */
 
-static void drop_expired(struct gate *g)
+static void drop_expired(struct admission *g)
 {
     size_t kept = 0;
 
@@ -57,14 +58,14 @@ static void drop_expired(struct gate *g)
     g->order_count = kept;
 }
 
-bool gate_is_proxy(const struct gate *g, const union addr *peer)
+bool admission_is_proxy(const struct admission *g, const union addr *peer)
 {
     const struct config *c = g->worker->config;
 
     return cidr_any_has(c->trusted, c->trusted_texts.count, peer);
 }
 
-static bool is_banned(struct gate *g, const union addr *client)
+static bool is_banned(struct admission *g, const union addr *client)
 {
     if (bans_have(g->file, client))
         return true;
@@ -77,7 +78,7 @@ static bool is_banned(struct gate *g, const union addr *client)
     return false;
 }
 
-static void gate_set_timer(struct gate *g)
+static void admission_set_timer(struct admission *g)
 {
     struct ev_loop *loop = g->worker->loop;
 
@@ -88,24 +89,24 @@ static void gate_set_timer(struct gate *g)
     ev_timer_start(loop, &g->look);
 }
 
-void gate_on_ban(struct gate *g, void (*changed)(void *arg), void *arg)
+void admission_on_ban(struct admission *g, void (*changed)(void *arg), void *arg)
 {
     g->changed = changed;
     g->changed_arg = arg;
 }
 
-bool gate_bans_client(struct gate *g, const union addr *client)
+bool admission_bans_client(struct admission *g, const union addr *client)
 {
-    return !gate_is_proxy(g, client) && is_banned(g, client);
+    return !admission_is_proxy(g, client) && is_banned(g, client);
 }
 
-static void tell_changed(const struct gate *g)
+static void tell_changed(const struct admission *g)
 {
     if (g->changed != NULL)
         g->changed(g->changed_arg);
 }
 
-static void take_file(struct gate *g, struct bans *b)
+static void take_file(struct admission *g, struct bans *b)
 {
     bans_free(g->file);
     g->file = b;
@@ -114,7 +115,7 @@ static void take_file(struct gate *g, struct bans *b)
         tell_changed(g);
 }
 
-static void look_at_file(struct gate *g)
+static void look_at_file(struct admission *g)
 {
     const char *path = g->worker->config->ban_file;
     char why[BANS_ERROR_MAX];
@@ -137,21 +138,21 @@ static void look_at_file(struct gate *g)
     take_file(g, b);
 }
 
-static void gate_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void admission_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    struct gate *g = timer->data;
+    struct admission *g = timer->data;
     (void)loop;
     (void)revents;
 
     look_at_file(g);
-    gate_set_timer(g);
+    admission_set_timer(g);
 }
 
 /* ---- life ---- */
 
-struct gate *gate_new(struct worker *w)
+struct admission *admission_new(struct worker *w)
 {
-    struct gate *g = calloc(1, sizeof *g);
+    struct admission *g = calloc(1, sizeof *g);
 
     if (g == NULL)
         return NULL;
@@ -161,14 +162,14 @@ struct gate *gate_new(struct worker *w)
     }
     g->worker = w;
     g->file_is_good = true;
-    for (int v = 0; v < GATE_VERDICTS; v++)
+    for (int v = 0; v < ADMISSION_VERDICTS; v++)
         g->told_at[v] = -LOOK_EVERY;
-    ev_timer_init(&g->look, gate_on_look, 0, 0);
+    ev_timer_init(&g->look, admission_on_look, 0, 0);
     g->look.data = g;
     return g;
 }
 
-void gate_free(struct gate *g)
+void admission_free(struct admission *g)
 {
     if (g == NULL)
         return;
@@ -179,23 +180,23 @@ void gate_free(struct gate *g)
     free(g);
 }
 
-void gate_follow(struct gate *g, struct config *c)
+void admission_apply(struct admission *g, struct config *c)
 {
     g->stamp = c->bans != NULL ? bans_stamp(c->bans) : (struct file_stamp){0};
     take_file(g, c->bans);
     c->bans = NULL;
-    gate_set_timer(g);
+    admission_set_timer(g);
 }
 
 /* ---- coming in ---- */
 
-static bool gate_has_address(const union addr *a)
+static bool admission_has_address(const union addr *a)
 {
     return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
 }
 
 /* NULL: there is none to look at. With `make` one that has rested longest is taken for it. */
-static struct rate_bucket *bucket_of(const struct gate *g, const union addr *client, bool make)
+static struct rate_bucket *bucket_of(const struct admission *g, const union addr *client, bool make)
 {
     const struct rate *rate = &g->worker->config->address_connect_rate;
     uint8_t address[16], mac[SECRET_MAC_SIZE];
@@ -223,16 +224,17 @@ static struct rate_bucket *bucket_of(const struct gate *g, const union addr *cli
     return &least->bucket;
 }
 
-static struct rate_bucket *address_bucket(struct gate *g, const union addr *client)
+static struct rate_bucket *address_bucket(struct admission *g, const union addr *client)
 {
-    if (!rate_is_set(&g->worker->config->address_connect_rate) || !gate_has_address(client))
+    if (!rate_is_set(&g->worker->config->address_connect_rate) || !admission_has_address(client))
         return NULL;
     if (g->known == NULL)
         g->known = calloc(SETS, sizeof *g->known);
     return g->known != NULL ? bucket_of(g, client, true) : NULL;
 }
 
-static enum gate_verdict gate_refuse(struct gate *g, const union addr *client, enum gate_verdict v)
+static enum admission_verdict admission_refuse(struct admission *g, const union addr *client,
+                                               enum admission_verdict v)
 {
     double now = g->worker->clock;
     char text[ADDR_TEXT_MAX];
@@ -242,89 +244,90 @@ static enum gate_verdict gate_refuse(struct gate *g, const union addr *client, e
     if (now - g->told_at[v] < LOOK_EVERY)
         return v;
     log_line(&g->worker->log, LOG_INFO, "turned away", LOG_C("client", addr_format(client, text)),
-             LOG_C("reason", gate_why(v)), LOG_I("times", g->untold[v]));
+             LOG_C("reason", admission_why(v)), LOG_I("times", g->untold[v]));
     g->told_at[v] = now;
     g->untold[v] = 0;
     return v;
 }
 
-enum gate_verdict gate_look(struct gate *g, const union addr *client)
+enum admission_verdict admission_refuse_banned(struct admission *g, const union addr *client)
 {
-    return is_banned(g, client) ? gate_refuse(g, client, GATE_BANNED) : GATE_PASS;
+    return is_banned(g, client) ? admission_refuse(g, client, ADMISSION_BANNED) : ADMISSION_PASS;
 }
 
-enum gate_verdict gate_look_again(struct gate *g, const union addr *client)
+enum admission_verdict admission_refuse_banned_since(struct admission *g, const union addr *client)
 {
-    return gate_is_proxy(g, client) ? GATE_PASS : gate_look(g, client);
+    return admission_is_proxy(g, client) ? ADMISSION_PASS : admission_refuse_banned(g, client);
 }
 
-enum gate_verdict gate_enter(struct gate *g, const union addr *client)
+enum admission_verdict admission_admit(struct admission *g, const union addr *client)
 {
     const struct config *c = g->worker->config;
     struct rate_bucket *own;
     double now = g->worker->clock;
 
     if (is_banned(g, client))
-        return gate_refuse(g, client, GATE_BANNED);
+        return admission_refuse(g, client, ADMISSION_BANNED);
     own = address_bucket(g, client);
     if (own != NULL && rate_wait(own, &c->address_connect_rate, 1, now) > 0)
-        return gate_refuse(g, client, GATE_ADDRESS_RATE);
+        return admission_refuse(g, client, ADMISSION_ADDRESS_RATE);
     if (rate_wait(&g->all, &c->connect_rate, 1, now) > 0)
-        return gate_refuse(g, client, GATE_RATE);
+        return admission_refuse(g, client, ADMISSION_RATE);
     (void)rate_reserve(&g->all, &c->connect_rate, 1, now);
     if (own != NULL)
         (void)rate_reserve(own, &c->address_connect_rate, 1, now);
-    return GATE_PASS;
+    return ADMISSION_PASS;
 }
 
-int gate_status(enum gate_verdict v)
+int admission_status(enum admission_verdict v)
 {
-    return v == GATE_BANNED ? 403 : v == GATE_ADDRESS_RATE ? 429 : 503;
+    return v == ADMISSION_BANNED ? 403 : v == ADMISSION_ADDRESS_RATE ? 429 : 503;
 }
 
-const char *gate_why(enum gate_verdict v)
+const char *admission_why(enum admission_verdict v)
 {
-    return v == GATE_BANNED         ? "your address is banned"
-           : v == GATE_ADDRESS_RATE ? "too many connections from your address, try again later"
-                                    : "too many connections, try again later";
+    return v == ADMISSION_BANNED         ? "your address is banned"
+           : v == ADMISSION_ADDRESS_RATE ? "too many connections from your address, try again later"
+                                         : "too many connections, try again later";
 }
 
-unsigned gate_retry_after(const struct gate *g, const union addr *client, enum gate_verdict v)
+unsigned admission_retry_after(const struct admission *g, const union addr *client,
+                               enum admission_verdict v)
 {
     const struct config *c = g->worker->config;
     const struct rate_bucket *own =
-        v == GATE_ADDRESS_RATE && g->known != NULL && gate_has_address(client)
+        v == ADMISSION_ADDRESS_RATE && g->known != NULL && admission_has_address(client)
             ? bucket_of(g, client, false)
             : NULL;
     double wait = 0, now = g->worker->clock;
 
-    if (v == GATE_BANNED)
+    if (v == ADMISSION_BANNED)
         return 0;
     if (own != NULL)
         wait = rate_wait(own, &c->address_connect_rate, 1, now);
-    else if (v == GATE_RATE)
+    else if (v == ADMISSION_RATE)
         wait = rate_wait(&g->all, &c->connect_rate, 1, now);
     return wait <= 1 ? 1 : (unsigned)ceil(wait < RETRY_MAX ? wait : RETRY_MAX);
 }
 
 /* ---- telling, and orders ---- */
 
-uint64_t gate_refused(const struct gate *g, enum gate_verdict v)
+uint64_t admission_refused(const struct admission *g, enum admission_verdict v)
 {
     return g->refused[v];
 }
 
-bool gate_file_is_good(const struct gate *g)
+bool admission_file_is_good(const struct admission *g)
 {
     return g->file_is_good;
 }
 
-size_t gate_file_count(const struct gate *g)
+size_t admission_file_count(const struct admission *g)
 {
     return bans_count(g->file);
 }
 
-static struct gate_ban *find_order(struct gate *g, const struct cidr *network)
+static struct admission_ban *find_order(struct admission *g, const struct cidr *network)
 {
     drop_expired(g);
     for (size_t i = 0; i < g->order_count; i++) {
@@ -337,11 +340,11 @@ static struct gate_ban *find_order(struct gate *g, const struct cidr *network)
     return NULL;
 }
 
-bool gate_ban(struct gate *g, const struct cidr *network, double seconds)
+bool admission_ban(struct admission *g, const struct cidr *network, double seconds)
 {
-    struct gate_ban *order = find_order(g, network);
+    struct admission_ban *order = find_order(g, network);
 
-    if (order == NULL && g->order_count == GATE_BANS_MAX)
+    if (order == NULL && g->order_count == ADMISSION_BANS_MAX)
         return false;
     if (order == NULL)
         order = &g->orders[g->order_count++];
@@ -351,9 +354,9 @@ bool gate_ban(struct gate *g, const struct cidr *network, double seconds)
     return true;
 }
 
-bool gate_unban(struct gate *g, const struct cidr *network)
+bool admission_unban(struct admission *g, const struct cidr *network)
 {
-    struct gate_ban *order = find_order(g, network);
+    struct admission_ban *order = find_order(g, network);
 
     if (order == NULL)
         return false;
@@ -362,14 +365,14 @@ bool gate_unban(struct gate *g, const struct cidr *network)
     return true;
 }
 
-size_t gate_bans(struct gate *g, const struct gate_ban **all)
+size_t admission_bans(struct admission *g, const struct admission_ban **all)
 {
     drop_expired(g);
     *all = g->orders;
     return g->order_count;
 }
 
-bool gate_file_has(const struct gate *g, const struct cidr *network)
+bool admission_file_has(const struct admission *g, const struct cidr *network)
 {
     return bans_have_network(g->file, network);
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/admission/gate.h"
+#include "core/admission/admission.h"
 #include "core/admission/limits.h"
 #include "core/admission/waiting.h"
 #include "core/config.h"
@@ -22,7 +22,7 @@
 struct bench {
     struct worker w;
     struct config config;
-    struct gate *gate;
+    struct admission *admission;
     int log; /* the end of a pipe with the log's lines */
 };
 
@@ -38,16 +38,16 @@ static int open_bench(void **state)
     b->w.config = &b->config;
     b->w.clock = 1000;
     b->w.sessions = test_calloc(1, sizeof *b->w.sessions);
-    b->gate = gate_new(&b->w);
+    b->admission = admission_new(&b->w);
     *state = b;
-    return b->gate == NULL;
+    return b->admission == NULL;
 }
 
 static int close_bench(void **state)
 {
     struct bench *b = *state;
 
-    gate_free(b->gate);
+    admission_free(b->admission);
     test_free(b->w.sessions);
     worker_release(&b->w);
     log_release(&b->w.log);
@@ -76,21 +76,21 @@ static bool ban(struct bench *b, const char *text, double seconds)
 {
     struct cidr c = network(text);
 
-    return gate_ban(b->gate, &c, seconds);
+    return admission_ban(b->admission, &c, seconds);
 }
 
 static bool unban(struct bench *b, const char *text)
 {
     struct cidr c = network(text);
 
-    return gate_unban(b->gate, &c);
+    return admission_unban(b->admission, &c);
 }
 
-static enum gate_verdict look(struct bench *b, const char *text)
+static enum admission_verdict look(struct bench *b, const char *text)
 {
     union addr a = address(text);
 
-    return gate_look(b->gate, &a);
+    return admission_refuse_banned(b->admission, &a);
 }
 
 /* Networks that begin alike are different bans, and an order takes back its own only. */
@@ -98,39 +98,39 @@ static void unban_is_exact(void **state)
 {
     static const char *const nest[] = {"10.0.0.0/8", "10.0.0.0/16", "10.0.0.0", "::/8", "::/16"};
     struct bench *b = *state;
-    const struct gate_ban *all;
+    const struct admission_ban *all;
 
     for (size_t i = 0; i < 5; i++)
         assert_true(ban(b, nest[i], 0));
-    assert_int_equal(gate_bans(b->gate, &all), 5);
+    assert_int_equal(admission_bans(b->admission, &all), 5);
     assert_false(unban(b, "10.0.0.0/9"));
     assert_false(unban(b, "10.0.0.1"));
     assert_false(unban(b, "0.0.0.0/8"));
     assert_true(unban(b, "10.0.0.0/16"));
     assert_false(unban(b, "10.0.0.0/16"));
-    assert_int_equal(gate_bans(b->gate, &all), 4);
+    assert_int_equal(admission_bans(b->admission, &all), 4);
     assert_int_equal(all[0].network.bits, 8);
     assert_int_equal(all[1].network.bits, 32);
     assert_true(unban(b, "10.0.0.0/8"));
-    assert_int_equal(look(b, "10.0.0.0"), GATE_BANNED);
-    assert_int_equal(look(b, "10.0.0.1"), GATE_PASS);
+    assert_int_equal(look(b, "10.0.0.0"), ADMISSION_BANNED);
+    assert_int_equal(look(b, "10.0.0.1"), ADMISSION_PASS);
     assert_true(unban(b, "::/16"));
-    assert_int_equal(look(b, "::1"), GATE_BANNED);
+    assert_int_equal(look(b, "::1"), ADMISSION_BANNED);
 }
 
 /* A second order about a network replaces the first, and one that is over is none. */
 static void bans_end_by_themselves(void **state)
 {
     struct bench *b = *state;
-    const struct gate_ban *all;
+    const struct admission_ban *all;
 
     assert_true(ban(b, "10.0.0.0/8", 5));
     assert_true(ban(b, "10.0.0.0/8", 10));
-    assert_int_equal(gate_bans(b->gate, &all), 1);
+    assert_int_equal(admission_bans(b->admission, &all), 1);
     b->w.clock += 9.5;
-    assert_int_equal(look(b, "10.1.2.3"), GATE_BANNED);
+    assert_int_equal(look(b, "10.1.2.3"), ADMISSION_BANNED);
     b->w.clock += 0.5;
-    assert_int_equal(look(b, "10.1.2.3"), GATE_PASS);
+    assert_int_equal(look(b, "10.1.2.3"), ADMISSION_PASS);
     assert_false(unban(b, "10.0.0.0/8"));
 }
 
@@ -139,13 +139,13 @@ static void bans_have_a_cap(void **state)
     struct bench *b = *state;
     struct cidr c = network("10.0.0.0");
 
-    for (int i = 0; i <= GATE_BANS_MAX; i++) {
+    for (int i = 0; i <= ADMISSION_BANS_MAX; i++) {
         c.bytes[2] = (uint8_t)(i >> 8);
         c.bytes[3] = (uint8_t)i;
-        assert_int_equal(gate_ban(b->gate, &c, 0), i < GATE_BANS_MAX);
+        assert_int_equal(admission_ban(b->admission, &c, 0), i < ADMISSION_BANS_MAX);
     }
     c.bytes[2] = c.bytes[3] = 0;
-    assert_true(gate_ban(b->gate, &c, 1)); /* this is there already */
+    assert_true(admission_ban(b->admission, &c, 1)); /* this is there already */
 }
 
 /* Lines of the log since the last call; text: what they say. */
@@ -172,23 +172,23 @@ static void refusals_are_told_once_a_second(void **state)
     assert_true(ban(b, "192.0.2.1", 0));
     (void)lines(b, text);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(gate_enter(b->gate, &a), GATE_BANNED);
+        assert_int_equal(admission_admit(b->admission, &a), ADMISSION_BANNED);
     assert_int_equal(lines(b, text), 1);
     assert_non_null(strstr(text, "times=1"));
     a = address("192.0.2.2");
-    assert_int_equal(gate_enter(b->gate, &a), GATE_PASS);
+    assert_int_equal(admission_admit(b->admission, &a), ADMISSION_PASS);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(gate_enter(b->gate, &a), GATE_RATE);
+        assert_int_equal(admission_admit(b->admission, &a), ADMISSION_RATE);
     assert_int_equal(lines(b, text), 1); /* another reason */
     b->w.clock += 0.99;
-    assert_int_equal(gate_enter(b->gate, &a), GATE_RATE);
+    assert_int_equal(admission_admit(b->admission, &a), ADMISSION_RATE);
     assert_int_equal(lines(b, text), 0);
     b->w.clock += 0.02;
-    assert_int_equal(gate_enter(b->gate, &a), GATE_RATE);
+    assert_int_equal(admission_admit(b->admission, &a), ADMISSION_RATE);
     assert_int_equal(lines(b, text), 1);
     assert_non_null(strstr(text, "times=51"));
-    assert_int_equal(gate_refused(b->gate, GATE_BANNED), 50);
-    assert_int_equal(gate_refused(b->gate, GATE_RATE), 52);
+    assert_int_equal(admission_refused(b->admission, ADMISSION_BANNED), 50);
+    assert_int_equal(admission_refused(b->admission, ADMISSION_RATE), 52);
 }
 
 /* What a trusted proxy asks in its own name is answered, also where a ban covers it; else a ban of
@@ -202,10 +202,10 @@ static void a_proxy_passes_in_its_own_name(void **state)
     b->config.trusted = &trusted;
     b->config.trusted_texts.count = 1;
     assert_true(ban(b, "10.0.0.0/8", 0));
-    assert_true(gate_is_proxy(b->gate, &proxy));
-    assert_int_equal(gate_look_again(b->gate, &proxy), GATE_PASS);
-    assert_int_equal(gate_look_again(b->gate, &other), GATE_BANNED);
-    assert_int_equal(gate_look(b->gate, &proxy), GATE_BANNED);
+    assert_true(admission_is_proxy(b->admission, &proxy));
+    assert_int_equal(admission_refuse_banned_since(b->admission, &proxy), ADMISSION_PASS);
+    assert_int_equal(admission_refuse_banned_since(b->admission, &other), ADMISSION_BANNED);
+    assert_int_equal(admission_refuse_banned(b->admission, &proxy), ADMISSION_BANNED);
 }
 
 /* ---- limits: routes are told apart by path, host and subprotocol */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/program/rules.h"
+#include "core/program/attr.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,22 +13,22 @@
 
 #define PRIORITY_LAST 19
 
-bool rules_of_program(const struct route *r)
+bool attr_has_program(const struct route *r)
 {
     return r->backend != NULL && r->backend->runs_programs;
 }
 
-struct child_rules *rules_make(struct route *r)
+struct child_attr *attr_make(struct route *r)
 {
-    if (r->rules != NULL)
-        return r->rules;
-    r->rules = arena_alloc(&r->config->arena, sizeof *r->rules);
-    if (r->rules != NULL) {
-        r->rules->umask = -1;
-        r->rules->priority = CHILD_PRIORITY_OURS;
-        r->rules->landlock = -1;
+    if (r->attr != NULL)
+        return r->attr;
+    r->attr = arena_alloc(&r->config->arena, sizeof *r->attr);
+    if (r->attr != NULL) {
+        r->attr->umask = -1;
+        r->attr->priority = CHILD_PRIORITY_OURS;
+        r->attr->landlock = -1;
     }
-    return r->rules;
+    return r->attr;
 }
 
 static bool says(const struct text_list *l, const char *word)
@@ -36,26 +36,26 @@ static bool says(const struct text_list *l, const char *word)
     return l->count == 1 && strcmp(l->items[0], word) == 0;
 }
 
-bool rules_limit_reading(const struct settings *s)
+bool attr_limits_reading(const struct settings *s)
 {
     return s->read_paths.count > 0 && !says(&s->read_paths, "any");
 }
 
-bool rules_limit_writing(const struct settings *s)
+bool attr_limits_writing(const struct settings *s)
 {
     if (s->write_paths.count > 0)
         return !says(&s->write_paths, "any");
-    return rules_limit_reading(s);
+    return attr_limits_reading(s);
 }
 
-static bool rules_wrong(char why[RULES_ERROR_MAX], const char *option, const char *what,
-                        const char *reason)
+static bool attr_wrong(char why[ATTR_ERROR_MAX], const char *option, const char *what,
+                       const char *reason)
 {
-    snprintf(why, RULES_ERROR_MAX, "%s %.150s: %s", option, what, reason);
+    snprintf(why, ATTR_ERROR_MAX, "%s %.150s: %s", option, what, reason);
     return false;
 }
 
-static bool rules_find_user(struct route *r, char why[RULES_ERROR_MAX])
+static bool attr_find_user(struct route *r, char why[ATTR_ERROR_MAX])
 {
     const char *text = r->settings.run_as;
     char error[ACCOUNT_ERROR_MAX];
@@ -65,20 +65,20 @@ static bool rules_find_user(struct route *r, char why[RULES_ERROR_MAX])
     if (text == NULL)
         return true;
     if (account_find(&a, text, error) < 0) {
-        snprintf(why, RULES_ERROR_MAX, "run-as %s", error);
+        snprintf(why, ATTR_ERROR_MAX, "run-as %s", error);
         return false;
     }
     groups = arena_alloc(&r->config->arena, a.group_count * sizeof *groups);
     if (groups != NULL) {
         memcpy(groups, a.groups, a.group_count * sizeof *groups);
-        r->rules->set_user = true;
-        r->rules->uid = a.uid;
-        r->rules->gid = a.gid;
-        r->rules->groups = groups;
-        r->rules->group_count = a.group_count;
+        r->attr->set_user = true;
+        r->attr->uid = a.uid;
+        r->attr->gid = a.gid;
+        r->attr->groups = groups;
+        r->attr->group_count = a.group_count;
     }
     account_release(&a);
-    return groups != NULL || rules_wrong(why, "run-as", text, strerror(ENOMEM));
+    return groups != NULL || attr_wrong(why, "run-as", text, strerror(ENOMEM));
 }
 
 static void set_priority(struct route *r)
@@ -86,20 +86,20 @@ static void set_priority(struct route *r)
     int ours = getpriority(PRIO_PROCESS, 0), wanted = ours + (int)r->settings.nice;
 
     if (r->settings.nice > 0)
-        r->rules->priority = wanted < PRIORITY_LAST ? wanted : PRIORITY_LAST;
+        r->attr->priority = wanted < PRIORITY_LAST ? wanted : PRIORITY_LAST;
 }
 
-/* rlimits are in the order of the rules. */
-static bool judge_limits(const struct route *r, char why[RULES_ERROR_MAX])
+/* rlimits are in the order of the attributes. */
+static bool judge_limits(const struct route *r, char why[ATTR_ERROR_MAX])
 {
-    for (size_t i = 0; i < r->rules->limit_count; i++) {
-        const struct child_limit *l = &r->rules->limits[i];
+    for (size_t i = 0; i < r->attr->limit_count; i++) {
+        const struct child_limit *l = &r->attr->limits[i];
         struct rlimit ours;
 
         if (getrlimit((__rlimit_resource_t)l->resource, &ours) < 0 ||
             ours.rlim_max == RLIM_INFINITY || l->hard <= ours.rlim_max)
             continue;
-        snprintf(why, RULES_ERROR_MAX,
+        snprintf(why, ATTR_ERROR_MAX,
                  "rlimits %.100s: above our own hard limit, %ju; raise that where wsluice is "
                  "started (ulimit -H, LimitNOFILE= and the like)",
                  r->settings.rlimits.items[i], (uintmax_t)ours.rlim_max);
@@ -113,70 +113,70 @@ static const char *const harmless[] = {"/dev/null",   "/dev/zero",    "/dev/full
                                        "/dev/random", "/dev/urandom", "/dev/tty"};
 
 static bool allow_all(const struct landlock *l, const struct text_list *paths, bool write,
-                      char why[RULES_ERROR_MAX])
+                      char why[ATTR_ERROR_MAX])
 {
     for (size_t i = 0; i < paths->count; i++) {
         const char *path = paths->items[i];
 
         if (path[0] != '/' || landlock_allow(l, path, write) == 0)
             continue;
-        return rules_wrong(why, write ? "write-paths" : "read-paths", path,
-                           errno == ENOENT ? "it is not there; create it, or leave it out"
-                                           : strerror(errno));
+        return attr_wrong(why, write ? "write-paths" : "read-paths", path,
+                          errno == ENOENT ? "it is not there; create it, or leave it out"
+                                          : strerror(errno));
     }
     return true;
 }
 
-static bool rules_allow(const struct route *r, const struct landlock *l, char why[RULES_ERROR_MAX])
+static bool attr_allow(const struct route *r, const struct landlock *l, char why[ATTR_ERROR_MAX])
 {
     for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
         (void)landlock_allow(l, harmless[i], true); /* a system without it needs no rule */
     if (r->target.program != NULL && landlock_allow(l, r->target.program, false) < 0)
-        return rules_wrong(why, "read-paths", r->target.program, strerror(errno));
+        return attr_wrong(why, "read-paths", r->target.program, strerror(errno));
     return allow_all(l, &r->settings.read_paths, false, why) &&
            allow_all(l, &r->settings.write_paths, true, why);
 }
 
-static void close_landlock(void *rules)
+static void close_landlock(void *attr)
 {
-    struct child_rules *r = rules;
+    struct child_attr *r = attr;
 
     close(r->landlock);
     r->landlock = -1;
 }
 
-static bool limit_paths(struct route *r, char why[RULES_ERROR_MAX])
+static bool limit_paths(struct route *r, char why[ATTR_ERROR_MAX])
 {
-    bool reading = rules_limit_reading(&r->settings);
-    bool writing = rules_limit_writing(&r->settings);
+    bool reading = attr_limits_reading(&r->settings);
+    bool writing = attr_limits_writing(&r->settings);
     struct landlock l;
 
     if (!reading && !writing)
         return true;
     if (landlock_abi() == 0)
-        return rules_wrong(
+        return attr_wrong(
             why, reading ? "read-paths" : "write-paths", "",
             "this kernel has no Landlock (Linux 5.13; in the list of /sys/kernel/security/"
             "lsm), so the program would run without them; take them out, or use a "
             "container");
     if (landlock_new(&l, reading, writing) < 0)
-        return rules_wrong(why, "read-paths", "", strerror(errno));
-    r->rules->landlock = l.fd;
-    if (!config_own(r->config, close_landlock, r->rules))
-        return rules_wrong(why, "read-paths", "", "out of memory");
-    r->rules->no_new_privs = true; /* else the kernel does not let it in */
-    return rules_allow(r, &l, why);
+        return attr_wrong(why, "read-paths", "", strerror(errno));
+    r->attr->landlock = l.fd;
+    if (!config_own(r->config, close_landlock, r->attr))
+        return attr_wrong(why, "read-paths", "", "out of memory");
+    r->attr->no_new_privs = true; /* else the kernel does not let it in */
+    return attr_allow(r, &l, why);
 }
 
-bool rules_prepare(struct route *r, bool stays_root, char why[RULES_ERROR_MAX])
+bool attr_prepare(struct route *r, bool stays_root, char why[ATTR_ERROR_MAX])
 {
-    if (r->rules == NULL || !rules_of_program(r))
+    if (r->attr == NULL || !attr_has_program(r))
         return true;
     set_priority(r);
-    return rules_find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
+    return attr_find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
 }
 
-void rules_prepare_login(struct route *r)
+void attr_prepare_login(struct route *r)
 {
     const char *user = r->settings.run_as != NULL ? r->settings.run_as : r->config->user;
     struct arena *arena = &r->config->arena;
@@ -188,12 +188,12 @@ void rules_prepare_login(struct route *r)
         r->login.count = account_login(user, arena, r->login.items);
 }
 
-bool rules_may_truncate(const struct config *c)
+bool attr_leaves_truncation(const struct config *c)
 {
     for (size_t i = 0; i < c->route_count; i++) {
         const struct route *r = &c->routes[i];
 
-        if (rules_of_program(r) && rules_limit_writing(&r->settings))
+        if (attr_has_program(r) && attr_limits_writing(&r->settings))
             return landlock_abi() < LANDLOCK_ABI_TRUNCATE;
     }
     return false;
