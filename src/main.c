@@ -12,6 +12,7 @@
 #include "conf/dump.h"
 #include "conf/reload.h"
 #include "ctl/ctl.h"
+#include "server/admin.h"
 #include "server/kinds.h"
 #include "server/listeners.h"
 #include "server/prepare.h"
@@ -66,6 +67,19 @@ static int main_written(void)
 }
 
 /* --check: also looks at the world, but takes no address. Says what it found; the exit status. */
+/* What a start meets by itself. */
+static void check_targets(const struct config *c, struct faults *faults)
+{
+    char error[LISTENER_ERROR_MAX];
+    int err = log_judge(c->log_to);
+
+    if (err != 0)
+        faults_add(faults, NULL, "log-to %.300s: %s", c->log_to, strerror(err));
+    (void)listeners_judge(c, add_fault, faults);
+    if (c->admin != NULL && !admin_usable(c->admin, error))
+        add_fault(faults, error);
+}
+
 static int check(struct config *c, const struct command_line *cli, struct faults *faults)
 {
     const char *name = cli->file != NULL ? cli->file : "the command line";
@@ -74,7 +88,7 @@ static int check(struct config *c, const struct command_line *cli, struct faults
 
     if (prepare_config(c, add_fault, faults) == 0 && priv_judge(c, error) < 0)
         add_fault(faults, error);
-    (void)listeners_judge(c, add_fault, faults);
+    check_targets(c, faults);
     faults_print(faults, stderr, cli->file != NULL ? "" : "wsluice: ");
     if (faults->count > 0)
         return 1;

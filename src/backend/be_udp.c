@@ -74,6 +74,8 @@ static void on_event(struct ev_loop *loop, ev_io *io, int revents)
     struct be_udp *u = io->data;
     (void)loop;
 
+    if (u->error == 0 && (revents & EV_ERROR))
+        u->error = ENOMEM; /* epoll refused it: nothing more would come of it */
     if (u->error != 0) {
         udp_ended(u, u->error);
         return;

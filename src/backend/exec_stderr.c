@@ -114,11 +114,20 @@ static size_t read_once(struct exec_stderr *e)
 
 static void exec_stderr_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
+    struct exec_stderr *e =
+        (struct exec_stderr *)((char *)watcher - offsetof(struct exec_stderr, readable));
     (void)loop;
-    (void)revents;
 
-    (void)read_once(
-        (struct exec_stderr *)((char *)watcher - offsetof(struct exec_stderr, readable)));
+    if (!(revents & EV_ERROR)) {
+        (void)read_once(e);
+        return;
+    }
+    /* epoll refused it, so nothing more would come: better a program that learns of it when it
+     * writes than one that stops for good once the pipe is full */
+    worker_no_memory(exec_stderr_worker_of(e), "what a program writes to its standard error");
+    exec_stderr_drain(e);
+    if (e->readable.fd >= 0)
+        close_pipe(e);
 }
 
 void exec_stderr_init(struct exec_stderr *e)

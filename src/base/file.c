@@ -2,6 +2,9 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,4 +83,16 @@ char *file_read_all(int fd, size_t size, size_t *len)
     if (text != NULL)
         text[*len] = '\0';
     return text;
+}
+
+int file_may_be_made(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX] = ".";
+
+    if (slash != NULL && slash - path + 1 >= (int)sizeof folder)
+        return ENAMETOOLONG;
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + (slash == path), path);
+    return faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
 }

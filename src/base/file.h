@@ -32,4 +32,7 @@ bool file_digest(const char *path, uint64_t *digest);
  * came. NULL with errno set; then what was read is wiped. */
 char *file_read_all(int fd, size_t size, size_t *len);
 
+/* Whether we may make a file in the folder of that path: 0, or an errno. */
+int file_may_be_made(const char *path);
+
 #endif

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log_format.h"
 #include "base/log_out.h"
 #include "base/log_syslog.h"
@@ -260,6 +261,23 @@ int log_open(struct log *l, const char *to, const char *syslog_socket, int have)
     if (is_syslog)
         (void)log_syslog_connect(l); /* a daemon that is not there yet will be */
     return 0;
+}
+
+int log_judge(const char *to)
+{
+    struct stat st;
+    int fd;
+
+    if (strcmp(to, "stderr") == 0 || strcmp(to, "syslog") == 0)
+        return 0;
+    if (stat(to, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) /* to open one may do */
+        return faccessat(AT_FDCWD, to, W_OK, AT_EACCESS) == 0 ? 0 : errno;
+    fd = open(to, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0)
+        (void)close(fd);
+    if (fd >= 0 || errno != ENOENT)
+        return fd >= 0 ? 0 : errno;
+    return file_may_be_made(to);
 }
 
 void log_reopen(struct log *l)

@@ -103,6 +103,9 @@ void log_release(struct log *l); /* tries once more to write what waits */
  */
 int log_open(struct log *l, const char *to, const char *syslog_socket, int have);
 
+/* Whether log_open would find `to` usable, without making a file: 0, or the errno that it has. */
+int log_judge(const char *to);
+
 /* The file may have been renamed: opens it anew by its name. When that fails the old one stays in
  * use, and a line there says so. */
 void log_reopen(struct log *l);

@@ -231,7 +231,7 @@ const struct option_row option_rows[] = {
     {"auth", 0, OPTION_CHOICE, SETTING(auth), "HOW", "none", auth_choices, 0, 0,
      "who may use a route: anybody (none), or whoever has a password (basic), a token (bearer), a client-cert, or the word of a hook"},
     {"auth-file", 0, OPTION_TEXT, SETTING(auth_file), "FILE", NULL, NULL, 0, 0,
-     "for basic: users and hashes as of htpasswd -B; for bearer: tokens, one a line, a name may stand before each"},
+     "for basic: users and hashes, as wsluice passwd makes them; for bearer: tokens, one a line, a name may stand before each"},
     {"auth-realm", 0, OPTION_TEXT, SETTING(auth_realm), "NAME", "wsluice", NULL, 0, 0,
      "what a password or token is asked for"},
     {"auth-hook", 0, OPTION_REPEAT, SETTING(auth_hook), "WORD", NULL, NULL, 0, 0,

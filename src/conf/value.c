@@ -164,8 +164,26 @@ static bool set_mode(unsigned *out, const char *text, char error[OPTION_ERROR_MA
     return false;
 }
 
-static bool value_set_text(const char **out, const char *text, char error[OPTION_ERROR_MAX])
+/* Words that would make a file of that name. Who wants it writes ./stdout. */
+static bool is_no_file(const char *option, const char *text)
 {
+    static const char *const words[] = {"-",       "stdout",  "&1",       "&2",   "1",  "2",
+                                        "console", "journal", "journald", "none", "off"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(option, "log-to") == 0 && strcmp(text, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool value_set_text(const struct option_row *row, const char **out, const char *text,
+                           char error[OPTION_ERROR_MAX])
+{
+    if (is_no_file(row->name, text)) {
+        snprintf(error, OPTION_ERROR_MAX, "\"%s\" would be a file of that name", text);
+        return false;
+    }
     if (text[0] == '\0') {
         snprintf(error, OPTION_ERROR_MAX, "the value is empty");
         return false;
@@ -242,7 +260,7 @@ bool option_set(const struct option_row *row, void *base, const char *text, stru
     case OPTION_BYTE_RATE:
         return set_rate(row, field, text, error);
     case OPTION_TEXT:
-        return value_set_text(field, text, error);
+        return value_set_text(row, field, text, error);
     case OPTION_MODE:
         return set_mode(field, text, error);
     case OPTION_ARGV:

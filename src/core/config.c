@@ -27,6 +27,12 @@ struct config *config_new(void)
     if (c == NULL)
         return NULL;
     c->references = 1;
+    c->accounts = arena_alloc(&c->arena, sizeof *c->accounts);
+    if (c->accounts == NULL) {
+        free(c);
+        return NULL;
+    }
+    c->accounts->arena = &c->arena;
     return c;
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/account.h"
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/cidr.h"
@@ -191,6 +192,7 @@ struct config {
     unsigned references;
     struct arena arena;         /* everything below; the config itself is malloc'd */
     struct config_owned *owned; /* see config_own */
+    struct accounts *accounts;  /* that were asked for, and how long that may take */
     struct listen_spec *listen;
     size_t listen_count;
     struct route *routes;

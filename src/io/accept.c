@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +13,12 @@
 
 #include "base/descriptors.h"
 #include "base/memory.h"
+#include "io/listen_name.h"
 
 #define ACCEPT_BUDGET 64    /* connections a turn: established sessions get theirs */
 #define ACCEPT_PAUSE 0.25   /* seconds without accepting when something ran out */
 #define COMPLAINT_EVERY 1.0 /* seconds between log lines about it */
-#define HOST_MAX 256        /* bytes of a name, with its NUL */
-#define WHY_MAX (LISTENER_ERROR_MAX / 2)
-#define LISTEN_FAULT "cannot listen on %s: %s"
-#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+#define BACKLOG 4096        /* the kernel cuts it to net.core.somaxconn */
 
 static void listener_pause(struct listener *l, int err)
 {
@@ -146,10 +143,14 @@ static int allowance(struct listener *l)
 static void accept_on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct listener *l = watcher->data;
-    rlim_t before = l->uses_reserve ? descriptors_open_reserve() : 0;
+    rlim_t before;
     (void)loop;
-    (void)revents;
 
+    if (revents & EV_ERROR) { /* epoll has no memory for it: libev watches it no more */
+        listener_pause(l, ENOMEM);
+        return;
+    }
+    before = l->uses_reserve ? descriptors_open_reserve() : 0;
     for (int left = allowance(l); left > 0 && accept_one(l); left--) {
     }
     if (l->uses_reserve)
@@ -168,10 +169,9 @@ static struct listener *accept_fail(struct listener *l, char error[LISTENER_ERRO
     return NULL;
 }
 
-static int bind_inet(struct listener *l, const struct listener_spec *spec,
-                     const struct addrinfo *ai)
+static int bind_inet(struct listener *l, const struct listener_spec *spec, const union addr *a)
 {
-    int on = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1, fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
@@ -181,9 +181,9 @@ static int bind_inet(struct listener *l, const struct listener_spec *spec,
     if (spec->reuse_port)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     /* "[::]" means IPv6; IPv4 is asked for by its own listener, whatever the system's default is */
-    if (ai->ai_family == AF_INET6)
+    if (a->sa.sa_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, &a->sa, addr_len(a)) < 0 || listen(fd, BACKLOG) < 0) {
         int err = errno;
 
         close(fd);
@@ -192,21 +192,6 @@ static int bind_inet(struct listener *l, const struct listener_spec *spec,
     }
     l->fd = fd;
     return 0;
-}
-
-static const char *inet_advice(int err)
-{
-    switch (err) {
-    case EADDRINUSE:
-        return "the port is in use; stop what listens there, choose another, or port 0 for any "
-               "free one";
-    case EACCES:
-        return "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL:
-        return "no such address on this machine; see `ip address`";
-    default:
-        return strerror(err);
-    }
 }
 
 static void name_inet(struct listener *l, const struct listener_spec *spec)
@@ -219,99 +204,23 @@ static void name_inet(struct listener *l, const struct listener_spec *spec)
              addr_format(&l->addr, text));
 }
 
-/* The addresses of a spec; 0, or an error of getaddrinfo. */
-static int accept_look_up(const struct listener_spec *spec, char host[HOST_MAX],
-                          struct addrinfo **list)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    char port[8];
-
-    snprintf(host, HOST_MAX, "127.0.0.1");
-    if (spec->host.len > 0)
-        snprintf(host, HOST_MAX, "%.*s", (int)spec->host.len, spec->host.p);
-    snprintf(port, sizeof port, "%u", spec->port);
-    return getaddrinfo(host, port, &hints, list);
-}
-
-/* False with what is wrong with the name. */
-static bool find_addresses(const struct listener_spec *spec, struct addrinfo **list,
-                           char why[WHY_MAX])
-{
-    char host[HOST_MAX];
-
-    if (spec->host.len >= sizeof host) {
-        snprintf(why, WHY_MAX, "the host name is too long");
-        return false;
-    }
-    int rc = accept_look_up(spec, host, list);
-    if (rc != 0)
-        snprintf(why, WHY_MAX, "\"%.80s\" does not resolve (%s); write an address of this machine",
-                 host, gai_strerror(rc));
-    return rc == 0;
-}
-
 static struct listener *open_inet(struct listener *l, const struct listener_spec *spec,
                                   char error[LISTENER_ERROR_MAX])
 {
-    char why[WHY_MAX];
-    struct addrinfo *list;
-
-    if (!find_addresses(spec, &list, why))
-        return accept_fail(l, error, spec->text, why);
+    struct listen_addresses found;
+    char why[LISTEN_WHY_MAX];
     int err = EADDRNOTAVAIL;
-    for (const struct addrinfo *ai = list; ai != NULL && l->fd < 0; ai = ai->ai_next) {
-        if (bind_inet(l, spec, ai) < 0)
+
+    if (!listen_name_find(spec, &found, why))
+        return accept_fail(l, error, spec->text, why);
+    for (size_t i = 0; i < found.n && l->fd < 0; i++) {
+        if (bind_inet(l, spec, &found.addrs[i]) < 0)
             err = errno;
     }
-    freeaddrinfo(list);
     if (l->fd < 0)
-        return accept_fail(l, error, spec->text, inet_advice(err));
+        return accept_fail(l, error, spec->text, listen_advice(err));
     name_inet(l, spec);
     return l;
-}
-
-/* 0, or the errno of a bind to that address, at any port. A low port is tried itself: whoever has
- * it has the right to it. */
-static int try_address(const struct addrinfo *ai, union addr *a)
-{
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0, on = 1;
-    bool low;
-
-    memset(a, 0, sizeof *a);
-    memcpy(a, ai->ai_addr, ai->ai_addrlen < sizeof *a ? ai->ai_addrlen : sizeof *a);
-    low = addr_port(a) > 0 && addr_port(a) < IPPORT_RESERVED;
-    if (fd < 0)
-        return errno;
-    if (ai->ai_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (!low)
-        addr_set_port(a, 0);
-    if (bind(fd, &a->sa, addr_len(a)) < 0)
-        err = errno == EADDRINUSE ? 0 : errno; /* in use now need not be in use then */
-    close(fd);
-    return err;
-}
-
-bool listener_judge(const struct listener_spec *spec, bool *exposed, char error[LISTENER_ERROR_MAX])
-{
-    char why[WHY_MAX];
-    struct addrinfo *list;
-    union addr a = {0};
-    int err = EADDRNOTAVAIL;
-
-    *exposed = false;
-    if (!find_addresses(spec, &list, why)) {
-        snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, spec->text, why);
-        return false;
-    }
-    for (const struct addrinfo *ai = list; ai != NULL && err != 0; ai = ai->ai_next)
-        err = try_address(ai, &a);
-    freeaddrinfo(list);
-    addr_unmap(&a);
-    *exposed = err == 0 && !addr_is_loopback(&a);
-    if (err != 0)
-        snprintf(error, LISTENER_ERROR_MAX, LISTEN_FAULT, spec->text, inet_advice(err));
-    return err == 0;
 }
 
 /* Somebody answers at that path. */
@@ -375,11 +284,8 @@ static struct listener *open_unix(struct listener *l, const struct listener_spec
     if (l->fd < 0)
         return accept_fail(l, error, spec->text, strerror(errno));
     if (bind_unix(l->fd, &sun, spec->unix_mode) < 0)
-        return accept_fail(
-            l, error, spec->text,
-            errno == EADDRINUSE
-                ? "another server answers there, or it is not a socket; choose another path"
-                : strerror(errno));
+        return accept_fail(l, error, spec->text,
+                           errno == EADDRINUSE ? LISTEN_TAKEN : strerror(errno));
     if (listen(l->fd, BACKLOG) < 0 || !remember_file(l, spec->unix_path))
         return accept_fail(l, error, spec->text, strerror(errno));
     return l;
@@ -454,23 +360,15 @@ static bool fits_unix(const struct sockaddr_un *bound, const char *path)
 
 static bool fits_inet(const union addr *bound, const struct listener_spec *spec)
 {
-    char host[HOST_MAX], a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
-    struct addrinfo *list;
+    char why[LISTEN_WHY_MAX], a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+    struct listen_addresses found;
     bool fits = false;
 
-    if (spec->port == 0 || addr_port(bound) != spec->port || spec->host.len >= sizeof host ||
-        accept_look_up(spec, host, &list) != 0)
+    if (spec->port == 0 || addr_port(bound) != spec->port || !listen_name_find(spec, &found, why))
         return false;
-    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-        union addr asked = {0};
-
-        if (ai->ai_addrlen > sizeof asked)
-            continue;
-        memcpy(&asked, ai->ai_addr, ai->ai_addrlen);
-        fits = fits || (asked.sa.sa_family == bound->sa.sa_family &&
-                        strcmp(addr_format(&asked, a), addr_format(bound, b)) == 0);
-    }
-    freeaddrinfo(list);
+    for (size_t i = 0; i < found.n; i++)
+        fits = fits || (found.addrs[i].sa.sa_family == bound->sa.sa_family &&
+                        strcmp(addr_format(&found.addrs[i], a), addr_format(bound, b)) == 0);
     return fits;
 }
 

@@ -12,13 +12,15 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "base/ask.h"
 #include "io/worker.h"
 
 struct listener_spec {
     const char *text;      /* as the operator wrote it, for messages */
     const char *unix_path; /* NULL: internet */
     unsigned unix_mode;
-    struct slice host; /* name or address; empty: 127.0.0.1 */
+    struct slice host;     /* name or address; empty: 127.0.0.1 */
+    struct ask_limit *ask; /* how long a name may be asked for; NULL: as long as it takes */
     uint16_t port;
     bool secure;     /* TLS: for the name in the log only */
     bool reuse_port; /* several processes on one port */
@@ -64,8 +66,8 @@ struct listener {
 struct listener *listener_open(struct worker *w, const struct listener_spec *spec,
                                listener_accepted accepted, void *owner,
                                char error[LISTENER_ERROR_MAX]);
-/* What listener_open would say of an internet address, without taking its port: false with error.
- * *exposed: it is not loopback. */
+/* What listener_open would say of an address, without taking its port or file: false with error.
+ * *exposed: it is neither loopback nor a file. In listen_name.c. */
 bool listener_judge(const struct listener_spec *spec, bool *exposed,
                     char error[LISTENER_ERROR_MAX]);
 void listener_start(struct listener *l);

@@ -221,9 +221,10 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     int err = 0;
     socklen_t len = sizeof err;
     (void)loop;
-    (void)revents;
 
-    if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+    if (revents & EV_ERROR) /* epoll refused it: nothing more would come of it */
+        err = ENOMEM;
+    else if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
         err = errno;
     if (err == 0 && is_own_echo(a->fd, &c->addrs[i]))
         err = ECONNREFUSED;

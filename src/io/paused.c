@@ -46,9 +46,9 @@ static void paused_on_hangup(struct ev_loop *loop, ev_io *watcher, int revents)
 {
     struct worker *w = watcher->data;
     struct epoll_event ev[PAUSED_BATCH];
-    (void)loop;
-    (void)revents;
 
+    if (revents & EV_ERROR) /* epoll had no memory for it; it is needed for as long as we live */
+        ev_io_start(loop, watcher);
     int n = epoll_wait(w->hangup_epoll, ev, PAUSED_BATCH, 0);
     for (int i = 0; i < n; i++) {
         struct io *io = ev[i].data.ptr;

@@ -270,6 +270,8 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int revents)
     int fd = io->fd;
     (void)loop;
 
+    /* EV_ERROR, where epoll refused it, comes with both: c-ares finds nothing there, and asks again
+     * by its own timer */
     ares_process_fd(rs->channel, revents & EV_READ ? fd : ARES_SOCKET_BAD,
                     revents & EV_WRITE ? fd : ARES_SOCKET_BAD);
     resolve_set_timer(rs);

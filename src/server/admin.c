@@ -38,6 +38,14 @@ const char *admin_judge(const char *address)
     return admin_door_parse(address, &spec);
 }
 
+bool admin_usable(const char *address, char error[LISTENER_ERROR_MAX])
+{
+    struct listener_spec spec = {0};
+    bool exposed;
+
+    return admin_door_parse(address, &spec) != NULL || listener_judge(&spec, &exposed, error);
+}
+
 /* The predecessor's; NULL: none, or no memory to look for it. */
 static struct passed_socket *admin_door_find_passed(struct passed *passed, const char *text)
 {

@@ -13,6 +13,8 @@
 
 /* NULL, or what is wrong with an address for it, as far as that can be told without opening it. */
 const char *admin_judge(const char *address);
+/* False with what an opening of a well-formed one would say now; it takes nothing. */
+bool admin_usable(const char *address, char error[LISTENER_ERROR_MAX]);
 
 /*
  * Two steps, as with listeners.h. Opens what c->admin wants, unless `have` is it, into *fresh,

@@ -29,13 +29,14 @@ static bool listeners_is_systemd(const char *text)
     return strcmp(text, "systemd") == 0 || strncmp(text, "systemd:", 8) == 0;
 }
 
-static struct listener_spec spec_of(const struct listen_spec *l)
+static struct listener_spec spec_of(const struct config *c, const struct listen_spec *l)
 {
     return (struct listener_spec){
         .text = l->text,
         .unix_path = l->unix_path,
         .unix_mode = l->unix_mode,
         .host = l->host,
+        .ask = &c->accounts->ask,
         .port = l->port,
         .reuse_port = l->reuse_port,
         .secure = l->tls != NULL,
@@ -45,7 +46,7 @@ static struct listener_spec spec_of(const struct listen_spec *l)
 static int listeners_open_one(struct fresh *f, const struct listen_spec *l,
                               struct passed_socket *passed)
 {
-    struct listener_spec spec = spec_of(l);
+    struct listener_spec spec = spec_of(f->config, l);
     struct listener *opened, **at = &f->first;
 
     if (passed != NULL) {
@@ -99,7 +100,7 @@ static bool listeners_is_listed(const struct config *c, const char *text)
 static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
 {
     struct listener *have = listeners_find(f->set->first, l->text);
-    const struct listener_spec spec = spec_of(l);
+    const struct listener_spec spec = spec_of(f->config, l);
 
     if (have != NULL)
         return have;
@@ -114,7 +115,7 @@ static struct listener *find_ours(struct fresh *f, const struct listen_spec *l)
 static struct passed_socket *listeners_find_passed(struct fresh *f, const struct listen_spec *l)
 {
     struct passed_socket *passed = passed_find(f->passed, l->text);
-    const struct listener_spec spec = spec_of(l);
+    const struct listener_spec spec = spec_of(f->config, l);
 
     for (size_t i = 0; i < f->passed->count && passed == NULL; i++) {
         struct passed_socket *s = &f->passed->sockets[i];
@@ -318,9 +319,10 @@ size_t listeners_judge(const struct config *c, void (*tell)(void *arg, const cha
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct listen_spec *l = &c->listen[i];
 
-        if (l->text == NULL || l->unix_path != NULL || listeners_is_systemd(l->text))
+        if (l->text == NULL ||
+            listeners_is_systemd(l->text)) /* what a unit passes only a start can see */
             continue;
-        const struct listener_spec spec = spec_of(l);
+        const struct listener_spec spec = spec_of(c, l);
         bool usable = listener_judge(&spec, &exposed, error);
 
         if (!usable || (exposed && !priv_may_expose(c->user != NULL, l->text, error))) {

@@ -33,14 +33,19 @@ static int priv_fault(char error[PRIV_ERROR_MAX], const char *what, const char *
 
 /* ---- who we will be ---- */
 
-/* Without an account we stay who we are. groups is to be released. */
+/* Without an account we stay who we are. */
 static int find_account(const struct config *c, struct account *a, char error[PRIV_ERROR_MAX])
 {
     char why[ACCOUNT_ERROR_MAX];
 
     *a = (struct account){.uid = geteuid(), .gid = getegid()};
-    if (c->user == NULL || account_find(a, c->user, why) == 0)
+    if (c->user == NULL)
         return 0;
+    const struct account *found = account_find(c->accounts, c->user, why);
+    if (found != NULL) {
+        *a = *found;
+        return 0;
+    }
     snprintf(error, PRIV_ERROR_MAX, "--user %s", why);
     return -1;
 }
@@ -49,36 +54,23 @@ int priv_check(const struct config *c, char error[PRIV_ERROR_MAX])
 {
     struct account a;
 
-    if (find_account(c, &a, error) < 0)
-        return -1;
-    account_release(&a);
-    return 0;
+    return find_account(c, &a, error);
 }
 
 bool priv_stays_root(const struct config *c)
 {
     char error[PRIV_ERROR_MAX];
     struct account a;
-    bool stays;
 
-    if (geteuid() != 0 || find_account(c, &a, error) < 0)
-        return false;
-    stays = a.uid == 0;
-    account_release(&a);
-    return stays;
+    return geteuid() == 0 && find_account(c, &a, error) == 0 && a.uid == 0;
 }
 
 uid_t priv_user(const struct config *c)
 {
     char error[PRIV_ERROR_MAX];
     struct account a;
-    uid_t uid;
 
-    if (find_account(c, &a, error) < 0)
-        return geteuid();
-    uid = a.uid;
-    account_release(&a);
-    return uid;
+    return find_account(c, &a, error) == 0 ? a.uid : geteuid();
 }
 
 static int cannot_become(const struct account *a, const char *why, char error[PRIV_ERROR_MAX])
@@ -220,7 +212,6 @@ int priv_judge(const struct config *c, char error[PRIV_ERROR_MAX])
 
     if (rc == 0) /* root needs nothing of what others keep */
         rc = judge_wishes(c, &a, a.uid != 0 ? needs(c, &a) : 0, error);
-    account_release(&a);
     return rc;
 }
 
@@ -307,7 +298,6 @@ int priv_drop(struct priv *p, struct worker *w, const struct config *c, char err
         rc = priv_give_up(w, c, &a, error);
     else if (a.uid != geteuid() || a.gid != getegid())
         rc = become(&a, error);
-    account_release(&a);
     if (rc < 0)
         return -1;
     forget_inheritable();

@@ -36,6 +36,7 @@
 #include "server/upgrade.h"
 
 #define KILL_WAIT 2.0  /* seconds to reap what was killed at the very end */
+#define ASKING 1.0     /* seconds that a reload may wait for names and accounts, in all */
 #define PACE 0.1       /* seconds between two batches of Close 1001 while draining */
 #define PACE_BATCH 100 /* sessions of a batch, at least */
 
@@ -264,6 +265,8 @@ static bool reload(struct server *s)
 
     notify_send(&s->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(worker_clock() * 1e6));
     c = s->loader->load(s->loader->arg, log_fault, s);
+    if (c != NULL)
+        c->accounts->ask = (struct ask_limit){.is_limited = true, .left = ASKING};
     ok = c != NULL && prepare_config(c, log_fault, s) == 0 && swap(s, c);
     if (ok)
         log_line(&s->worker.log, LOG_INFO, "reloaded", LOG_I("routes", c->route_count));

@@ -41,9 +41,9 @@ static void signals_on_readable(struct ev_loop *loop, ev_io *watcher, int revent
 {
     struct signals *s = watcher->data;
     struct signalfd_siginfo info;
-    (void)loop;
-    (void)revents;
 
+    if (revents & EV_ERROR) /* epoll had no memory for it; what would we be without */
+        ev_io_start(loop, watcher);
     if (read(watcher->fd, &info, sizeof info) == sizeof info)
         signals_take(
             s, &info); /* may be the end of the loop; what else came is told in the next turn */

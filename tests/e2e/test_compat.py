@@ -114,7 +114,7 @@ WEBSOCKIFY_REFUSED = [
     ("--token-plugin TokenFile 6080", "needs --token-source"),
     ("--token-source t 6080 h:1", "needs --token-plugin"),
     ("--token-plugin TokenFile --token-source t 6080 h:1", "at once"),
-    ("--auth-plugin BasicHTTPAuth --auth-source u:p 6080 h:1", "BasicHTTPAuth is not supported: .*htpasswd"),
+    ("--auth-plugin BasicHTTPAuth --auth-source u:p 6080 h:1", "BasicHTTPAuth is not supported: .*wsluice passwd"),
     ("--unix-target s 6080 h:1", "in place of a target"),
     ("--heartbeat soon 6080 h:1", "number of seconds"),
     ("--syslog=host:514 6080 h:1", "sockets of this machine"),

@@ -102,6 +102,10 @@ OPTIONS = {
     "route without =": ("-r /a:tcp://localhost:80", "'/a=tcp://localhost:80'", "-r /a=tcp://localhost:80"),
     "route is an address": ("-r tcp://localhost:80", "'/=tcp://localhost:80'", "-r /=tcp://localhost:80"),
     # values
+    "log-to stdout": ("--log-to stdout -- cat", "/dev/stdout", "--log-to /dev/stdout -- cat"),
+    "log-to -": ("--log-to - -- cat", "stderr", "--log-to stderr -- cat"),
+    "log-to journal": ("--log-to journal -- cat", "stderr", "--log-to stderr -- cat"),
+    "log-to none": ("--log-to none -- cat", "/dev/null", "--log-to /dev/null -- cat"),
     "warning": ("--log-level warning -- cat", "warn", "--log-level warn -- cat"),
     "framing raw": ("--framing=raw -- cat", "stream", "--framing stream -- cat"),
     "compression true": ("--compression true -- cat", "on", "--compression on -- cat"),

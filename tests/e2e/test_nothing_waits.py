@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All sessions share one loop: nothing in it asks anybody, or waits for a file."""
 
+import json
 import os
 import pathlib
 import re
@@ -125,3 +126,20 @@ def test_no_file_waits_for_its_writer(served, tmp_path, args):
     names = {"FIFO": tmp_path / "fifo", "CERT": served.cert, "KEY": served.key}
     done = command_line("-l", "127.0.0.1:0", "--check", *(names.get(a, a.replace("FIFO", str(tmp_path / "fifo"))) for a in args))
     assert done.returncode in (1, 2) and "not a regular file" in done.stderr, done.stderr
+
+
+def test_a_reload_does_not_wait_for_a_name(wsluice, tmp_path):
+    """Longer than a second; and for one that it knows not at all."""
+    path = tmp_path / "c.json"
+
+    def listen(*names):
+        path.write_text(json.dumps({"listen": [*names], "routes": [{"to": "echo:"}]}))
+
+    listen("localhost:0")
+    daemon = wsluice("-c", path, listen=None, inside=True)
+    with daemon.open() as c:
+        listen("localhost:0", "unanswered.example:0")
+        daemon.send_signal(signal.SIGHUP)
+        daemon.wait_for_log('cannot listen on unanswered.example:0: "unanswered.example": no answer within a second')
+        daemon.wait_for_log("not reloaded")
+        echoes(c, "alive")

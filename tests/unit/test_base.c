@@ -16,13 +16,105 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/addr.h"
+#include "base/ask.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/utf8.h"
+
+/* ---- ask */
+
+static void answer_is(const void *arg, void *answer)
+{
+    memset(answer, *(const char *)arg, 200000); /* more than a pipe holds */
+}
+
+static void no_answer(const void *arg, void *answer)
+{
+    (void)arg;
+    (void)answer;
+    for (;;)
+        pause();
+}
+
+static void dies(const void *arg, void *answer)
+{
+    (void)arg;
+    (void)answer;
+    abort();
+}
+
+/* With a limit or without, the same is found, and nobody stays. */
+static void answers_come_whole(void **state)
+{
+    static char answer[200000], expected[sizeof answer];
+    struct ask_limit limits[] = {{.is_limited = false}, {.is_limited = true, .left = 1e6}};
+    int before = dup(0);
+    (void)state;
+
+    memset(expected, 'x', sizeof expected);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(ask_within(&limits[i], answer_is, "x", answer, sizeof answer));
+        assert_memory_equal(answer, expected, sizeof answer);
+    }
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    close(before);
+    assert_int_equal(dup(0), before);
+    close(before);
+}
+
+/* The time is for all questions of a reload together. */
+static void who_does_not_answer_is_not_awaited(void **state)
+{
+    struct ask_limit limit = {.is_limited = true, .left = 0.05};
+    char answer[8];
+    (void)state;
+
+    for (int i = 0; i < 2; i++) {
+        assert_false(ask_within(&limit, no_answer, NULL, answer, sizeof answer));
+        assert_int_equal(errno, ETIMEDOUT);
+    }
+    assert_non_null(strstr(ask_error(ETIMEDOUT), "reload"));
+    limit.left = 1e6;
+    assert_false(ask_within(&limit, dies, NULL, answer, sizeof answer));
+    assert_int_equal(errno, ECHILD);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* Once for all that name it; and limited, it is found as without. */
+static void accounts_are_asked_for_once(void **state)
+{
+    struct arena arena = {0};
+    struct accounts plain = {.arena = &arena},
+                    limited = {.arena = &arena, .ask = {.is_limited = true, .left = 1e6}};
+    const char *vars[ACCOUNT_LOGIN];
+    char error[ACCOUNT_ERROR_MAX];
+    const struct account *a = account_find(&plain, "daemon", error),
+                         *b = account_find(&limited, "daemon", error);
+    (void)state;
+
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_int_equal(a->uid, b->uid);
+    assert_int_equal(a->group_count, b->group_count);
+    assert_memory_equal(a->groups, b->groups, a->group_count * sizeof *a->groups);
+    assert_string_equal(a->home, b->home);
+    limited.ask.left = 0;
+    assert_ptr_equal(account_find(&limited, "daemon", error), b);
+    assert_int_equal(account_login(&limited, "daemon", vars), ACCOUNT_LOGIN);
+    assert_string_equal(vars[1], "USER=daemon");
+    assert_null(account_find(&limited, "nobody", error));
+    assert_non_null(strstr(error, "nobody: no answer"));
+    assert_null(account_find(&plain, "nobody.such", error));
+    assert_string_equal(error, "nobody.such: no such account; create it, or name another");
+    arena_release(&arena);
+}
 
 /* ---- buf */
 
@@ -826,6 +918,9 @@ static void standard_error_stays_as_it_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_come_whole),
+        cmocka_unit_test(who_does_not_answer_is_not_awaited),
+        cmocka_unit_test(accounts_are_asked_for_once),
         cmocka_unit_test(buf_owns_nothing_while_empty),
         cmocka_unit_test(buf_keeps_order),
         cmocka_unit_test(buf_has_a_largest_size),

@@ -59,26 +59,20 @@ static bool attr_find_user(struct route *r, char why[ATTR_ERROR_MAX])
 {
     const char *text = r->settings.run_as;
     char error[ACCOUNT_ERROR_MAX];
-    struct account a;
-    gid_t *groups;
 
     if (text == NULL)
         return true;
-    if (account_find(&a, text, error) < 0) {
+    const struct account *a = account_find(r->config->accounts, text, error);
+    if (a == NULL) {
         snprintf(why, ATTR_ERROR_MAX, "run-as %s", error);
         return false;
     }
-    groups = arena_alloc(&r->config->arena, a.group_count * sizeof *groups);
-    if (groups != NULL) {
-        memcpy(groups, a.groups, a.group_count * sizeof *groups);
-        r->attr->set_user = true;
-        r->attr->uid = a.uid;
-        r->attr->gid = a.gid;
-        r->attr->groups = groups;
-        r->attr->group_count = a.group_count;
-    }
-    account_release(&a);
-    return groups != NULL || attr_wrong(why, "run-as", text, strerror(ENOMEM));
+    r->attr->set_user = true;
+    r->attr->uid = a->uid;
+    r->attr->gid = a->gid;
+    r->attr->groups = a->groups;
+    r->attr->group_count = a->group_count;
+    return true;
 }
 
 static void set_priority(struct route *r)
@@ -185,7 +179,7 @@ void attr_prepare_login(struct route *r)
         return;
     r->login.items = arena_alloc(arena, ACCOUNT_LOGIN * sizeof *r->login.items);
     if (r->login.items != NULL)
-        r->login.count = account_login(user, arena, r->login.items);
+        r->login.count = account_login(r->config->accounts, user, r->login.items);
 }
 
 bool attr_leaves_truncation(const struct config *c)

@@ -27,6 +27,7 @@
 
 /* Status of a leader that somebody else reaped, which only happens when SIGCHLD is ignored: as if
  * it had exited with 255. */
+#define UNWATCHED_WAIT 1.0 /* seconds that a killed leader may take, when only waiting tells */
 #define STATUS_UNKNOWN (255 << 8)
 
 static struct worker *child_worker_of(const struct child *c)
@@ -299,12 +300,30 @@ static bool reap_leader(struct child *c)
     return true;
 }
 
+/* Waits for one leader, not beyond `until`. */
+static void wait_leader(struct child *c, double until)
+{
+    while (!reap_leader(c)) {
+        struct pollfd pfd = {.fd = c->ended.fd, .events = POLLIN};
+        double left = until - worker_clock();
+
+        if (left <= 0)
+            return;
+        /* reap_leader sees what happened */
+        (void)poll(&pfd, 1, left < 3600 ? (int)(left * 1000) + 1 : 3600000);
+    }
+}
+
 static void child_on_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct child *c = (struct child *)((char *)io - offsetof(struct child, ended));
     (void)loop;
-    (void)revents;
 
+    if ((revents & EV_ERROR) && !reap_leader(c)) { /* epoll refused it: we would not learn of it */
+        worker_no_memory(child_worker_of(c), "watching a program");
+        child_kill(c);
+        wait_leader(c, worker_clock() + UNWATCHED_WAIT);
+    }
     if (!reap_leader(c))
         return;
     if (c->events)
@@ -335,20 +354,6 @@ size_t child_count(const struct worker *w)
     for (const struct child *c = w->stopping; c; c = c->next)
         n++;
     return n;
-}
-
-/* Waits for one leader, not beyond `until`. */
-static void wait_leader(struct child *c, double until)
-{
-    while (!reap_leader(c)) {
-        struct pollfd pfd = {.fd = c->ended.fd, .events = POLLIN};
-        double left = until - worker_clock();
-
-        if (left <= 0)
-            return;
-        /* reap_leader sees what happened */
-        (void)poll(&pfd, 1, left < 3600 ? (int)(left * 1000) + 1 : 3600000);
-    }
 }
 
 static void kill_list(struct child *list)

@@ -200,8 +200,11 @@ static void tlsclient_on_ready(struct ev_loop *loop, ev_io *io, int revents)
     struct tlsclient_shake *s = io->data;
     char why[512];
     (void)loop;
-    (void)revents;
 
+    if (revents & EV_ERROR) { /* epoll refused it: nothing more would come of it */
+        tlsclient_fail(s, false, strerror(ENOMEM));
+        return;
+    }
     if (!io_tls_may_shake(s->worker))
         return; /* epoll tells again */
     ERR_clear_error();
