@@ -19,7 +19,7 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny zsh@zsh fish@fish readelf@binutils scdoc@scdoc
     haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
     ngircd@ngircd dnsmasq@dnsmasq-base ip@iproute2 /usr/games/teeworlds-server@teeworlds-server
-    apache2@apache2 caddy@caddy lighttpd@lighttpd openssl@openssl git@git fail2ban-regex@fail2ban'
+    apache2@apache2 caddy@caddy lighttpd@lighttpd websocketd@websocketd websockify@websockify openssl@openssl git@git fail2ban-regex@fail2ban'
 bench='websocketd@websocketd websockify@websockify lighttpd@lighttpd haproxy@haproxy
     nginx@nginx-light socat@socat ps@procps openssl@openssl'
 # These packages bring a service that starts by itself. We only want the program.

@@ -7,7 +7,7 @@ import pytest
 
 from lib import peers
 from lib.setting import SOON, installed
-from lib.wire import BINARY, TEXT, Raw
+from lib.wire import BINARY, PING, TEXT, Raw
 
 LIGHTTPD = installed("lighttpd")
 
@@ -100,3 +100,11 @@ def test_a_service_that_is_away(lighttpd, wsluice):
     gone.close()
     ours = wsluice("--route", f"/live=tcp://127.0.0.1:{gone.port}")
     assert (status(lighttpd(gone)), status(ours.address)) == (503, 502)
+
+
+def test_heartbeats(lighttpd, wsluice, service):
+    ours = wsluice("--ping", "1s", "--route", f"/live=tcp://127.0.0.1:{service.port}")
+    for address in lighttpd(service, "wstunnel.ping-interval = 1"), ours.address:
+        with Raw.connect(address) as client:
+            client.open("/live")
+            assert client.read_frame().opcode == PING
