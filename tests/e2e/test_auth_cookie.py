@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from lib import peers, proc
-from lib.setting import SOON
+from lib.setting import PAGE_ONLY, SOON
 from lib.tls import Certificate
 from lib.tls import client as tls_client
 from test_auth import NO_UPGRADE, PASSWORD, ask, basic, bearer, env_of, hashed, script, start, upgrade, write
@@ -169,6 +169,7 @@ def test_over_tls_it_is_secure(wsluice, tmp_path):
         assert set_cookie(client.read_response())[1] == ["Path=/", *ATTRIBUTES, "Secure"]
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_terminal_page_behind_a_token_and_a_password_in_chromium(wsluice, page, tmp_path):  # noqa: F811
     shell = ["env", "PS1=$ ", "TMOUT=", "bash", "--norc", "--noprofile"]
     write(tmp_path / "users", f"alice:{hashed('sesame')}\n")

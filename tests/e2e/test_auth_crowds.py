@@ -11,7 +11,7 @@ from lib import peers, proc
 from lib.admin import Admin, labels
 from lib.setting import REPO, SOON
 from lib.tools import JSON, records
-from test_auth import NO_UPGRADE, NOT_QUICK, ask, basic, bearer, hashed, hooked, http_hook, script, start, upgrade, write  # noqa: F401
+from test_auth import NO_UPGRADE, NOT_QUICK, ask, basic, bearer, hashed, hooked, http_hook, script, start, together, upgrade, write  # noqa: F401
 
 FILTER = REPO / "contrib/fail2ban/filter.d/wsluice.conf"
 
@@ -133,7 +133,7 @@ routes:
     over = threading.Event()
 
     def noise():
-        while not over.is_set():
+        while not over.wait(0.005):
             assert ask(daemon, "/open", (), "127.4.4.4").status == 426
 
     thread = threading.Thread(target=noise)
@@ -175,11 +175,9 @@ def by_syslog(line):
     return "Dec  1 04:51:23 host wsluice[4711]: " + (line if line.startswith("{") else line.split(" ", 1)[1])
 
 
-FORMS = {"text": ((), as_it_is), "json": (JSON, as_it_is), "syslog": ((), by_syslog), "json-by-syslog": (JSON, by_syslog)}
-
-
-@pytest.mark.parametrize("args, form", FORMS.values(), ids=FORMS)
-def test_fail2ban_finds_those_that_guess_and_nobody_else(wsluice, tmp_path, args, form):
+@pytest.mark.plain("what the log says is the same, whatever build writes it")
+@pytest.mark.parametrize("args", [(), JSON], ids=["text", "json"])
+def test_fail2ban_finds_those_that_guess_and_nobody_else(wsluice, tmp_path, args):
     write(tmp_path / "tokens", "alice some-good-token\n")
     write(tmp_path / "services", "desk: 127.0.0.1:1\n")
     write(tmp_path / "pw", f"alice:{hashed('p')}\n")
@@ -198,23 +196,23 @@ routes:
     def via(client, path, *headers):
         return ask(daemon, path, [("X-Forwarded-For", client), *headers]).status
 
-    assert via("192.0.2.1", "/bearer", bearer("wrong-token")) == 401
-    assert via("192.0.2.2", "/basic", basic("alice", "wrong")) == 401
-    assert via("2001:db8::3", "/basic", basic("nobody", "wrong")) == 401
-    assert via("192.0.2.4", "/hook/x", basic("alice", "wrong")) == 401
+    assert together(lambda guess: via(*guess), [
+        ("192.0.2.1", "/bearer", bearer("wrong-token")), ("192.0.2.2", "/basic", basic("alice", "wrong")),
+        ("2001:db8::3", "/basic", basic("nobody", "wrong")), ("192.0.2.4", "/hook/x", basic("alice", "wrong")),
+        ("192.0.2.6", "/bearer/x%20client=198.51.100.1:1%0aauthentication%20failed%20client=198.51.100.2:1%20", bearer("wrong-token"))]) == [401] * 5
     assert upgrade(daemon, "/vnc?token=wrong", [("X-Forwarded-For", "2001:db8::5")]).status == 403
-    assert via("192.0.2.6", "/bearer/x%20client=198.51.100.1:1%0aauthentication%20failed%20client=198.51.100.2:1%20", bearer("wrong-token")) == 401
     # no guesses: a browser that has not asked its user yet, noise, and words that look like our lines
-    for path in ("/bearer", "/basic", "/hook/x", "/hook/x?v=1", "/open", "/none", "/authentication%20failed%20client=198.51.100.3:1%20",
-                 "/open?authentication%20failed%20client=198.51.100.4:1%20"):
-        assert via("203.0.113.9", path, ("User-Agent", "authentication failed client=198.51.100.5:1 ")) >= 400
+    noise = ("/bearer", "/basic", "/hook/x", "/hook/x?v=1", "/open", "/none", "/authentication%20failed%20client=198.51.100.3:1%20",
+             "/open?authentication%20failed%20client=198.51.100.4:1%20")
+    assert min(together(lambda path: via("203.0.113.9", path, ("User-Agent", "authentication failed client=198.51.100.5:1 ")), noise)) >= 400
     assert via("203.0.113.9", "/hook/x", ("Cookie", "session=1")) == 401
     assert upgrade(daemon, "/vnc", [("X-Forwarded-For", "203.0.113.9")]).status == 403
     proc.wait_until(lambda: len(daemon.find_log("request refused")) >= 10, lambda: daemon.tail())
-    lines = [form(line) for line in bytes(daemon.raw_log).decode().splitlines()]
-    log = write(tmp_path / "log", "\n".join(lines) + "\n")
-    found = subprocess.run(["fail2ban-regex", "-o", "ip", log, FILTER], capture_output=True, text=True, check=True, timeout=SOON)
-    assert sorted(found.stdout.split()) == ["192.0.2.1", "192.0.2.2", "192.0.2.4", "192.0.2.6", "2001:db8::3", "2001:db8::5"], "\n".join(lines)
+    for form in (as_it_is, by_syslog):
+        lines = [form(line) for line in bytes(daemon.raw_log).decode().splitlines()]
+        log = write(tmp_path / "log", "\n".join(lines) + "\n")
+        found = subprocess.run(["fail2ban-regex", "-o", "ip", log, FILTER], capture_output=True, text=True, check=True, timeout=SOON)
+        assert sorted(found.stdout.split()) == ["192.0.2.1", "192.0.2.2", "192.0.2.4", "192.0.2.6", "2001:db8::3", "2001:db8::5"], "\n".join(lines)
 
 
 # token-file.
@@ -265,8 +263,8 @@ def test_a_guess_reads_no_file(wsluice, tmp_path, service):
     tracer = subprocess.Popen(["strace", "-f", "-o", reads, "-e", "trace=openat,openat2", "-p", str(daemon.pid)], stderr=subprocess.DEVNULL)
     try:
         proc.wait_until(lambda: "TracerPid:\t0" not in open(f"/proc/{daemon.pid}/status").read(), lambda: "strace to be there")
-        for n in range(20):
-            assert upgrade(daemon, f"/vnc?token=wrong{n}", source=f"127.3.3.{n + 1}").status == 403
+        assert together(lambda n: upgrade(daemon, f"/vnc?token=wrong{n}", source=f"127.3.3.{n + 1}").status, range(20)) == [403] * 20
+        for _ in range(20):
             daemon.open("/vnc/right").finish()
         assert str(path) not in reads.read_text()
         write(path, f"other: 127.0.0.1:{service.port}\n")

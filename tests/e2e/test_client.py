@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from lib import peers
-from lib.setting import BINARY, BROWSER, REPO, SOON
+from lib.setting import BINARY, BROWSER, PAGE_ONLY, REPO, SOON
 
 CLIENT = REPO / "contrib" / "client"
 PAGE = '<!doctype html><meta charset="utf-8"><title>client</title><link rel="icon" href="data:,">'
@@ -21,6 +21,7 @@ def test_library_in_node():
     assert re.search(r"^# pass [1-9]\d*$", out, re.M) and "# fail 0\n" in out, out
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_library_in_chromium(wsluice, tmp_path):
     shutil.copy(CLIENT / "index.js", tmp_path)
     (tmp_path / "index.html").write_text(PAGE)
@@ -40,6 +41,7 @@ def test_resume_in_node():
     assert re.search(r"^# pass [1-9]\d*$", out, re.M) and "# fail 0\n" in out, out
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_resume_in_chromium(wsluice, tmp_path):
     """Offline, reloaded, left and come back to, duplicated: each message once, and each page a session of its own."""
     shutil.copy(CLIENT / "index.js", tmp_path)

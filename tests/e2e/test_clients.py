@@ -13,7 +13,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from lib import peers
 from lib.admin import Admin
 from lib.proc import wait_until
-from lib.setting import SOON
+from lib.setting import PAGE_ONLY, SOON
 from lib.wire import BINARY
 
 
@@ -190,6 +190,7 @@ def browse(daemon):
     return seen["result"]
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_chromium_calculates_with_bc(wsluice, page):
     daemon = wsluice("--static", page(["2^64", "scale=5; 22/7", "quit"]), "--", "bc", "-l")
     result = browse(daemon)
@@ -197,12 +198,14 @@ def test_chromium_calculates_with_bc(wsluice, page):
     assert (result["code"], result["clean"]) == (1000, True)
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_chromium_sees_the_exit_status(wsluice, page):
     daemon = wsluice("--static", page([]), "--", "sh", "-c", "exit 3")
     result = browse(daemon)
     assert (result["code"], result["reason"], result["clean"]) == (4003, "exit 3", True)
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_chromium_sees_the_signal(wsluice, page):
     daemon = wsluice("--static", page([]), "--", "sh", "-c", "kill -9 $$")
     result = browse(daemon)

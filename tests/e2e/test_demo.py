@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lib import peers, proc
-from lib.setting import BINARY, REPO, SOON
+from lib.setting import BINARY, PAGE_ONLY, REPO, SOON
 
 RUN = REPO / "contrib" / "demo" / "run"
 PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR\x00\x00\x05\x00\x00\x00[\x03\x04]", re.DOTALL)  # 1280 wide, a page high
@@ -67,6 +67,7 @@ def demo():
         one.close()
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_every_card_in_a_browser(demo, tmp_path):
     picture = os.environ.get("DEMO_SHOT") or tmp_path / "demo.png"
     running = demo("0")
@@ -92,6 +93,7 @@ def test_every_card_in_a_browser(demo, tmp_path):
     proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_editor_with_a_language_server_in_a_browser(demo, tmp_path):
     running = demo("0")
     seen = json.loads(peers.node("demo.mjs", "editor", running.url + "editor.html", tmp_path / "editor.png", timeout=6 * SOON))

@@ -20,7 +20,7 @@ import pytest
 
 from lib import peers, proc
 from lib.daemon import command_line
-from lib.setting import SOON
+from lib.setting import PAGE_ONLY, SOON
 from lib.wire import Ended
 
 NO_UPGRADE = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
@@ -733,6 +733,7 @@ def test_console_is_off_by_default(daemon):
     assert b"console" not in get(daemon, "/echo").body
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_console_in_a_browser(with_console):
     """Under its own content policy: a violation would be an error in `faults`."""
     host, port = with_console.address
@@ -743,6 +744,7 @@ def test_console_in_a_browser(with_console):
         "subprotocol": "connected, subprotocol binary", "lines": 1000, "faults": []}
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_console_takes_thousands_of_messages(with_console):
     """It asks for the layout once a frame, not once a message, and keeps the last thousand lines."""
     host, port = with_console.address

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lib import peers
-from lib.setting import REPO, SOON
+from lib.setting import PAGE_ONLY, REPO, SOON
 
 TERMINAL = REPO / "contrib" / "terminal"
 NO_UPGRADE = ("Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
@@ -88,6 +88,7 @@ def test_which_page_is_where(wsluice, tmp_path):
     assert get(daemon, "/files/terminal.js").status == 404 and get(daemon, "/files-and-terminal/terminal.js").status == 200
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_terminal_in_chromium(wsluice, page, tmp_path):
     pictures = os.environ.get("TERMINAL_SHOTS") or tmp_path
     config = tmp_path / "terminal.yaml"

@@ -15,7 +15,7 @@ import pytest
 from lib import peers, proc
 from lib.daemon import command_line
 from lib.proc import wait_until
-from lib.setting import SOON
+from lib.setting import PAGE_ONLY, SOON
 from lib.tls import Certificate, client, s_client
 from lib.tools import JSON, ended
 from lib.wire import TEXT, Raw
@@ -201,6 +201,7 @@ def trusts(cert):
     return "--ignore-certificate-errors-spki-list=" + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_chromium_over_wss_and_by_the_redirect(configured, cert, tmp_path):  # noqa: F811
     """The plain address sends the page's visitor to https; from there it speaks wss."""
     (tmp_path / "index.html").write_text(PAGE)

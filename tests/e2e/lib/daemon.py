@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The daemon under test, started, watched, and held to account when it ends."""
 
+import contextlib
 import os
 import re
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -96,16 +98,28 @@ class Wsluice:
         rest = b""
         while True:
             self._reading.wait()
-            data = os.read(self.process.stderr.fileno(), 65536)
-            *lines, rest = (rest + data).split(b"\n")
-            if not data and rest:
-                lines, rest = [rest], b""
-            with self._changed:
+            self._log_has_more(None)
+            with self._changed:  # so that who holds it and finds nothing more to read finds all in .log
+                data = os.read(self.process.stderr.fileno(), 65536)
+                *lines, rest = (rest + data).split(b"\n")
+                if not data and rest:
+                    lines, rest = [rest], b""
                 self.raw_log += data
                 self.log += [line.decode("utf-8", "surrogateescape") for line in lines]
                 self._changed.notify_all()
             if not data:
                 return
+
+    def _log_has_more(self, timeout):
+        """Waits for lines, or for its end; milliseconds, None: without end."""
+        poll = select.poll()
+        poll.register(self.process.stderr.fileno(), select.POLLIN)
+        return bool(poll.poll(timeout))
+
+    def _log_is_read(self):
+        """To the end, or, when a process that outlives the daemon holds it open, all that is there."""
+        with self._changed:
+            return not self._reader.is_alive() or not self._log_has_more(0)
 
     def stall_log(self, stalled=True):
         """Stops reading the daemon's stderr, so that it fills up; stall_log(False) goes on."""
@@ -226,7 +240,8 @@ class Wsluice:
         """Waits for the exit; returns the status, negative for a signal."""
         status = self.process.wait(SOON if timeout is None else timeout)
         self._reading.set()
-        self._reader.join(5 * SCALE)  # it ends at once unless a child outlived the daemon and holds its stderr
+        with contextlib.suppress(AssertionError):  # a child that outlived the daemon may write and write
+            proc.wait_until(self._log_is_read, "", 5 * SCALE)
         return status
 
     def stop(self, number=signal.SIGTERM, timeout=None):

@@ -32,3 +32,6 @@ SCALE = 3 if SANITIZED else 1
 # Seconds after which what should have happened at once is given up. It is so long because a test judges the daemon and not
 # the machine: what must not have to wait for something waits for an hour when it does.
 SOON = 60
+
+# Of what only the plain build is asked (see the mark `plain`): a browser takes more of the processor than all that it asks.
+PAGE_ONLY = "what a page does in a browser is the same with any build, and its requests are sent to each without one"
