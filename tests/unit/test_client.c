@@ -207,7 +207,7 @@ static int begin(void **state)
     b->route->backend = &far;
     b->route->framing = &framing_stream;
     b->route->settings = (struct settings){.max_message = 65536, .close_timeout = 2};
-    stats_follow(&b->w, b->config);
+    stats_apply(&b->w, b->config);
     b->stream = (struct stream){.ops = &stream_ops, .worker = &b->w};
     ev_init(&b->stream.timer, NULL);
     b->owner = (struct client_owner){.events = &events, .worker = &b->w, .route = b->route};

@@ -17,7 +17,8 @@
 #include "core/config.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
-#define MANY 30000    /* bytes that a program writes before its last word */
+#define MANY 30000    /* bytes that a program writes before its last word, */
+#define FEW 3000      /* and so many fit into a terminal while nobody reads */
 
 struct bench {
     struct worker w;
@@ -197,9 +198,9 @@ static void read_slowly(struct bench *b)
     }
 }
 
-static void expect_all(struct bench *b, int status)
+static void expect_all(struct bench *b, size_t bytes, int status)
 {
-    assert_int_equal(b->got, MANY + 4);
+    assert_int_equal(b->got, bytes + 4);
     assert_string_equal(b->last, "last");
     TURN_UNTIL(b, b->ended > 0);
     assert_int_equal(b->ended, 1);
@@ -209,6 +210,7 @@ static void expect_all(struct bench *b, int status)
 }
 
 #define WRITE_MANY "printf %030000dlast 0; "
+#define WRITE_FEW "printf %03000dlast 0; "
 
 static void a_slow_client_gets_all_of_a_pipe(void **state)
 {
@@ -217,17 +219,27 @@ static void a_slow_client_gets_all_of_a_pipe(void **state)
     run_script(b, &backend_exec, WRITE_MANY "exit 3");
     TURN_UNTIL(b, the_program(b)->exited);
     read_slowly(b);
-    expect_all(b, 3);
+    expect_all(b, MANY, 3);
 }
 
-/* A terminal shows 4 KiB of what was written, and holds more. */
 static void a_slow_client_gets_all_of_a_terminal(void **state)
 {
     struct bench *b = *state;
 
     run_script(b, &backend_pty, "stty -opost; " WRITE_MANY "exit 3");
     read_slowly(b);
-    expect_all(b, 3);
+    expect_all(b, MANY, 3);
+}
+
+/* It has ended before anything of it was read. */
+static void what_lies_in_a_terminal_is_owed(void **state)
+{
+    struct bench *b = *state;
+
+    run_script(b, &backend_pty, "stty -opost; " WRITE_FEW "exit 3");
+    TURN_UNTIL(b, the_program(b)->exited);
+    read_slowly(b);
+    expect_all(b, FEW, 3);
 }
 
 /* Some child of its holds the output of one that has ended. However long the client takes nothing,
@@ -245,7 +257,7 @@ static void what_was_written_is_owed_though_others_hold_the_output(void **state)
     TURN_UNTIL(b, b->got > 0);
     assert_int_equal(b->eof, 0);
     end_the_wait(b);
-    expect_all(b, 4);
+    expect_all(b, MANY, 4);
 }
 
 /* Of a terminal, too: it has no end while a child of the program's is at it. */
@@ -255,7 +267,7 @@ static void a_terminal_that_others_hold_ends_with_what_was_written(void **state)
 
     run_script(b, &backend_pty, "stty -opost; trap '' HUP; sleep 1000 & " WRITE_MANY "exit 5");
     read_slowly(b);
-    expect_all(b, 5);
+    expect_all(b, MANY, 5);
 }
 
 int main(void)
@@ -264,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_slow_client_gets_all_of_a_pipe),
         TEST(a_slow_client_gets_all_of_a_terminal),
+        TEST(what_lies_in_a_terminal_is_owed),
         TEST(what_was_written_is_owed_though_others_hold_the_output),
         TEST(a_terminal_that_others_hold_ends_with_what_was_written),
     };
