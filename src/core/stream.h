@@ -97,7 +97,7 @@ static inline void stream_respond(struct stream *s, const struct response *r)
 }
 
 /* Sends the 101. extensions: the value of Sec-WebSocket-Extensions, "" for none. The request is
- * gone afterwards; data events begin, first with what was sent behind the head. */
+ * gone afterwards; data events come from the loop, first of what was sent behind the head. */
 static inline void stream_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
                                   const char *extensions)
 {

@@ -33,6 +33,8 @@ struct h1_request {
     struct request request;
     bool handed;             /* the request is whole, and the handlers' to see */
     struct proxyhdr proxied; /* into h1_asker.proxied */
+    struct io_link early;    /* from the 101 on, see h1_early.c */
+    const struct io_link *behind;
 };
 
 /* Who asks, and by what door: what is known of a connection until it is a WebSocket. */
@@ -83,7 +85,11 @@ void h1_drop_asker(struct h1 *h);
 
 /* h1_stream.c: what handlers and sessions do with it. */
 extern const struct stream_ops h1_stream_ops;
-/* An event of io, told on to whoever has the stream. */
+/* h1_early.c: bytes behind the head are the first that the stream reads. Takes the request over, of
+ * which nothing else is needed any more. */
+void h1_replay(struct h1 *h, struct h1_request *req);
+
+/* h1_stream.c: an event of io, told on to whoever has the stream. */
 void h1_on_drained(struct io *io);
 
 /* h1_ending.c: an answer or a WebSocket has been written. Is the connection asked again (answered),

@@ -4,7 +4,6 @@
  * events. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "http/h1.h"
@@ -61,21 +60,6 @@ static struct request *h1_request(const struct stream *s)
     return a != NULL && a->req != NULL && a->req->handed ? &a->req->request : NULL;
 }
 
-/* Bytes the client sent right behind its head are its first frames. */
-static void h1_feed_early(struct h1 *h, const struct buf *bytes, size_t head)
-{
-    size_t n = buf_len(bytes) - head;
-
-    if (n == 0 || h->stream.events == NULL)
-        return;
-    uint8_t *p = h->stream.worker->rx + WORKER_HEADROOM;
-
-    memcpy(p, buf_data(bytes) + head, n);
-    h->stream.events->data(stream_owner(&h->stream), p, n);
-}
-
-/* The 101 is called for from the loop (a backend has opened), and is the caller's last act, so
- * feeding early data here makes no upcall inside a downcall that anything depends on. */
 static void h1_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
                        const char *extensions)
 {
@@ -87,9 +71,8 @@ static void h1_upgrade(struct stream *s, const char *accept, struct slice subpro
     h->state = H1_UPGRADED;
     h->io.events = &io_events_upgraded;
     h1_write_101(h, accept, subprotocol, extensions);
+    h1_replay(h, req);
     io_read_start(&h->io);
-    h1_feed_early(h, &req->bytes, req->parser.length);
-    h1_request_free(req);
 }
 
 static size_t h1_queued(const struct stream *s)

@@ -263,11 +263,15 @@ static void io_end_reading(struct io *io)
     io_update(io);
 }
 
+static bool io_is_pending(const struct io *io)
+{
+    return io->link->transport->pending != NULL && io->link->transport->pending(io);
+}
+
 /* Bytes inside the transport make no event of their own: one is made for them. */
 static void io_read_pending(struct io *io)
 {
-    if (io->is_open && io->want_read && !io->read_ended && io->link->transport->pending != NULL &&
-        io->link->transport->pending(io))
+    if (io->is_open && io->want_read && !io->read_ended && io_is_pending(io))
         ev_feed_event(io_worker(io)->loop, &io->watcher, EV_READ);
 }
 
@@ -362,7 +366,7 @@ void io_report_hangup(struct io *io)
 
     (void)getsockopt(io_fd(io), SOL_SOCKET, SO_ERROR, &err, &len);
     /* Both sides ended in peace, but what was sent before still counts: see io_peer_finished. */
-    if (err == 0 && ioctl(io_fd(io), FIONREAD, &unread) == 0 && unread > 0)
+    if (err == 0 && (io_is_pending(io) || (ioctl(io_fd(io), FIONREAD, &unread) == 0 && unread > 0)))
         return;
     io_end_reading(io);
     io->events->closed(io, err != 0 ? err : ECONNRESET);

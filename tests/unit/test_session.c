@@ -48,7 +48,6 @@ struct fake_stream {
     size_t queued;
     uint64_t delivered;
     double last_rx, last_tx;
-    bool early; /* feeds a frame from inside the upgrade */
 };
 
 static struct fake_stream *fake_of(const struct stream *s)
@@ -68,21 +67,16 @@ static void fake_respond(struct stream *s, const struct response *r)
     fake_of(s)->answered = true;
 }
 
-static size_t put_client_frame(uint8_t *out, uint8_t first, const void *p, size_t n);
-
 static void fake_upgrade(struct stream *s, const char *accept, struct slice subprotocol,
                          const char *extensions)
 {
     struct fake_stream *f = fake_of(s);
-    uint8_t *at = s->worker->rx + WORKER_HEADROOM;
 
     (void)accept;
     (void)subprotocol;
     (void)extensions;
     assert_false(f->answered);
     f->answered = f->upgraded = true;
-    if (f->early)
-        s->events->data(stream_owner(s), at, put_client_frame(at, 0x81, "early", 5));
 }
 
 /* Whole frames only, and nothing behind a Close. */
@@ -421,7 +415,6 @@ static void begin(struct world *t)
     f->head.method = slice_from("GET");
     f->request = (struct request){.head = &f->head, .path = t->path};
     assert_true(addr_parse_host(slice_from("127.0.0.1"), 1, &f->request.client));
-    f->early = pick(10) == 0;
     f->last_rx = f->last_tx = t->w.now;
     ev_init(&f->s.timer, NULL);
     far = (struct fake_backend){0};

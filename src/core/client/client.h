@@ -163,7 +163,7 @@ struct client_open {
 int client_init(struct client *c, const struct client_open *o);
 /* Frees what it holds, not itself; OVER. */
 void client_release(struct client *c);
-/* OPENING to OPEN: the 101. Early frames come from inside, so the owner is ready before. */
+/* OPENING to OPEN: the 101. */
 void client_begin(struct client *c);
 /* OPENING to OVER: an HTTP status instead. */
 void client_refuse(struct client *c, int status, const char *why);

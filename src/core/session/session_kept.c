@@ -710,8 +710,6 @@ static void kept_join(struct session *s, const struct session_open *o)
     member_join(m, r->has_got ? r->got + 1 : ring->first);
     if (s->state != SESSION_OPENING) {
         member_begin(m);
-        if (s->state == SESSION_ENDED)
-            return;
         (void)client_settle(m->client, session_kept(s)->blocked);
         member_check(m);
     }

@@ -171,8 +171,7 @@ size_t session_kept_expel(struct session *s, session_meant *is_meant, const void
 /* A member that is not in any list, its client OPENING. NULL without memory. */
 struct member *member_new(struct session *s, const struct session_open *o, const char *unique);
 void member_join(struct member *m, uint64_t next);
-/* The 101, the first message, all that is there. What came early is read meanwhile: the session
- * may be ENDED afterwards. */
+/* The 101, the first message, all that is there. */
 void member_begin(struct member *m);
 /* Sends what it may have; keeps `ready`. */
 void member_pump(struct member *m);

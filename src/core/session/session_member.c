@@ -341,8 +341,6 @@ void member_begin(struct member *m)
         attach_joined(m);
     hub_came(m);
     client_begin(m->client);
-    if (m->client->state != CLIENT_OPEN)
-        return;
     tell_begin(m, resumed);
     member_pump(m);
     client_arm(m->client, member_due(m));
@@ -370,7 +368,7 @@ static void member_detach(struct member *m)
 void member_leave(struct member *m, uint16_t code, const char *why)
 {
     client_stop_input(m->client);
-    member_detach(m); /* first: what came early counts for nothing */
+    member_detach(m);
     if (m->client->state == CLIENT_OPENING)
         client_begin(m->client); /* pages cannot see a status */
     client_close(m->client, code, why, CLOSED_BY_SERVER);
