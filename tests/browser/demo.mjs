@@ -191,7 +191,7 @@ async function consoleFlood(context) {
     await page.selectOption("#end", { label });
     await page.fill("#text", `end ${label}`);
     await page.press("#text", "Enter");
-    await text(page, "#log .in:last-child .body", new RegExp(`^end ${label}`));
+    await text(page, "#log .in:last-child .body", new RegExp(`^end ${label}[\\r\\n]*$`)); // not the one before, which may begin like it
     seen.ends.push(await page.$eval("#log .in:last-child .body", (one) => JSON.stringify(one.textContent)));
   }
   seen.recalled = [];

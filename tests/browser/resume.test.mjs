@@ -140,9 +140,9 @@ test("taken over: told, never tried again by itself, taken back when asked", asy
 
 test("a session that is gone: told, then a new one, or the end", async (t) => {
   for (const anew of [true, false]) {
-    const { port } = await serve(t, "--session", "token", "--detach", "1ms", "--", "cat");
+    const { port, gone } = await serve(t, "--session", "token", "--detach", "1ms", "--", "cat");
     const relay = await network(t, port, []);
-    const made = link(t, relay.url, { resume: { anew }, retry: { ...FAST, first: 300 } });
+    const made = link(t, relay.url, { resume: { anew }, retry: { first: 1e6, most: 1e6 } });
     await event(made, "new");
     const codes = [];
     made.on("close", (close) => {
@@ -151,6 +151,8 @@ test("a session that is gone: told, then a new one, or the end", async (t) => {
     });
     const again = anew ? event(made, "new") : new Promise((resolve) => made.on("close", ({ retryIn }) => retryIn === null && resolve({ dropped: 1 })));
     relay.cut();
+    await gone;
+    made.connect();
     const { dropped } = await again;
     assert.equal(dropped, 1);
     const last = codes.at(-1);

@@ -56,6 +56,7 @@ try {
   await grows(page);
   await page.evaluate(() => say(10));
   seen.reload = await state(page);
+  seen.reload.told = seen.reload.told[0]; // once more when the machine is so busy that an answer came late
 
   await page.goto(process.argv[2] + "other.html");
   await page.goBack();
@@ -73,6 +74,7 @@ try {
   await start(twin);
   await grows(twin);
   seen.twin = await state(twin);
+  seen.twin.told = seen.twin.told[0];
   await grows(page);
   seen.ours = await page.evaluate(() => [link.state, wrong]);
 

@@ -15,13 +15,16 @@ export async function serve(t, ...args) {
     assert.doesNotMatch(log.join("\n"), /Sanitizer|runtime error/);
   });
   const lines = createInterface(daemon.stderr);
+  let over;
+  const gone = new Promise((resolve) => (over = resolve)); // the first session that has ended
   const port = await new Promise((resolve, reject) => {
     lines.on("line", (line) => {
       log.push(line);
       const found = /listening on ws:\/\/127.0.0.1:(\d+)/.exec(line);
       if (found) resolve(Number(found[1]));
+      if (/ session closed /.test(line)) over();
     });
     lines.on("close", () => reject(new Error(log.join("\n"))));
   });
-  return { port, url: `ws://127.0.0.1:${port}/`, daemon, log };
+  return { port, url: `ws://127.0.0.1:${port}/`, daemon, log, gone };
 }

@@ -253,13 +253,16 @@ static void inside_open(void)
     int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
     struct inside *found;
 
+    /* what the daemon starts has no use for it, and a shell could not load that of the sanitizer */
+    (void)unsetenv("LD_PRELOAD");
+    (void)unsetenv("TEST_INSIDE");
     if (fd < 0)
         return;
     found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     (void)close(fd);
     if (found == MAP_FAILED)
         return;
-    if (found->pid != 0) /* a successor: it has the true clock, and is not counted */
+    if (found->pid != 0) /* started by one that is watched: it has the true clock, and is not counted */
         return;
     found->pid = getpid();
     found->live = unused.live;
