@@ -262,7 +262,8 @@ static void inside_open(void)
     (void)close(fd);
     if (found == MAP_FAILED)
         return;
-    if (found->pid != 0) /* started by one that is watched: it has the true clock, and is not counted */
+    if (found->pid !=
+        0) /* started by one that is watched: it has the true clock, and is not counted */
         return;
     found->pid = getpid();
     found->live = unused.live;

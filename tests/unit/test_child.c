@@ -29,7 +29,7 @@
 #include "io/child/child_attr.h"
 #include "io/worker.h"
 
-#define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
+#define PATIENCE 60.0 /* seconds until a test gives up waiting for a fact */
 
 /* ---- the bench: a worker, one program on it, and what came of it */
 

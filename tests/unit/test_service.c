@@ -22,7 +22,7 @@
 #include "core/config.h"
 #include "io/worker.h"
 
-#define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
+#define PATIENCE 60.0 /* seconds until a test gives up waiting for a fact */
 #define LONG 1000.0   /* seconds: for what must not be waited for */
 
 struct bench {
