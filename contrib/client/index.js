@@ -129,14 +129,14 @@ export class Link extends EventTarget {
     this.#emit("skipped", { count });
   }
 
-  #onSession({ session, next, got }) {
+  #onSession({ session, id, next, got }) {
     const kept = this.#kept, before = kept.last, isNew = session === "new" || next <= before;
     const unsent = isNew && before !== null ? kept.drop() : 0;
     if (isNew) this.#inputEnded = false;
     if (isNew && before !== null && !this.#listening) this.#enqueue(BORDER);
     const missed = isNew ? 0 : next - 1 - (before ?? next - 1);
     clearTimeout(this.#openTimer);
-    kept.begin(next, got);
+    kept.begin(id, next, got);
     this.state = "open";
     if (missed > 0) this.#emit("skipped", { count: missed });
     const resent = kept.sendAll(kept.how.hello?.(), (data) => this.#ws.send(data));
@@ -401,7 +401,7 @@ class Kept {
     Kept.#used.add((this.#key = `wsluice ${place} ${n}`));
     const found = JSON.parse(this.#storage?.getItem(this.#key) ?? "null");
     if (!found || (this.how.token && found.token !== this.how.token)) return this.forget();
-    Object.assign(this, { token: found.token, sender: found.sender });
+    Object.assign(this, { token: found.token, sender: found.sender, id: found.id });
     this.last = this.how.replay ? null : found.got;
     this.got = this.last;
   }
@@ -454,7 +454,8 @@ class Kept {
 
   address(url, protocols) {
     this.asked = this.got !== null;
-    const words = [`resume=${this.sender}`, this.asked && `got=${this.got}`, this.how.inQuery && `session=${this.token}`];
+    const of = this.id ? `:${this.id}` : ""; // no other session that has begun since
+    const words = [`resume=${this.sender}`, this.asked && `got=${this.got}${of}`, this.how.inQuery && `session=${this.token}`];
     url.search += (url.search ? "&" : "?") + words.filter(Boolean).join("&");
     const others = [].concat(protocols);
     return [`session.wsluice.${this.token}`, ...(others.length ? others : ["wsluice"])];
@@ -472,9 +473,9 @@ class Kept {
   save() {
     clearTimeout(this.#timers.save);
     this.#timers.save = null;
-    const { token, sender, got } = this;
+    const { token, sender, got, id } = this;
     try {
-      if (this.#key !== null) this.#storage?.setItem(this.#key, JSON.stringify({ token, sender, got }));
+      if (this.#key !== null) this.#storage?.setItem(this.#key, JSON.stringify({ token, sender, got, id }));
     } catch {
       // no room: then a reload begins anew
     }
@@ -482,7 +483,8 @@ class Kept {
 
   // ---- what comes
 
-  begin(next, acknowledged) {
+  begin(id, next, acknowledged) {
+    this.id = id;
     this.got = this.last = next - 1;
     if (this.#acknowledged !== null) this.arrived(acknowledged);
     this.#acknowledged = acknowledged;

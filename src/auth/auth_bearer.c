@@ -160,6 +160,17 @@ static bool in_query(const struct request *r, struct slice *token)
     return r->token != NULL;
 }
 
+static struct auth_grant *bearer_grant(const struct token *t)
+{
+    struct auth_grant *g = auth_grant_new(slice_from(t->name), NULL, 0);
+
+    if (g != NULL && t->name[0] == '\0') {
+        g->has_mac = true;
+        memcpy(g->mac, t->mac, sizeof g->mac);
+    }
+    return g;
+}
+
 /* A token names itself in a cookie by a digest under the key of this process. */
 static bool bearer_by_cookie(struct auth_check *a, struct slice who,
                              uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
@@ -171,7 +182,7 @@ static bool bearer_by_cookie(struct auth_check *a, struct slice who,
     if (t == NULL)
         return false;
     memcpy(credential, t->mac, SECRET_MAC_SIZE);
-    *grant = auth_grant_new(slice_from(t->name), NULL, 0);
+    *grant = bearer_grant(t);
     return true;
 }
 
@@ -183,7 +194,7 @@ static void bearer_allow(struct auth_check *a, const struct token *t)
     if (!tokens_handle(t, a->stream->worker->auth->key, handle))
         claim.who.len = 0;
     memcpy(claim.credential, t->mac, sizeof claim.credential);
-    auth_allow(a, auth_grant_new(slice_from(t->name), NULL, 0), &claim);
+    auth_allow(a, bearer_grant(t), &claim);
 }
 
 static void bearer_judge(struct auth_check *a)

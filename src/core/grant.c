@@ -46,5 +46,9 @@ struct auth_grant *auth_grant_copy(const struct auth_grant *g)
     if (env != NULL)
         copy = auth_grant_new(slice_from(g->user), env, g->env_count);
     free(env);
+    if (copy != NULL && g->has_mac) {
+        copy->has_mac = true;
+        memcpy(copy->mac, g->mac, sizeof copy->mac);
+    }
     return copy;
 }

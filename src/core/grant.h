@@ -7,12 +7,15 @@
 #include <stddef.h>
 
 #include "base/slice.h"
+#include "proto/secret.h"
 
 #define AUTH_NAME_MAX 255 /* bytes */
 
 /* What a kind found out about somebody who may pass. One piece of memory, by malloc. */
 struct auth_grant {
     const char *user; /* "": nobody in particular */
+    bool has_mac;
+    uint8_t mac[SECRET_MAC_SIZE]; /* of a credential without a name: tells its bearer from others */
     size_t env_count;
     const char *env[]; /* NAME=VALUE, for programs */
 };

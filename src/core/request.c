@@ -70,7 +70,8 @@ void request_release(struct request *r)
     secret_wipe(slice_from(r->session));
     free(r->session);
     free(r->sender);
-    r->token = r->session = r->sender = NULL;
+    free(r->of);
+    r->token = r->session = r->sender = r->of = NULL;
     free(r->cookies);
     r->cookies = NULL;
     free(r->set_cookie);
@@ -223,6 +224,23 @@ static bool request_read_number(const char *text, uint64_t *out)
     return true;
 }
 
+/* "17", or "17:ID" with the ID of a session; which is left in text. */
+static bool request_read_got(struct request *r, char *text)
+{
+    char *id = strchr(text, ':');
+
+    if (id != NULL)
+        *id++ = '\0';
+    if (!request_read_number(text, &r->got))
+        return false;
+    if (id == NULL)
+        return true;
+    if (strlen(id) != REQUEST_OF_SIZE - 1 || strspn(id, "0123456789abcdef") != strlen(id))
+        return false;
+    r->of = strdup(id);
+    return r->of != NULL;
+}
+
 /* An offer speaks before the query does: it is in no proxy's log. */
 static bool request_take_offer(struct request *r)
 {
@@ -261,7 +279,7 @@ const char *request_take_session(struct request *r, bool from_query)
 
     ok = ok && request_take_offer(r);
     r->has_got = got != NULL;
-    ok = ok && (got == NULL || request_read_number(got, &r->got));
+    ok = ok && (got == NULL || request_read_got(r, got));
     free(got);
     if (!ok)
         return "?session=, ?resume= or ?got= cannot be read";

@@ -38,6 +38,7 @@ struct request {
     char *session; /* the visitor's token for it */
     char *sender;  /* ?resume=: the page, which counts what it sends */
     uint64_t got;  /* ?got=: the number of the last message that it has */
+    char *of;      /* ?got=N:ID: of the session with this ID */
     bool has_got;
     struct slice host;  /* Host, or what a trusted proxy says it was */
     uint16_t host_port; /* of host, told apart by a trusted proxy; 0: not */
@@ -80,6 +81,7 @@ bool request_take_cookies(struct request *r, const char *name);
 #define REQUEST_SESSION_MIN 22           /* bytes of such a token, of A-Z a-z 0-9 _ - */
 #define REQUEST_SESSION_MAX 128
 #define REQUEST_SENDER_MAX 64
+#define REQUEST_OF_SIZE 17 /* 16 hexadecimal digits, and a NUL */
 
 /* Takes what a client says about the session it wants out of the request: the token, ?session= or
  * an offer of the subprotocol session.wsluice.TOKEN, ?resume= and ?got=; those of the query only

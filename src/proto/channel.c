@@ -44,11 +44,23 @@ const char *channel_read_about(struct slice json, struct channel_about *about)
     return wrong;
 }
 
-void channel_write_session(char out[CHANNEL_TOLD_MAX], bool resumed, uint64_t next, uint64_t got)
+void channel_write_session(char out[CHANNEL_TOLD_MAX], bool resumed, const char *id, uint64_t next,
+                           uint64_t got)
 {
     (void)snprintf(out, CHANNEL_TOLD_MAX,
-                   "{\"session\":\"%s\",\"next\":%" PRIu64 ",\"got\":%" PRIu64 "}",
-                   resumed ? "resumed" : "new", next, got);
+                   "{\"session\":\"%s\",\"id\":\"%s\",\"next\":%" PRIu64 ",\"got\":%" PRIu64 "}",
+                   resumed ? "resumed" : "new", id, next, got);
+}
+
+char *channel_text(const char *name, struct slice text, bool is_json)
+{
+    json_t *value = is_json ? json_loadb(text.p, text.len, JSON_DECODE_ANY, NULL)
+                            : json_stringn(text.p, text.len);
+    json_t *object = json_pack("{s:o?}", name, value);
+    char *out = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    return out;
 }
 
 void channel_write_number(char out[CHANNEL_TOLD_MAX], const char *name, uint64_t number)

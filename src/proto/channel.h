@@ -34,10 +34,15 @@ const char *channel_read_about(struct slice json, struct channel_about *about);
 /* What the server says (docs/sessions.md). Longer ones than this are not written. */
 #define CHANNEL_TOLD_MAX 128
 
-/* The first message: whether the session was there before, the number of the message that comes
- * next, and how many of the page's own have arrived. */
-void channel_write_session(char out[CHANNEL_TOLD_MAX], bool resumed, uint64_t next, uint64_t got);
+/* The first message: whether the session was there before, by which ID it is told from any other
+ * that follows it, the number of the message that comes next, and how many of the page's own have
+ * arrived. */
+void channel_write_session(char out[CHANNEL_TOLD_MAX], bool resumed, const char *id, uint64_t next,
+                           uint64_t got);
 /* {"NAME":number} */
 void channel_write_number(char out[CHANNEL_TOLD_MAX], const char *name, uint64_t number);
+/* {"NAME":"text"}; or, of JSON, {"NAME":text}, null if that is none. To be freed; NULL without
+ * memory, or when text is not UTF-8. */
+char *channel_text(const char *name, struct slice text, bool is_json);
 
 #endif

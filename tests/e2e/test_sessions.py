@@ -257,7 +257,9 @@ class Page:
     @staticmethod
     def about(data):
         assert data[:1] == b"\3"
-        return json.loads(data[1:])
+        told = json.loads(data[1:])
+        told.pop("id", None)
+        return told
 
     def say(self):
         self.made.append(len(self.made) + 1)

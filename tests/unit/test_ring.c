@@ -132,6 +132,35 @@ static void test_it_shrinks_again(void **state)
     ring_release(&r);
 }
 
+/* Where all together have become too large, memory comes back at once, and nothing that is needed
+ * goes. */
+static void test_it_is_trimmed(void **state)
+{
+    struct ring r;
+    size_t before;
+
+    (void)state;
+    ring_init(&r, 100 * LIMIT);
+    for (unsigned i = 0; i < 2000; i++)
+        add(&r, 1);
+    before = ring_memory(&r);
+    r.limit = LIMIT;
+    ring_trim(&r, 1);
+    assert_int_equal(r.first, 1);
+    assert_true(ring_memory(&r) <= before);
+    check_all(&r);
+    ring_trim(&r, 1900);
+    assert_int_equal(r.first, 1900);
+    check_all(&r);
+    for (unsigned i = 0; i < 8; i++)
+        ring_trim(&r, r.next);
+    assert_true(r.first < r.next);
+    assert_true(r.index_size / 8 < r.next - r.first || r.index_size == 16);
+    assert_true(ring_memory(&r) <= LIMIT + r.index_size * sizeof *r.index);
+    check_all(&r);
+    ring_release(&r);
+}
+
 static void test_bytes_from_a_number(void **state)
 {
     struct ring r;
@@ -157,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_short_messages_fill_it),
         cmocka_unit_test(test_what_is_to_be_kept_stays),
         cmocka_unit_test(test_it_shrinks_again),
+        cmocka_unit_test(test_it_is_trimmed),
         cmocka_unit_test(test_bytes_from_a_number),
     };
 

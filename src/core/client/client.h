@@ -199,6 +199,18 @@ struct client_burst {
  * has been judged. only: nothing else of this pass will follow. Counted as `counted` bytes. */
 void client_send(struct client_burst *burst, uint8_t opcode, uint8_t *p, size_t n, bool only);
 void client_flush(struct client_burst *burst);
+/* Several may be sent the same bytes: whether this one's messages look like those of any other with
+ * such a window; 0: it does not compress. False when each of its messages depends on those before.
+ */
+bool client_frames_alike(const struct client *c, uint8_t *bits);
+/* A whole message as the client gets it, behind what is in out; p as in client_send. What was
+ * compressed is added to *packed. False without memory. */
+bool client_frame(struct client *c, uint8_t opcode, const uint8_t *p, size_t n, struct buf *out,
+                  struct stats_compressed *packed);
+/* Sends what client_frame made of so many messages with so much payload, for this one or another,
+ * and counts it. */
+void client_send_frames(struct client *c, const struct buf *frames, uint64_t messages,
+                        uint64_t payload, const struct stats_compressed *packed);
 /* A ping of its owner's; the answer is told as `pong`. */
 void client_ping(struct client *c, const void *payload, size_t n);
 /* A message counts with so many bytes, whatever becomes of them on the wire. */

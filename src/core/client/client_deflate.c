@@ -213,8 +213,34 @@ static struct deflate_writer *writer_for(struct client *c)
     return d->writer;
 }
 
+bool client_frames_alike(const struct client *c, uint8_t *bits)
+{
+    const struct client_deflate *d = client_deflate(c);
+
+    *bits = d != NULL ? (uint8_t)d->params.server_bits : 0;
+    return d == NULL || !d->params.server_takeover;
+}
+
+void client_deflate_count(struct client *c, const struct stats_compressed *packed)
+{
+    struct client_deflate *d = client_deflate(c);
+
+    if (d != NULL)
+        count(&d->out, &client_route(c)->stats->compressed_out, packed->plain, packed->wire);
+}
+
 size_t client_deflate_pack(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
                            const uint8_t **frame)
+{
+    struct stats_compressed packed = {0, 0};
+    size_t len = client_deflate_frame(c, opcode, p, n, frame, &packed);
+
+    client_deflate_count(c, &packed);
+    return len;
+}
+
+size_t client_deflate_frame(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
+                            const uint8_t **frame, struct stats_compressed *sum)
 {
     struct client_deflate *d = client_deflate(c);
     struct deflate_writer *writer;
@@ -231,7 +257,8 @@ size_t client_deflate_pack(struct client *c, uint8_t opcode, const uint8_t *p, s
     len = deflate_write(writer, p, n, packed, n - 1 + DEFLATE_SLACK);
     if (len == 0)
         return 0;
-    count(&d->out, &client_route(c)->stats->compressed_out, n, len);
+    sum->plain += n;
+    sum->wire += len;
     header = ws_header_len(len);
     ws_write_header(packed - header, opcode | WS_RSV1, len);
     *frame = packed - header;

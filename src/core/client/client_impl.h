@@ -120,6 +120,10 @@ bool client_deflate_return(struct client *c, struct ws_frame *f);
  */
 size_t client_deflate_pack(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
                            const uint8_t **frame);
+/* The same, counted in *sum only; and what was counted there, for a client that is sent it. */
+size_t client_deflate_frame(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
+                            const uint8_t **frame, struct stats_compressed *sum);
+void client_deflate_count(struct client *c, const struct stats_compressed *packed);
 
 /* client_throttle.c */
 enum client_rated { RATE_PASS, RATE_HELD, RATE_OVER };

@@ -68,6 +68,34 @@ void client_send(struct client_burst *b, uint8_t opcode, uint8_t *p, size_t n, b
         send_plain(b, opcode, p, n, only);
 }
 
+bool client_frame(struct client *c, uint8_t opcode, const uint8_t *p, size_t n, struct buf *out,
+                  struct stats_compressed *packed)
+{
+    const uint8_t *frame;
+    size_t len = client_deflate_frame(c, opcode, p, n, &frame, packed);
+    uint8_t header[WS_SERVER_HEADER_MAX];
+
+    if (len > 0)
+        return buf_append(out, frame, len) == 0;
+    len = ws_write_header(header, opcode, n);
+    if (buf_reserve(out, len + n) == NULL)
+        return false;
+    return buf_append(out, header, len) == 0 && buf_append(out, p, n) == 0;
+}
+
+void client_send_frames(struct client *c, const struct buf *frames, uint64_t messages,
+                        uint64_t payload, const struct stats_compressed *packed)
+{
+    struct stats_route *stats = client_route(c)->stats;
+
+    c->messages_out += messages;
+    c->bytes_out += payload;
+    stats->messages_out += messages;
+    stats->bytes_out += payload;
+    client_deflate_count(c, packed);
+    stream_write(c->stream, buf_data(frames), buf_len(frames));
+}
+
 void client_count_out(struct client *c, size_t n)
 {
     struct stats_route *stats = client_route(c)->stats;

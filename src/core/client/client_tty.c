@@ -6,10 +6,35 @@
 #include <string.h>
 
 #include "core/client/client_impl.h"
+#include "proto/channel.h"
 #include "proto/tty.h"
+
+/* Where each message says by its first byte what it is, that is about the session: no output, and
+ * not counted as such. */
+static void tell_text(struct client *c, char command, struct slice text)
+{
+    char *json = channel_text(command == TTY_TITLE ? "title" : "preferences", text,
+                              command == TTY_PREFERENCES);
+    size_t n = json != NULL ? strlen(json) : 0;
+    uint8_t *frame = json != NULL ? malloc(WS_SERVER_HEADER_MAX + 1 + n) : NULL;
+
+    if (frame != NULL) {
+        size_t header = ws_write_header(frame, WS_TEXT, n + 1);
+
+        frame[header] = CHANNEL_ABOUT;
+        memcpy(frame + header + 1, json, n);
+        stream_write(c->stream, frame, header + 1 + n);
+    }
+    free(frame);
+    free(json);
+}
 
 static void send_text(struct client *c, char command, struct slice text)
 {
+    if (c->channels) {
+        tell_text(c, command, text);
+        return;
+    }
     uint8_t *frame = malloc(WS_SERVER_HEADER_MAX + 1 + text.len);
 
     if (frame == NULL)

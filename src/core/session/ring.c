@@ -114,14 +114,9 @@ static bool ring_resize(struct ring *r, size_t size)
     return true;
 }
 
-static bool grow_index(struct ring *r)
+static bool resize_index(struct ring *r, uint32_t size)
 {
-    uint32_t size = r->index_size == 0 ? INDEX_SMALLEST : r->index_size * 2;
-    uint32_t *index;
-
-    if (r->next - r->first < r->index_size)
-        return true;
-    index = malloc(size * sizeof *index);
+    uint32_t *index = malloc(size * sizeof *index);
     if (index == NULL)
         return false;
     for (uint64_t n = r->first; n < r->next; n++)
@@ -130,6 +125,13 @@ static bool grow_index(struct ring *r)
     r->index = index;
     r->index_size = size;
     return true;
+}
+
+static bool grow_index(struct ring *r)
+{
+    if (r->next - r->first < r->index_size)
+        return true;
+    return resize_index(r, r->index_size == 0 ? INDEX_SMALLEST : r->index_size * 2);
 }
 
 static uint64_t bytes_held(const struct ring *r)
@@ -166,6 +168,16 @@ static uint32_t make_place(struct ring *r, uint32_t need, uint64_t keep)
         }
     }
     return at;
+}
+
+void ring_trim(struct ring *r, uint64_t keep)
+{
+    while (r->first < r->next && r->first < keep && bytes_held(r) > r->limit)
+        ring_drop_oldest(r);
+    if (r->size > r->limit && bytes_held(r) <= r->limit)
+        (void)ring_resize(r, r->limit);
+    if (r->index_size > INDEX_SMALLEST && r->next - r->first < r->index_size / 4)
+        (void)resize_index(r, r->index_size / 2);
 }
 
 uint8_t *ring_add(struct ring *r, uint8_t opcode, uint8_t channel, size_t n, uint64_t keep)

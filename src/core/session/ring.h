@@ -51,6 +51,10 @@ void ring_release(struct ring *r);
  * pushed out. NULL without memory: all is as it was, but the oldest may be gone. */
 uint8_t *ring_add(struct ring *r, uint8_t opcode, uint8_t channel, size_t n, uint64_t keep);
 
+/* The oldest messages below `keep` go as far as the rest is over the limit, and with them the
+ * memory that is not needed any more. */
+void ring_trim(struct ring *r, uint64_t keep);
+
 /* number must be there: first <= number < next. */
 struct ring_message ring_get(const struct ring *r, uint64_t number);
 

@@ -282,28 +282,44 @@ static bool wants_kept(const struct session_open *o)
     return r->has_got || r->sender != NULL || r->session != NULL;
 }
 
-void session_start(const struct session_open *o)
+void session_refuse_no_memory(const struct session_open *o)
 {
     struct worker *w = o->stream->worker;
+
+    if (o->ticket != NULL)
+        limits_leave(w->limits, o->ticket, o->route);
+    if (o->route->settings.session != SESSION_OF_CONNECTION)
+        attach_refused(o->route, WS_CODE_INTERNAL);
+    worker_no_memory(w, "a session");
+    request_log(o->stream, 503, "out of memory");
+    stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+}
+
+void session_start(const struct session_open *o)
+{
+    const struct worker *w = o->stream->worker;
     struct session *s;
     char unique[SESSION_UNIQUE_SIZE];
     uint8_t key[SECRET_MAC_SIZE];
 
-    if (session_key(w, o->route, stream_request(o->stream), key)) {
+    switch (session_key(w, o->route, stream_request(o->stream), key)) {
+    case SESSION_KEYED:
         session_kept_start(o, key);
         return;
+    case SESSION_KEY_NO_MEMORY: /* and not quietly one that ends with its connection */
+        session_refuse_no_memory(o);
+        return;
+    case SESSION_KEY_NONE:
+        break;
     }
-    if (wants_kept(o)) {
+    if (wants_kept(o) || o->route->settings.session == SESSION_OF_ROOM) {
         session_kept_refuse(o, SESSION_NOT_THERE, "nothing is kept here for such a client");
         return;
     }
     session_make_unique(unique);
     s = session_new(o, unique);
     if (s == NULL) {
-        limits_leave(w->limits, o->ticket, o->route);
-        worker_no_memory(w, "a session");
-        request_log(o->stream, 503, "out of memory");
-        stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+        session_refuse_no_memory(o);
         return;
     }
     session_enlist(s);

@@ -159,6 +159,8 @@ void session_count_stall(struct session *s, enum stats_side side);
 
 #define SESSION_UNIQUE_SIZE 33 /* bytes of a UNIQUE_ID with its NUL */
 
+/* There is no memory for it: 503. */
+void session_refuse_no_memory(const struct session_open *o);
 void session_make_unique(char out[SESSION_UNIQUE_SIZE]);
 /* A session without a client's stream, in no list. NULL without memory. */
 struct session *session_make(const struct session_open *o, const char *unique);

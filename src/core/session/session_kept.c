@@ -6,6 +6,7 @@
  */
 #include "core/session/session_kept.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +14,9 @@
 #include "core/observe/request_log.h"
 #include "core/session/session_key.h"
 
-#define HOLD_LOOK 0.05 /* seconds between looks at what a system has acknowledged */
-
 /* ---- all of them ---- */
 
-static struct session_kept *find_kept(const struct worker *w, const uint8_t key[SECRET_MAC_SIZE])
+struct session_kept *session_kept_find(const struct worker *w, const uint8_t key[SECRET_MAC_SIZE])
 {
     struct session_kept *k;
 
@@ -34,74 +33,19 @@ void session_kept_hide(struct session *s)
     k->in_table = false;
 }
 
-/* What the ring takes of max-replay. */
-static void account(struct session_kept *k)
-{
-    struct sessions *all = session_worker(k->session)->sessions;
-    size_t now = ring_memory(&k->ring);
-
-    all->replay_memory += now;
-    all->replay_memory -= k->accounted;
-    k->accounted = now;
-}
-
-/* What the ring may take: less than it wants where all together would be over max-replay. Blocks
- * are up to twice as large as what is in them. */
-static void set_limit(struct session_kept *k)
-{
-    size_t all = session_route(k->session)->config->max_replay;
-    size_t others = session_worker(k->session)->sessions->replay_memory - k->accounted;
-    size_t ours = all > others ? (all - others) / 2 : 0;
-
-    k->ring.limit = k->wanted < ours ? k->wanted : ours;
-    if (k->ring.limit < RING_SMALLEST)
-        k->ring.limit = RING_SMALLEST;
-}
-
-/* The ring is to be larger. False when that cannot be. */
-static bool want_more(struct session_kept *k)
-{
-    size_t before = k->ring.limit;
-
-    if (before < k->wanted || k->wanted >= SESSION_RING_MAX)
-        return false;
-    k->wanted *= 2;
-    set_limit(k);
-    return k->ring.limit > before;
-}
-
 /* ---- the timer ---- */
 
 static void on_kept_timer(struct ev_loop *loop, ev_timer *timer, int revents);
-
-static double kept_min_of(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* Where its client holds the backend of a private one by what it has not got yet: when to look.
- * Pongs come by themselves, unless it is not read now; and one that sends none is not waited for.
- */
-static double hold_due(const struct session *s)
-{
-    const struct member *m = LIST_FIRST(&session_kept(s)->members);
-
-    if (!s->backend_paused || m == NULL || !m->ready)
-        return CLIENT_NEVER;
-    if (m->client->paused)
-        return session_worker(s)->now + HOLD_LOOK;
-    return m->got_moved + session_settings(s)->pong_timeout;
-}
 
 static double kept_due(const struct session *s)
 {
     const struct session_kept *k = session_kept(s);
     const struct settings *set = session_settings(s);
-    double due = session_is_private(s) ? hold_due(s) : CLIENT_NEVER;
+    double due = hold_due(s);
 
     if (k->count == 0 && k->detached_since > 0)
-        due = kept_min_of(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
-    return k->code != 0 ? due : kept_min_of(due, session_due(s));
+        due = fmin(due, k->detached_since + (k->code != 0 ? SESSION_TOLD : set->detach));
+    return k->code != 0 ? due : fmin(due, session_due(s));
 }
 
 /* The timer only moves to an earlier moment: when it fires too early it looks again. */
@@ -175,30 +119,14 @@ static void on_kept_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- what is said ---- */
 
-/* From where on messages must stay: what nobody was sent yet; for a private one what its client is
- * not known to have, unless it is a terminal that nobody looks at. */
-static uint64_t keep_from(const struct session *s)
-{
-    const struct session_kept *k = session_kept(s);
-    const struct member *m = LIST_FIRST(&k->members);
-
-    if (!session_is_private(s))
-        return k->fresh;
-    if (m == NULL)
-        return session_route(s)->backend->is_terminal ? k->fresh : k->ring.first;
-    if (m->silent)
-        return m->next < k->fresh ? m->next : k->fresh;
-    return m->got + 1 < k->fresh ? m->got + 1 : k->fresh;
-}
-
 void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct slice text,
                       struct slice tail)
 {
     struct session_kept *k = session_kept(s);
     uint8_t *to;
 
-    set_limit(k);
-    to = ring_add(&k->ring, opcode, channel, text.len + tail.len, keep_from(s));
+    hold_limit(k);
+    to = ring_add(&k->ring, opcode, channel, text.len + tail.len, hold_from(s));
     if (to == NULL) {
         worker_no_memory(session_worker(s), "a session");
         session_close(s, WS_CODE_INTERNAL, "out of memory", CLOSED_BY_SERVER);
@@ -206,7 +134,7 @@ void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct
     }
     memcpy(to, text.p, text.len);
     memcpy(to + text.len, tail.p, tail.len);
-    account(k);
+    hold_account(k);
     k->pump_all = true;
 }
 
@@ -222,88 +150,26 @@ bool session_kept_listens(const struct session *s)
     return session_kept(s)->code == 0;
 }
 
-/* ---- back-pressure ---- */
-
-/* A private one: its client must have got what is more than half of the ring. Where the client has
- * taken all that it was sent, the ring is the brake, and grows. */
-static bool private_holds(struct session *s)
-{
-    struct session_kept *k = session_kept(s);
-    struct member *m = LIST_FIRST(&k->members);
-    double now = session_worker(s)->now;
-
-    if (m == NULL)
-        return !session_route(s)->backend->is_terminal &&
-               ring_bytes_from(&k->ring, k->ring.first) > k->ring.limit / 2;
-    if (!m->ready)
-        return true;
-    if (!member_holds(m))
-        return false;
-    if (want_more(k))
-        return member_holds(m);
-    if (now - m->got_moved < session_settings(s)->pong_timeout)
-        return true;
-    m->silent = true; /* some proxies eat pings */
-    log_line(&session_worker(s)->log, LOG_WARN,
-             "no pong tells what has arrived: what a dying link holds may be lost",
-             LOG_I("id", s->owner.id), LOG_C("client", m->client->origin));
-    return false;
-}
-
-/* Shared: the fastest sets the pace. With nobody there the oldest messages go. */
-static bool shared_holds(const struct session_kept *k)
-{
-    return k->count > 0 && k->ready == 0;
-}
-
-static void kept_hold_backend(struct session *s)
-{
-    struct session_kept *k = session_kept(s);
-    bool hold;
-
-    if (s->backend == NULL || s->state == SESSION_STOPPING || s->state == SESSION_OPENING)
-        return;
-    hold = k->code == 0 && (session_is_private(s) ? private_holds(s) : shared_holds(k));
-    if (hold == s->backend_paused)
-        return;
-    s->backend_paused = hold;
-    if (hold)
-        session_count_stall(s, STATS_CLIENT);
-    s->backend->ops->pause(s->backend, hold);
-}
-
-/* The backend's queue holds back all who write to it. */
-static void hold_members(struct session *s)
-{
-    struct session_kept *k = session_kept(s);
-    bool blocked = session_blocked(s);
-    struct member *m;
-
-    if (blocked == k->blocked)
-        return;
-    k->blocked = blocked;
-    LIST_FOREACH(m, &k->members, link)
-    {
-        if (client_settle(m->client, blocked))
-            session_count_stall(s, STATS_BACKEND);
-    }
-}
-
 static void pump_all(struct session *s)
 {
     struct session_kept *k = session_kept(s);
     struct member *m, *next;
+    struct fans fans;
 
     if (!k->pump_all)
         return;
+    memset(&fans, 0, sizeof fans);
     k->pump_all = false;
     k->fresh = k->ring.next;
+    k->fans = k->count > 1 ? &fans : NULL;
     for (m = LIST_FIRST(&k->members); m != NULL; m = next) {
         next = LIST_NEXT(m, link);
         member_pump(m);
         (void)client_settle(m->client, k->blocked);
         member_check(m);
     }
+    k->fans = NULL;
+    fans_release(&fans);
 }
 
 /* ---- the end ---- */
@@ -349,7 +215,8 @@ bool session_kept_settle(struct session *s)
 
     pump_all(s);
     attach_count(s);
-    kept_hold_backend(s);
+    hold_trim(s);
+    hold_backend(s);
     hold_members(s);
     if (k->code != 0 && LIST_EMPTY(&k->members)) /* it said all, and nobody sends it more */
         session_stop(s);
@@ -385,7 +252,7 @@ void session_kept_release(struct session *s)
     attach_count(s);
     ev_timer_stop(session_worker(s)->loop, &k->timer);
     ring_release(&k->ring);
-    account(k);
+    hold_account(k);
     senders_release(k);
     free(k->room);
     free(k);
@@ -417,104 +284,6 @@ size_t session_kept_expel(struct session *s, session_meant *is_meant, const void
     return n;
 }
 
-/* ---- how many there may be ---- */
-
-/* A session that nobody was at counts no more by itself. */
-static void give_ticket_back(struct session *s)
-{
-    if (s->ticket == NULL)
-        return;
-    limits_leave(session_worker(s)->limits, s->ticket, session_route(s));
-    s->ticket = NULL;
-}
-
-/* The detached one of this address that nobody came to for longest. */
-static struct session *oldest_of(const struct worker *w, const union addr *client)
-{
-    struct session_kept *k, *next, *oldest = NULL;
-    uint8_t theirs[16], ours[16];
-
-    addr_limit_key(client, ours);
-    HASH_ITER(hh, w->sessions->by_key, k, next)
-    {
-        addr_limit_key(&k->last, theirs);
-        if (k->session->ticket != NULL && memcmp(ours, theirs, sizeof ours) == 0 &&
-            (oldest == NULL || k->detached_since < oldest->detached_since))
-            oldest = k;
-    }
-    return oldest != NULL ? oldest->session : NULL;
-}
-
-static bool takes_over(const struct session *s)
-{
-    int join = session_settings(s)->join;
-
-    return join == JOIN_TAKEOVER || (join == JOIN_BY_KIND && session_is_private(s));
-}
-
-/* The ticket that a newcomer may have: that of the session which nobody is at, or of the client
- * that is replaced. */
-static struct limits_ticket **kept_place_of(struct session *s)
-{
-    struct session_kept *k = session_kept(s);
-
-    if (k->count == 0)
-        return &s->ticket;
-    return k->count == 1 && takes_over(s) ? &LIST_FIRST(&k->members)->ticket : NULL;
-}
-
-/* The one that is meant gives its own place to who comes to it. */
-static int admit_to(struct session *s, const struct config *c, const struct request *r,
-                    struct limits_ticket **ticket, const char **why)
-{
-    struct limits *l = session_worker(s)->limits;
-    const struct route *route = session_route(s);
-    struct limits_ticket **place = kept_place_of(s);
-    const char *ignored;
-    int status;
-
-    if (place == NULL || *place == NULL)
-        return limits_admit(l, c, route, &r->client, ticket, why);
-    limits_leave(l, *place, route);
-    *place = NULL;
-    status = limits_admit(l, c, route, &r->client, ticket, why);
-    if (status != 0) /* it comes from elsewhere, where there are too many */
-        (void)limits_admit(l, c, route, &session_kept(s)->last, place, &ignored);
-    return status;
-}
-
-/* Who was let in for it is sent away after all: what it gave for that it gets back. */
-static void keep_place(struct session *s, struct session_open *o)
-{
-    struct limits_ticket **place = kept_place_of(s);
-
-    if (place == NULL || *place != NULL)
-        return;
-    *place = o->ticket;
-    o->ticket = NULL;
-}
-
-int session_admit(struct worker *w, const struct config *c, const struct route *route,
-                  const struct request *r, struct limits_ticket **ticket, const char **why)
-{
-    uint8_t key[SECRET_MAC_SIZE];
-    struct session_kept *k = session_key(w, route, r, key) ? find_kept(w, key) : NULL;
-    struct session *oldest;
-    int status = k != NULL ? admit_to(k->session, c, r, ticket, why)
-                           : limits_admit(w->limits, c, route, &r->client, ticket, why);
-
-    if (status == 0)
-        return 0;
-    oldest = oldest_of(w, &r->client);
-    if (oldest == NULL || (k != NULL && oldest == k->session))
-        return status;
-    give_ticket_back(oldest);
-    session_kept_close(oldest, WS_CODE_POLICY, "too many sessions of its address",
-                       CLOSED_BY_SERVER);
-    session_settle(oldest);
-    return limits_admit(w->limits, c, route, &r->client, ticket, why);
-}
-
 /* ---- the beginning ---- */
 
 void session_kept_refuse(const struct session_open *o, uint16_t code, const char *why)
@@ -529,15 +298,6 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     stream_upgrade(o->stream, o->accept, o->subprotocol, "");
     stream_write(o->stream, frame, ws_write_close(frame, code, why));
     stream_end(o->stream);
-}
-
-static void refuse_no_memory(const struct session_open *o)
-{
-    attach_refused(o->route, WS_CODE_INTERNAL);
-    if (o->ticket != NULL)
-        limits_leave(o->stream->worker->limits, o->ticket, o->route);
-    request_log(o->stream, 503, "out of memory");
-    stream_refuse(o->stream, 503, "Retry-After: 1\r\n", "out of memory, try again later");
 }
 
 void session_kept_begin(struct session *s)
@@ -594,6 +354,7 @@ static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
 {
     struct sessions *all = session_worker(s)->sessions;
     struct session_kept *k = calloc(1, sizeof *k);
+    char unique[SESSION_UNIQUE_SIZE];
 
     if (k == NULL || session_need_extra(s) == NULL) {
         free(k);
@@ -610,6 +371,8 @@ static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
     ev_timer_init(&k->timer, on_kept_timer, 0, 0);
     k->timer.data = k;
     memcpy(k->key, key, SECRET_MAC_SIZE);
+    session_make_unique(unique);
+    memcpy(k->id, unique, sizeof k->id - 1);
     k->in_table = true;
     HASH_ADD(hh, all->by_key, key, SECRET_MAC_SIZE, k);
     return k->in_table;
@@ -638,7 +401,7 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
     session_make_unique(unique);
     s = session_make(o, unique);
     if (s == NULL) {
-        refuse_no_memory(o);
+        session_refuse_no_memory(o);
         return;
     }
     m = kept_add(s, key) && kept_name(s, o) ? member_new(s, o, unique) : NULL;
@@ -646,7 +409,7 @@ static void kept_create(const struct session_open *o, const uint8_t key[SECRET_M
         session_kept_release(s);
         session_drop_extra(s);
         free(s);
-        refuse_no_memory(o);
+        session_refuse_no_memory(o);
         return;
     }
     session_enlist(s);
@@ -668,7 +431,7 @@ static bool make_way(struct session *s, const struct member *newcomer)
     size_t before = session_kept(s)->count;
     struct member *m, *next;
 
-    if (!takes_over(s)) {
+    if (!session_takes_over(s)) {
         if (newcomer->sender != NULL && newcomer->sender->member != NULL)
             member_leave(newcomer->sender->member, SESSION_TAKEN_OVER, why);
         return session_kept(s)->count < before;
@@ -680,6 +443,15 @@ static bool make_way(struct session *s, const struct member *newcomer)
     return before > 0;
 }
 
+/* Who counts means the session that it counted in. A token's is its page's, which knows when it has
+ * ended; of any other somebody else may have begun the next one. */
+static bool kept_is_of(const struct session *s, const struct request *r)
+{
+    if (r->of != NULL)
+        return strcmp(r->of, session_kept(s)->id) == 0;
+    return session_settings(s)->session == SESSION_OF_TOKEN;
+}
+
 static void kept_join(struct session *s, const struct session_open *o)
 {
     const struct request *r = stream_request(o->stream);
@@ -688,8 +460,13 @@ static void kept_join(struct session *s, const struct session_open *o)
     char unique[SESSION_UNIQUE_SIZE];
     struct member *m;
 
+    if (r->has_got && !kept_is_of(s, r)) {
+        place_keep(s, &open);
+        session_kept_refuse(&open, SESSION_NOT_THERE, "that session has ended, this is another");
+        return;
+    }
     if (r->has_got && (r->got + 1 < ring->first || r->got + 1 > ring->next)) {
-        keep_place(s, &open);
+        place_keep(s, &open);
         session_kept_refuse(&open, SESSION_GAP,
                             "messages behind that number are not there any more");
         return;
@@ -701,12 +478,12 @@ static void kept_join(struct session *s, const struct session_open *o)
     session_make_unique(unique);
     m = member_new(s, o, unique);
     if (m == NULL) {
-        keep_place(s, &open);
-        refuse_no_memory(&open);
+        place_keep(s, &open);
+        session_refuse_no_memory(&open);
         return;
     }
     m->how = make_way(s, m) ? STATS_ATTACH_TOOK_OVER : STATS_ATTACH_JOINED;
-    give_ticket_back(s);
+    place_give_back(s);
     member_join(m, r->has_got ? r->got + 1 : ring->first);
     if (s->state != SESSION_OPENING) {
         member_begin(m);
@@ -719,7 +496,7 @@ static void kept_join(struct session *s, const struct session_open *o)
 void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_MAC_SIZE])
 {
     struct worker *w = o->stream->worker;
-    struct session_kept *k = find_kept(w, key);
+    struct session_kept *k = session_kept_find(w, key);
 
     if (o->route->framing->addresses && stream_request(o->stream)->has_got)
         session_kept_refuse(o, SESSION_NOT_THERE, "who comes back to a hub is new");

@@ -9,8 +9,11 @@
  * pace.
  *
  *   session_key.c      which session a request means
- *   session_kept.c     finding, beginning, joining; what holds the backend; the end
+ *   session_kept.c     finding, beginning, joining; the end
+ *   session_hold.c     how much it keeps, and what holds the backend for that
+ *   session_place.c    how many there may be
  *   session_member.c   one client of it: its place in what was said, what it is told beside that
+ *   session_fan.c      what many are sent is framed once
  *   session_attach.c   what is told of who comes and leaves: counters, log, recording
  *   session_hub.c      framing hub: members have numbers, messages have addressees
  *   session_sender.c   how much of what a page sent has arrived, from any of its connections
@@ -44,7 +47,9 @@ enum session_code {
 #define SESSION_RING_MAX (4U << 20) /* bytes a ring may grow to where acknowledgements are late */
 #define SESSION_HUB_QUEUE 65536U    /* bytes a hub's program may be behind when somebody comes */
 #define SESSION_ADDRESSED 0x80U     /* beside a message's channel in the ring: see session_hub.c */
-#define SESSION_SENDERS_MAX 64U     /* pages of one session whose messages are counted */
+#define SESSION_FANS 4U             /* forms of the same messages that are remembered at once */
+#define SESSION_AT_ONCE 65536U  /* bytes a member is written before its queue is looked at again */
+#define SESSION_SENDERS_MAX 64U /* pages of one session whose messages are counted */
 
 /* A page, which counts what it sends over any number of connections (?resume=). */
 struct sender {
@@ -88,9 +93,25 @@ struct member {
     struct client *client; /* in the same block */
 };
 
+/* What members were sent, see session_fan.c: the frames of messages from `from` on, up to `until`,
+ * for one that is to get those up to `end`. */
+struct fan {
+    uint64_t from, until, end;
+    uint32_t kind; /* in which form */
+    uint64_t messages, payload;
+    struct stats_compressed packed; /* of these, those that were compressed */
+    struct buf frames;
+};
+
+struct fans {
+    struct fan all[SESSION_FANS];
+    unsigned oldest;
+};
+
 struct session_kept {
     struct session *session;
     uint8_t key[SECRET_MAC_SIZE];
+    char id[REQUEST_OF_SIZE]; /* told to clients that count, to tell it from the next one */
     UT_hash_handle hh;
     bool in_table;
     bool pump_all; /* messages were added, or an end came: all members are looked at */
@@ -100,9 +121,10 @@ struct session_kept {
     uint16_t code; /* of the Close that members get; 0: it goes on */
     uint8_t closer;
     struct ring ring;
-    size_t wanted;    /* limit of the ring while max-replay has room */
-    size_t accounted; /* bytes of the ring that are in sessions->replay_memory */
-    uint64_t fresh;   /* number of the first message that nobody was sent yet */
+    struct fans *fans; /* while all members are looked at, and there are several; else NULL */
+    size_t wanted;     /* limit of the ring while max-replay has room */
+    size_t accounted;  /* bytes of the ring that are in sessions->replay_memory */
+    uint64_t fresh;    /* number of the first message that nobody was sent yet */
     LIST_HEAD(, member) members, leaving;
     LIST_HEAD(, sender) senders;
     size_t count, ready, sender_count;
@@ -166,6 +188,34 @@ void session_kept_release(struct session *s);
 size_t session_kept_expel(struct session *s, session_meant *is_meant, const void *data,
                           const char *reason);
 
+/* NULL: none has this key. */
+struct session_kept *session_kept_find(const struct worker *w, const uint8_t key[SECRET_MAC_SIZE]);
+/* A newcomer takes the place of who is there. */
+bool session_takes_over(const struct session *s);
+
+/* ---- session_hold.c */
+
+/* How much the ring may take now; and what it does take, of max-replay. */
+void hold_limit(struct session_kept *k);
+void hold_account(struct session_kept *k);
+/* Where all together are over max-replay, what nobody needs any more goes. */
+void hold_trim(struct session *s);
+/* From where on messages must stay: what nobody was sent yet; of a private session what a client is
+ * not known to have, unless it is a terminal that nobody looks at. */
+uint64_t hold_from(const struct session *s);
+void hold_backend(struct session *s);
+/* The backend's queue holds back all who write to it. */
+void hold_members(struct session *s);
+/* When to look again at a client that holds the backend by what it has not got yet, worker time. */
+double hold_due(const struct session *s);
+
+/* ---- session_place.c */
+
+/* A session that nobody was at counts no more by itself. */
+void place_give_back(struct session *s);
+/* Who was let in for it is sent away after all: what it gave for that it gets back. */
+void place_keep(struct session *s, struct session_open *o);
+
 /* ---- session_member.c */
 
 /* A member that is not in any list, its client OPENING. NULL without memory. */
@@ -179,8 +229,23 @@ void member_pump(struct member *m);
 void member_leave(struct member *m, uint16_t code, const char *why);
 /* When its client is OVER: takes it out, and frees it at the end of the turn. */
 void member_check(struct member *m);
-/* Whether the backend has to wait until this one has acknowledged more. */
+/* What it is not known to have is more than half of the ring; false when it says nothing of that.
+ */
+bool member_is_behind(const struct member *m);
+/* The same, looked at anew: whether the backend has to wait until it has acknowledged more. */
 bool member_holds(struct member *m);
+
+/* A message in the form m gets it: what is written before its payload, where the ring has place for
+ * that. */
+uint8_t *member_form(const struct member *m, const struct ring_message *msg, uint8_t *opcode,
+                     size_t *n);
+
+/* ---- session_fan.c */
+
+/* Sends m what was framed for another, or frames it for the next ones; false when nothing was sent:
+ * m is to be sent its messages one by one. end: number of the first message it is not to get. */
+bool fan_send(struct member *m, uint64_t end);
+void fans_release(struct fans *f);
 
 /* ---- session_attach.c */
 

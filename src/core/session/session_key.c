@@ -76,16 +76,20 @@ static void route_texts(const struct route *route, const struct request *r,
     out[7] = slice_of((const char *)target, SECRET_MAC_SIZE);
 }
 
-/* Who the visitor is, with the kind of authentication that says so. */
+/* Who the visitor is, with the kind of authentication that says so. False when that has no name. */
 static bool identity(const struct route *route, const struct request *r, struct slice out[2])
 {
     out[0] = slice_from(route->auth != NULL ? route->auth->name : "");
     out[1] = slice_from(request_user(r));
+    if (out[1].len == 0 && r->grant != NULL && r->grant->has_mac) {
+        out[1] = slice_of((const char *)r->grant->mac, SECRET_MAC_SIZE);
+        return false;
+    }
     return out[1].len > 0;
 }
 
-bool session_key(const struct worker *w, const struct route *route, const struct request *r,
-                 uint8_t key[SECRET_MAC_SIZE])
+enum session_keyed session_key(const struct worker *w, const struct route *route,
+                               const struct request *r, uint8_t key[SECRET_MAC_SIZE])
 {
     struct slice texts[ROUTE_TEXTS + 4];
     struct slice *more = texts + ROUTE_TEXTS;
@@ -93,15 +97,17 @@ bool session_key(const struct worker *w, const struct route *route, const struct
     uint8_t target[SECRET_MAC_SIZE];
     size_t n = ROUTE_TEXTS, count;
 
-    if (route->settings.session == SESSION_OF_CONNECTION || !target_mac(w, &route->target, target))
-        return false;
+    if (route->settings.session == SESSION_OF_CONNECTION)
+        return SESSION_KEY_NONE;
+    if (!target_mac(w, &route->target, target))
+        return SESSION_KEY_NO_MEMORY;
     route_texts(route, r, target, texts);
     switch ((enum session_whose)route->settings.session) {
     case SESSION_OF_CONNECTION:
-        return false;
+        return SESSION_KEY_NONE;
     case SESSION_OF_TOKEN:
         if (r->session == NULL)
-            return false;
+            return SESSION_KEY_NONE;
         (void)identity(route, r, more);
         more[2] = slice_from(r->session);
         more[3] = http_head_get(r->head, "Origin", &count);
@@ -109,17 +115,17 @@ bool session_key(const struct worker *w, const struct route *route, const struct
         break;
     case SESSION_OF_USER:
         if (!identity(route, r, more))
-            return false;
+            return SESSION_KEY_NONE;
         n += 2;
         break;
     case SESSION_OF_ROOM:
         if (!session_room(route, r, room))
-            return false;
+            return SESSION_KEY_NONE;
         more[0] = slice_from(room);
         n += 1;
         break;
     case SESSION_SHARED:
         break;
     }
-    return secret_mac(w->auth->key, texts, n, key);
+    return secret_mac(w->auth->key, texts, n, key) ? SESSION_KEYED : SESSION_KEY_NO_MEMORY;
 }

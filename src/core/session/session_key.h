@@ -6,15 +6,17 @@
 #include "core/request.h"
 #include "proto/secret.h"
 
+enum session_keyed { SESSION_KEYED, SESSION_KEY_NONE, SESSION_KEY_NO_MEMORY };
+
 /*
  * The key under which that session is found: a digest, under the process's own random key, of the
  * route and of whose it is (docs/sessions.md): the visitor's token with the page's origin and who
  * the visitor is; the user; the room. So nobody finds another's, and no token is kept.
  *
- * False when the request means none: its session is its own, as everywhere. Also without memory.
+ * NONE when the request means none: its session is its own, as everywhere.
  */
-bool session_key(const struct worker *w, const struct route *route, const struct request *r,
-                 uint8_t key[SECRET_MAC_SIZE]);
+enum session_keyed session_key(const struct worker *w, const struct route *route,
+                               const struct request *r, uint8_t key[SECRET_MAC_SIZE]);
 
 /* Of a route with SESSION_OF_ROOM, the name of the room that the request means, in out; false when
  * it is too long. */

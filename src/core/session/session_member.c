@@ -20,7 +20,6 @@
 #include "proto/channel.h"
 #include "proto/tty.h"
 
-#define AT_ONCE 65536U /* bytes that are written before its queue is looked at again */
 #define TELL_COUNT 1.0 /* seconds between two reports of what has arrived of it */
 
 static struct member *member_of(struct client_owner *o)
@@ -55,7 +54,7 @@ static void tell_begin(struct member *m, bool resumed)
 
     m->told_count = m->sender != NULL ? m->sender->count : 0;
     m->told_at = now_of(m);
-    channel_write_session(json, resumed, m->next, m->told_count);
+    channel_write_session(json, resumed, session_kept(m->session)->id, m->next, m->told_count);
     member_tell(m, json);
 }
 
@@ -127,9 +126,9 @@ static void member_ask(struct member *m)
 static void ask_when_due(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
-    uint64_t sent = k->ring.total - ring_bytes_from(&k->ring, m->next);
 
-    if (session_is_private(m->session) && sent - m->asked_total >= k->ring.limit / 4)
+    if (session_is_private(m->session) &&
+        k->ring.total - ring_bytes_from(&k->ring, m->next) - m->asked_total >= k->ring.limit / 4)
         member_ask(m);
 }
 
@@ -156,39 +155,47 @@ static void look_at_mark(struct member *m)
         member_ask(m);
 }
 
+bool member_is_behind(const struct member *m)
+{
+    const struct session_kept *k = session_kept(m->session);
+
+    return !m->silent && m->got + 1 >= k->ring.first &&
+           ring_bytes_from(&k->ring, m->got + 1) > k->ring.limit / 2;
+}
+
 bool member_holds(struct member *m)
 {
-    struct session_kept *k = session_kept(m->session);
-    uint64_t behind;
-
     look_at_mark(m);
-    if (m->silent || m->got + 1 < k->ring.first)
-        return false;
-    behind = ring_bytes_from(&k->ring, m->got + 1);
-    return behind > k->ring.limit / 2;
+    return member_is_behind(m);
 }
 
 /* ---- sending ---- */
 
+uint8_t *member_form(const struct member *m, const struct ring_message *msg, uint8_t *opcode,
+                     size_t *n)
+{
+    uint8_t *p = msg->payload;
+
+    *opcode = msg->opcode;
+    if (m->client->tty != CLIENT_TTY_NOT) {
+        *--p = TTY_OUTPUT;
+        *opcode = WS_BINARY;
+    }
+    if (m->client->channels || m->session->channels)
+        *--p = msg->channel;
+    *n = msg->len + (size_t)(msg->payload - p);
+    return p;
+}
+
 static void send_one(struct member *m, struct client_burst *burst, uint64_t number)
 {
-    struct session *s = m->session;
-    struct ring_message msg = ring_get(&session_kept(s)->ring, number);
-    uint8_t opcode = msg.opcode, *p = msg.payload;
+    struct ring_message msg = ring_get(&session_kept(m->session)->ring, number);
+    uint8_t opcode, *p;
     size_t n;
 
     if (!hub_is_for(m, &msg))
         return;
-    n = msg.len;
-    if (m->client->tty != CLIENT_TTY_NOT) {
-        *--p = TTY_OUTPUT;
-        n++;
-        opcode = WS_BINARY;
-    }
-    if (m->client->channels || s->channels) {
-        *--p = msg.channel;
-        n++;
-    }
+    p = member_form(m, &msg, &opcode, &n);
     client_count_out(m->client, n);
     attach_sent(m, number, n);
     client_send(burst, opcode, p, n, false);
@@ -231,7 +238,11 @@ static void member_send_some(struct member *m)
         skip(m);
     if (m->client->state != CLIENT_OPEN)
         return;
-    until = k->ring.total - ring_bytes_from(&k->ring, m->next) + AT_ONCE;
+    if (fan_send(m, end_of(m))) {
+        ask_when_due(m);
+        return;
+    }
+    until = k->ring.total - ring_bytes_from(&k->ring, m->next) + SESSION_AT_ONCE;
     while (m->next < end_of(m)) {
         if (k->ring.total - ring_bytes_from(&k->ring, m->next) > until)
             break;
@@ -322,6 +333,8 @@ void member_join(struct member *m, uint64_t next)
 
     if (m->sender != NULL)
         m->sender->member = m;
+    if (m->sender != NULL && session_framing(m->session)->addresses)
+        m->sender->count = 0; /* who comes back to a hub is new */
     LIST_INSERT_HEAD(&k->members, m, link);
     m->attached = true;
     m->next = next;
@@ -335,7 +348,7 @@ void member_join(struct member *m, uint64_t next)
 void member_begin(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
-    bool resumed = k->joined > 1;
+    bool resumed = k->joined > 1 && !session_framing(m->session)->addresses;
 
     if (m->session->client->was_open) /* else it could not be opened */
         attach_joined(m);
