@@ -1,56 +1,9 @@
 // SPDX-License-Identifier: MIT
 // node terminal.mjs URL FOLDER: contrib/terminal in Chromium. URL/shell/ is a bash whose prompt is "$ ", URL/watch/ a clock nobody
 // can write to. Prints what it saw as JSON; pictures go to FOLDER.
-import { chromium } from "playwright-core";
+import { browser, clear, lines, open, ready, run, see, seen, status, until } from "./terminal_lib.mjs";
 
 const [base, folder] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"] });
-const faults = [], seen = {};
-
-async function open(context, path) {
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && faults.push(message.text()));
-  page.orders = { 2: 0, 3: 0 };
-  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => {
-    const command = typeof payload === "string" ? payload[0] : String.fromCharCode(payload[0]);
-    if (command in page.orders) page.orders[command]++;
-  }));
-  await page.goto(base + path);
-  return page;
-}
-
-// Lines of the screen as they are now; with the cursor's last.
-const lines = (page) => page.evaluate(() => {
-  const { active } = window.terminal.buffer, rows = [];
-  for (let y = 0; y < window.terminal.rows; y++) rows.push(active.getLine(active.baseY + y)?.translateToString(true).trimEnd() ?? "");
-  return rows;
-});
-
-async function until(page, pattern, what = pattern) {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    const rows = await lines(page), found = pattern.exec(rows.join("\n"));
-    if (found) return found;
-    if (Date.now() > deadline) throw new Error(`never seen: ${what}; the screen:\n${rows.join("\n")}`);
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-}
-
-const ready = (page) => until(page, /(^|\n)\$\n*$/, "a prompt");
-const status = (page, pattern) => page.waitForFunction((p) => new RegExp(p).test(document.getElementById("status").textContent),
-  pattern.source).then(() => page.textContent("#status"));
-
-async function run(page, command) {
-  await page.keyboard.type(command);
-  await page.keyboard.press("Enter");
-}
-async function clear(page) {
-  await page.keyboard.press("Control+l");
-  await until(page, /^\$\n*$/, "nothing but a prompt");
-}
 const size = (page) => page.evaluate(() => [window.terminal.rows, window.terminal.cols].join(" "));
 const shot = (page, name) => page.screenshot({ path: `${folder}/terminal-${name}.png` });
 
@@ -167,9 +120,9 @@ async function endings(page) {
   seen.killed = await status(page, /killed/);
 }
 
-try {
-  const context = await browser.newContext({ viewport: { width: 900, height: 560 }, permissions: ["clipboard-read", "clipboard-write"] });
-  const page = await open(context, "/shell/");
+await see(async () => {
+  const context = await browser.newContext({ viewport: { width: 900, height: 560 }, colorScheme: "dark", permissions: ["clipboard-read", "clipboard-write"] });
+  const page = await open(context, base + "/shell/");
   await shell(page);
   seen.title = await page.title();
   await fullScreen(page);
@@ -196,7 +149,7 @@ try {
   await until(lost, /\nanew\n/);
   await lost.close();
 
-  const watch = await open(context, "/watch/");
+  const watch = await open(context, base + "/watch/");
   seen.watching = await status(watch, /watching/);
   await watch.keyboard.type("hello");
   await watch.keyboard.press("Control+c");
@@ -218,10 +171,4 @@ try {
     const status = inside.locator("#status");
     seen.framed.push((await status.getAttribute("data-state")) === "open" ? "open" : await status.textContent());
   }
-  console.log(JSON.stringify({ ...seen, faults }));
-} catch (error) {
-  console.error(String(error), JSON.stringify(seen), JSON.stringify(faults));
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-}
+});

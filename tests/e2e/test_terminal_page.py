@@ -30,8 +30,8 @@ def page():
 def test_page_is_complete_and_pinned(page):
     vendor = page / "vendor"
     assert {path.name for path in vendor.iterdir()} == {
-        "xterm.mjs", "xterm.css", "xterm.LICENSE.txt", "addon-fit.mjs", "addon-fit.LICENSE.txt", "wsluice-client.js",
-        "wsluice-client.LICENSE.txt", "from"}
+        "xterm.mjs", "xterm.css", "xterm.LICENSE.txt", "wsluice-client.js", "wsluice-client.LICENSE.txt", "from",
+        *(f"addon-{name}.{kind}" for name in ("fit", "search", "unicode11", "web-links") for kind in ("mjs", "LICENSE.txt"))}
     assert "Permission is hereby granted" in (vendor / "xterm.LICENSE.txt").read_text()
     lock = json.loads((TERMINAL / "package-lock.json").read_text())
     for name, package in lock["packages"].items():
@@ -56,7 +56,8 @@ def test_the_page_is_at_the_path_of_a_terminal(wsluice, page):
     assert "vendor/xterm.mjs" in names
     for name in names:
         answer = get(daemon, f"/a%20b/sh/{name}")
-        assert answer.status == 200 and answer.body == (page / name).read_bytes() and not answer.get("content-encoding")
+        body = (page / name).read_bytes().replace(b'data-session="unknown"', b'data-session="none"')
+        assert answer.status == 200 and answer.body == body and not answer.get("content-encoding")
         assert answer.get("content-security-policy") == "frame-ancestors 'self'"
         assert answer.get("cross-origin-opener-policy") == "same-origin"
         packed = get(daemon, f"/a%20b/sh/{name}", [("Accept-Encoding", "gzip, br")])
@@ -106,3 +107,43 @@ def test_terminal_in_chromium(wsluice, page, tmp_path):
         "killed": "the program was killed: signal SIGKILL · Enter starts it again",
         "lost": "the server stops, or the session was idle (shutdown) · next try in 1 s", "watching": "you are only watching",
         "typed": False, "framed": ["open", "a terminal does not run inside a page of elsewhere"], "faults": []}
+
+
+@pytest.fixture
+def shells(wsluice, page, tmp_path):
+    kept = {"pty": SHELL, "cwd": str(tmp_path), "session": "token", "replay": "4K"}
+    config = tmp_path / "terminal.yaml"
+    config.write_text(json.dumps({"routes": [
+        {"path": "/shell", "pty": SHELL, "cwd": str(tmp_path)}, {"path": "/kept", **kept}, {"path": "/short", **kept, "detach": "0"},
+        {"path": "/small", **kept}], "max-replay": "64K"}))
+    daemon = wsluice("-c", config)
+
+    def see(part):
+        return json.loads(peers.node("terminal_more.mjs", part, daemon.url.replace("ws:", "http:"), tmp_path, timeout=6 * SOON))
+    return see
+
+
+def test_what_the_terminal_page_does_besides(shells):
+    """Wide characters, copies that the program asks for, the bell, links, search, sizes, themes, "leave?", nothing erased."""
+    assert shells("desk") == {
+        "widths": ["x", "y", "z"], "asked": "The program wants to copy 5 characters to your clipboard", "askedAgain": False,
+        "opener": None, "found": ["1 of 1", "123"], "larger": 2, "options": [22, "bar", "mine", "light"],
+        "leave": ["beforeunload", "no"], "kept": ["299", " begins anew]", "$"], "faults": []}
+
+
+def test_the_terminal_page_by_fingers(shells):
+    """On a phone: scrolling, a bar of keys, a long press that selects, two fingers that change the size."""
+    seen = shells("fingers")
+    assert 1.4 < seen.pop("pinched") < 2.2
+    assert seen == {
+        "full": [["\x1b[A"], ["\x1b[<64;"]], "bar": "\x1b \t \x1b[A \x1b[1;5D \x1b[1;3C", "held": "true",
+        "word": "words-here", "copied": "words-here\nsome", "ended": "the program ended: exit 3 · tap starts it again", "faults": []}
+
+
+def test_the_terminal_page_goes_on_with_its_session(shells):
+    """After a cut and a reload the cells are the same; what is gone, taken over or lost is said."""
+    seen = shells("sessions")
+    before = ["$ x=kept; echo one", "one", "$ echo in between $x", "in between kept", "$"]
+    assert seen.pop("afterCut") == before and seen.pop("afterReload") == before
+    assert seen == {"taken": "another window has taken over · Enter takes it back", "gone": "the session is gone · Enter begins a new one",
+                    "above": True, "gap": ["[some of the program's output was lost here]"], "faults": []}

@@ -5,6 +5,7 @@
  * part of this program. The page's own files stand beside it, below the route's path.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/observe/request_log.h"
 #include "core/request.h"
@@ -57,6 +58,7 @@ static void terminal_handle(struct stream *s, const struct config *c, const stru
 {
     const struct request *r = stream_request(s);
     const struct terminal_file *file;
+    const char *type;
     struct validators v = {.modified = ""};
     char fields[STATIC_FIELDS_SIZE];
     bool is_gzip = coding_weight(r->head, "gzip") > coding_weight(r->head, "identity");
@@ -67,11 +69,14 @@ static void terminal_handle(struct stream *s, const struct config *c, const stru
         return;
     }
     file = terminal_file_find(terminal_path_below(r) + 1);
+    type = mime_of(file->name);
+    if (strcmp(file->name, TERMINAL_INDEX) == 0 && route->settings.session != SESSION_OF_CONNECTION)
+        file = terminal_file_find(TERMINAL_INDEX_KEPT);
     snprintf(v.etag, sizeof v.etag, "\"%s%s\"", file->etag, is_gzip ? "-gzip" : "");
     terminal_write_fields(fields, &v, is_gzip, route);
     struct response answer = {
         .status = validators_known(r->head, &v) ? 304 : 200,
-        .content_type = mime_of(file->name),
+        .content_type = type,
         .fields = fields,
         .more_fields = route->headers,
         .length = (uint64_t)(is_gzip ? file->gzip_end - file->gzip : file->end - file->begin),

@@ -32,7 +32,7 @@ static const struct terminal_file files[] = {
 const struct terminal_file *terminal_file_find(const char *name)
 {
     if (name[0] == '\0')
-        name = "index.html";
+        name = TERMINAL_INDEX;
     for (const struct terminal_file *f = files; f->name != NULL; f++) {
         if (strcmp(f->name, name) == 0)
             return f;

@@ -11,6 +11,10 @@
 
 #include "base/slice.h"
 
+/* The index says to its script whether the route's sessions outlive a connection: there are two. */
+#define TERMINAL_INDEX "index.html"
+#define TERMINAL_INDEX_KEPT "index.html of kept sessions"
+
 struct terminal_file {
     const char *name; /* below the page: "index.html", "vendor/xterm.mjs" */
     const char *etag; /* of its content, without quotes */
