@@ -144,6 +144,10 @@ def floor_relay_pipe(*command, label="floor: recv+write"):
     return _floor(label, "floor_relay", "--", *command, load_args=["--pad"])
 
 
+def floor_fan(*command, label="floor: epoll sender"):
+    return _floor(label, "floor_fan", *command)
+
+
 # -- peers --------------------------------------------------------------------------------------------------------
 
 def _peer(label, argv, port, **kwargs):

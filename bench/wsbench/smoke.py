@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from . import proc
+from . import fan, proc
 from . import servers as S
 from .load import LoadError, measure, tool
 
@@ -187,5 +187,6 @@ def main():
     s.check("held", held)
     notices(s)
     ours(s)
+    fan.smoke(s)
     print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
     sys.exit(1 if s.failed else 0)
