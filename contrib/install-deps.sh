@@ -10,7 +10,7 @@ set -u -f
 # "a|b" by either package (Debian 13 | Debian 12); a plain name by that package.
 build='gcc@gcc make@make pkg-config@pkg-config libc6-dev libev-dev libssl-dev libcap-dev libcrypt-dev
     libc-ares-dev libjansson-dev libyaml-dev zlib1g-dev uthash-dev libllhttp-dev|node-llhttp'
-demo='python3@python3 bc@bc /usr/games/stockfish@stockfish /usr/games/tetris-bsd@bsdgames npm@npm'
+demo='python3@python3 bc@bc mawk@mawk /usr/games/stockfish@stockfish /usr/games/tetris-bsd@bsdgames npm@npm'
 tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellcheck
     libcmocka-dev python3-pytest python3-prometheus-client python3-websocket python3-websockets python3-yaml
     novnc Xtigervnc@tigervnc-standalone-server xsetroot@x11-xserver-utils xev@x11-utils htop@htop

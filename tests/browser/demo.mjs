@@ -42,7 +42,9 @@ async function move(page, from, to) {
 async function demo(context) {
   const seen = {};
   const page = await open(context);
-  for (const card of ["calc", "chess", "clock", "echo", "chat", "pond"]) await page.waitForSelector(`#${card}[data-state=open]`);
+  for (const card of ["calc", "chess", "clock", "echo", "chat", "pond", "cut", "board", "talk"]) await page.waitForSelector(`#${card}[data-state=open]`);
+  const isPlayed = () => /^Score: 0/.test(window.terminal?.buffer.active.getLine(0)?.translateToString(true));
+  await (await (await page.$("#terminal iframe")).contentFrame()).waitForFunction(isPlayed);
 
   await say(page, "#calc", "2^64");
   seen.power = await text(page, "#calc .answer:last-child", /\d{20}/);
@@ -83,6 +85,27 @@ async function demo(context) {
   await say(other, "#chat", "and hello back");
   seen.chat = await text(page, "#chat .lines", /\w+: and hello back/);
 
+  // shared by both tabs: a chat, a board, a log; and a line that is cut
+  await page.click("#talk .chips button:first-child");
+  seen.talk = await text(other, "#talk .lines", /hello, all/);
+  await other.waitForSelector("#board polyline >> nth=2", { state: "attached" });
+  const paper = await page.locator("#board .paper").boundingBox();
+  await page.mouse.move(paper.x + 20, paper.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(paper.x + 60, paper.y + 40, { steps: 4 });
+  await page.mouse.up();
+  await other.waitForSelector("#board polyline >> nth=3", { state: "attached" });
+  const readers = () => page.$$eval("#log .lines", (all) => all.map((one) => one.lastElementChild?.textContent));
+  await page.waitForFunction(() => [...document.querySelectorAll("#log .lines")].every((one) => one.childElementCount > 2));
+  seen.log = new Set((await readers()).map((line) => /\[\d+\]/.exec(line)[0])).size;
+  await text(page, "#cut [data-way=down] .value", /^([5-9]|\d\d+)$/);
+  await page.click("#cut button.cut");
+  await text(page, "#cut .note", /nothing arrives/);
+  const before = await page.$$eval("#cut .value", (all) => all.map((one) => Number(one.textContent)));
+  await text(page, "#cut .note", /the same program goes on/);
+  await page.waitForFunction((old) => [...document.querySelectorAll("#cut .value")].every((one, i) => Number(one.textContent) > old[i] + 5), before);
+  seen.cut = await page.$$eval("#cut .sums", (all) => all.map((one) => one.textContent));
+
   seen.pond = await text(page, "#pond .note", /: 2 on the pond/);
   await page.click("#pond .water", { position: { x: 8, y: 8 } });
   await other.waitForFunction(() => document.querySelector("#pond .water circle:not(.own)")?.getAttribute("cx") < 40);
@@ -95,9 +118,10 @@ async function demo(context) {
   seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
 
   await page.setViewportSize({ width: 1280, height: 800 });
-  await page.click("#terminal");
-  await page.waitForFunction(() => /^Score: 0/.test(window.terminal?.buffer.active.getLine(0)?.translateToString(true)));
-  seen.game = page.url();
+  const tab = context.waitForEvent("page");
+  await page.click("#terminal a");
+  await (await tab).waitForFunction(isPlayed);
+  seen.game = (await tab).url();
   return seen;
 }
 

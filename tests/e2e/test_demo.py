@@ -13,7 +13,7 @@ from lib import peers, proc
 from lib.setting import BINARY, PAGE_ONLY, REPO, SOON
 
 RUN = REPO / "contrib" / "demo" / "run"
-PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR\x00\x00\x05\x00\x00\x00[\x03\x04]", re.DOTALL)  # 1280 wide, a page high
+PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR\x00\x00\x05\x00\x00\x00[\x06\x07]", re.DOTALL)  # 1280 wide, a page high
 
 
 class Demo:
@@ -76,18 +76,20 @@ def test_every_card_in_a_browser(demo, tmp_path):
     assert seen["power"] == seen["again"] == "18446744073709551616"
     assert seen["pi"] == "3.1415926535897932384626433832795028841968"
     assert "Divide by zero" in seen["error"] and seen["markup"] == 0
-    assert seen["quit"] == "closed 1000: ended normally · reconnect"
+    assert seen["quit"] == "ended normally · again"
     assert seen["targets"] == ["e3", "e4"] and seen["illegal"] == ""
     assert re.fullmatch(r"1\. e2e4 [a-h][78][a-h][56]", seen["opening"])  # Black's first move, whatever the engine likes
     assert 28 <= seen["pieces"] <= 32
     assert seen["clock"][0] != seen["clock"][1]
     assert re.search(r"Heron: hello from the first tab", seen["heard"]) and "Otter: and hello back" in seen["chat"]
     assert re.fullmatch(r"datagram \d+: 2 on the pond, click to swim", seen["pond"])
+    assert "guest" in seen["talk"] and seen["log"] == 1  # one program for both readers
+    assert seen["cut"] == ["lost 0, twice 0"] * 2
     assert seen["wide"] and seen["narrow"]  # nothing to scroll sideways, on a phone neither
     assert seen["game"] == running.url + "terminal/"
     with open(picture, "rb") as file:
         data = file.read()
-    assert PICTURE.match(data) and 30_000 < len(data) < 300_000
+    assert PICTURE.match(data) and 30_000 < len(data) < 400_000
     status, err = running.finish()
     assert (status, err) == (0, [])
     proc.wait_until(lambda: not running.left(), lambda: f"all to end: {running.left()}")

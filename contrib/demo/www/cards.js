@@ -16,7 +16,7 @@ function onSay(element, say) {
 // The calculator: a line to bc, its lines back.
 {
   const element = card("calc"), lines = element.querySelector(".lines");
-  const link = connect(element, { text: (line) => addLine(lines, line, "answer") });
+  const link = connect(element, { text: (line) => addLine(lines, line, "answer"), open: () => lines.firstChild || say("6*7") });
   const say = (text) => tell(link, text) && (addLine(lines, text, "question"), true);
   onSay(element, say);
   for (const chip of element.querySelectorAll(".chips button")) chip.onclick = () => say(chip.textContent);
@@ -110,5 +110,9 @@ function onSay(element, say) {
 
 // What else is there is told by a program.
 for await (const offers of new Link("offers")) {
-  for (const link of document.querySelectorAll("[data-offer]")) link.hidden = !offers.split(" ").includes(link.dataset.offer);
+  for (const one of document.querySelectorAll("[data-offer]")) {
+    one.hidden = !offers.split(" ").includes(one.dataset.offer);
+    const frame = one.querySelector("iframe");
+    if (frame && !one.hidden) frame.src = frame.dataset.src;
+  }
 }

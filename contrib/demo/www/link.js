@@ -2,8 +2,8 @@
 // One card's connection: shows its state and how it ended.
 import { Link } from "./client/index.js";
 
-// on: {open(), text(string), bytes(ArrayBuffer), closed()}, all optional
-export function connect(card, on) {
+// on: {open(), text(string), bytes(ArrayBuffer), closed()}, all optional. how: options of the link
+export function connect(card, on, how = {}) {
   const pill = document.createElement("button");
   pill.type = "button";
   pill.className = "pill";
@@ -15,7 +15,7 @@ export function connect(card, on) {
     pill.title = hint;
   };
 
-  const link = new Link(card.dataset.path);
+  const link = new Link(card.dataset.path, how);
   link.on("connecting", () => show("busy", "connecting", ""));
   link.on("open", () => {
     show("open", "connected", "Click to disconnect");
@@ -23,7 +23,8 @@ export function connect(card, on) {
   });
   link.on("message", ({ data }) => (typeof data === "string" ? on.text?.(data) : on.bytes?.(data)));
   link.on("close", ({ code, words, retryIn }) => {
-    if (retryIn === null) show("closed", `closed ${code}: ${words} · reconnect`, "Click to connect again");
+    if (retryIn === null && code === 1000) show("ended", `${words} · again`, "Click to connect again");
+    else if (retryIn === null) show("closed", `closed ${code}: ${words} · reconnect`, "Click to connect again");
     else show("closed", `${words} · next try in ${Math.ceil(retryIn / 1000)} s`, "Click to try now");
     on.closed?.();
   });

@@ -158,7 +158,7 @@ function onOpen() {
   paused = waiting > HIGH;
   if (paused || isKept) send(paused ? PAUSE : RESUME); // of a connection before there may be an order on its way
   show("open", "connected");
-  terminal.focus();
+  if (window.top === window) terminal.focus(); // in a frame it would take the keys away from the page around it
 }
 
 function onClose({ code, words, retryIn }) {
