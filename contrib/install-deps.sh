@@ -16,7 +16,8 @@ tests='clang@clang libclang-rt-dev clang-format@clang-format shellcheck@shellche
     novnc Xtigervnc@tigervnc-standalone-server xsetroot@x11-xserver-utils xev@x11-utils htop@htop
     python3-jsonschema ca-certificates node@nodejs npm@npm
     chromium@chromium redis-server@redis-server mosquitto@mosquitto socat@socat strace@strace
-    clangd@clangd asciinema@asciinema ps@procps vi@vim-tiny zsh@zsh fish@fish readelf@binutils scdoc@scdoc
+    clangd@clangd asciinema@asciinema ps@procps vim@vim less@less python3-pyte
+    vi@vim-tiny zsh@zsh fish@fish readelf@binutils scdoc@scdoc
     haproxy@haproxy nginx@nginx-light libnginx-mod-stream systemd-analyze@systemd testssl@testssl.sh
     ngircd@ngircd dnsmasq@dnsmasq-base ip@iproute2 /usr/games/teeworlds-server@teeworlds-server
     apache2@apache2 caddy@caddy lighttpd@lighttpd websocketd@websocketd websockify@websockify openssl@openssl git@git fail2ban-regex@fail2ban'

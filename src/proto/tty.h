@@ -36,6 +36,12 @@ struct tty_size {
  * constant. */
 const char *tty_read_size(struct slice json, struct tty_size *size);
 
+#define TTY_COLOUR_MAX 32U /* bytes of a colour in words, its NUL included */
+
+/* A colour of the theme in preferences: {"theme": {"background": "#10181e"}}. False: there is none,
+ * or a longer one. */
+bool tty_read_theme(struct slice json, const char *name, char out[TTY_COLOUR_MAX]);
+
 /* Is it one JSON object? */
 bool tty_is_object(struct slice json);
 

@@ -12,7 +12,6 @@ static const struct private_mode {
 } private_modes[] = {
     {1, false},    /* cursor keys */
     {5, false},    /* dark on light */
-    {7, true},     /* lines wrap */
     {12, false},   /* the cursor blinks */
     {25, true},    /* and is seen */
     {45, false},   /* backspace goes to the line before */
@@ -75,6 +74,8 @@ static void set_private(struct vt_modes *m, uint16_t number, bool on)
 {
     if (number == 6)
         m->now.origin = on;
+    else if (number == 7)
+        m->wraps_not = !on;
     else if (is_mouse(number))
         m->mouse = on ? number : 0;
     else if (is_mouse_coding(number))
@@ -102,11 +103,8 @@ static void show_main(struct vt_modes *m, uint16_t number)
         m->now = m->saved[0];
 }
 
-/* False: what is seen changes. */
-static bool apply_private(struct vt_modes *m, const struct vt_seq *seq, bool on)
+static void apply_private(struct vt_modes *m, const struct vt_seq *seq, bool on)
 {
-    bool is_quiet = true;
-
     for (size_t i = 0; i < seq->count; i++) {
         uint16_t number = seq->params[i].value;
 
@@ -116,10 +114,7 @@ static bool apply_private(struct vt_modes *m, const struct vt_seq *seq, bool on)
             show_main(m, number);
         else
             set_private(m, number, on);
-        if (bit_of(number) == 0 && !is_mouse(number) && !is_mouse_coding(number))
-            is_quiet = false;
     }
-    return is_quiet;
 }
 
 static void apply_ansi(struct vt_modes *m, const struct vt_seq *seq, bool on)
@@ -144,10 +139,9 @@ static void set_region(struct vt_modes *m, const struct vt_seq *seq)
 static void soft_reset(struct vt_modes *m)
 {
     m->now = (struct vt_kept){0};
-    m->insert = m->keypad = false;
+    m->insert = m->keypad = m->wraps_not = false;
     m->top = m->bottom = 0;
     turn(m, 1, false);
-    turn(m, 7, true);
     turn(m, 25, true);
     turn(m, 66, false);
 }
@@ -160,69 +154,65 @@ static void hard_reset(struct vt_modes *m)
     memcpy(m->title, before.title, before.title_len);
 }
 
-static bool apply_control(struct vt_modes *m, const struct vt_seq *seq)
+static void apply_control(struct vt_modes *m, const struct vt_seq *seq)
 {
     bool is_plain = seq->marker == 0 && seq->inter == 0;
     bool on = seq->final == 'h', is_mode = (on || seq->final == 'l') && seq->inter == 0;
 
     if (is_mode && seq->marker == '?')
-        return apply_private(m, seq, on);
-    if (is_mode && seq->marker == 0) {
+        apply_private(m, seq, on);
+    else if (is_mode && seq->marker == 0)
         apply_ansi(m, seq, on);
-    } else if (is_plain && seq->final == 'm') {
+    else if (is_plain && seq->final == 'm')
         vt_sgr_apply(&m->now.sgr, seq);
-        return true;
-    } else if (is_plain && seq->final == 'r') {
+    else if (is_plain && seq->final == 'r')
         set_region(m, seq);
-    } else if (is_plain && seq->final == 's') {
+    else if (is_plain && seq->final == 's')
         m->saved[m->alternate != 0] = m->now;
-    } else if (is_plain && seq->final == 'u') {
+    else if (is_plain && seq->final == 'u')
         m->now = m->saved[m->alternate != 0];
-    } else if (seq->marker == 0 && seq->inter == ' ' && seq->final == 'q') {
+    else if (seq->marker == 0 && seq->inter == ' ' && seq->final == 'q')
         m->cursor_style = (uint8_t)(vt_param_or(seq, 0, 0) % 7);
-        return true;
-    } else if (seq->marker == 0 && seq->inter == '!' && seq->final == 'p') {
+    else if (seq->marker == 0 && seq->inter == '!' && seq->final == 'p')
         soft_reset(m);
-    }
-    return is_plain && seq->final == 'K'; /* erases in a line */
 }
 
 /* ESC ( B and its kind: which set G0 to G3 is. */
-static bool designate(struct vt_modes *m, const struct vt_seq *seq)
+static void designate(struct vt_modes *m, const struct vt_seq *seq)
 {
     static const char to[] = "()*+-./";
-    const char *at = seq->inter != 0 ? strchr(to, seq->inter) : NULL;
+    const char *at = strchr(to, seq->inter);
 
-    if (at == NULL)
-        return false;
-    m->now.charsets[at - to < 4 ? at - to : at - to - 3] = seq->final == 'B' ? 0 : seq->final;
-    return true;
+    if (at != NULL)
+        m->now.charsets[at - to < 4 ? at - to : at - to - 3] = seq->final == 'B' ? 0 : seq->final;
 }
 
-static bool apply_escape(struct vt_modes *m, const struct vt_seq *seq)
+static void apply_escape(struct vt_modes *m, const struct vt_seq *seq)
 {
-    if (seq->inter != 0)
-        return designate(m, seq);
+    if (seq->inter != 0) {
+        designate(m, seq);
+        return;
+    }
     switch (seq->final) {
     case '=':
     case '>':
         m->keypad = seq->final == '=';
-        return true;
+        break;
     case '7':
         m->saved[m->alternate != 0] = m->now;
-        return true;
+        break;
     case '8':
         m->now = m->saved[m->alternate != 0];
-        return false;
+        break;
     case 'c':
         hard_reset(m);
-        return false;
+        break;
     case 'n':
     case 'o':
         vt_modes_shift(m, seq->final == 'n' ? 2 : 3);
-        return true;
+        break;
     default:
-        return seq->final == '\\'; /* the end of a string */
+        break;
     }
 }
 
@@ -318,37 +308,27 @@ static void apply_osc(struct vt_modes *m, struct slice text)
 
 /* ---- outside ---- */
 
-bool vt_modes_apply(struct vt_modes *m, const struct vt_seq *seq)
+void vt_modes_apply(struct vt_modes *m, const struct vt_seq *seq)
 {
     switch (seq->kind) {
     case VT_CONTROL:
-        return apply_control(m, seq);
+        apply_control(m, seq);
+        break;
     case VT_ESCAPE:
-        return apply_escape(m, seq);
+        apply_escape(m, seq);
+        break;
     case VT_OSC:
         apply_osc(m, seq->text);
-        return true;
+        break;
     case VT_DCS:
-    case VT_STRING:
+    case VT_STRING: /* pictures */
         break;
     }
-    return false; /* pictures */
 }
 
 void vt_modes_shift(struct vt_modes *m, uint8_t which)
 {
     m->now.shift = which;
-}
-
-bool vt_modes_leaves_main(const struct vt_modes *m, const struct vt_seq *seq)
-{
-    if (m->alternate != 0 || seq->kind != VT_CONTROL || seq->marker != '?' || seq->final != 'h')
-        return false;
-    for (size_t i = 0; i < seq->count; i++) {
-        if (is_alternate(seq->params[i].value))
-            return true;
-    }
-    return false;
 }
 
 int vt_modes_private(const struct vt_modes *m, uint16_t number)
@@ -357,6 +337,8 @@ int vt_modes_private(const struct vt_modes *m, uint16_t number)
 
     if (number == 6)
         on = m->now.origin;
+    else if (number == 7)
+        on = !m->wraps_not;
     else if (is_alternate(number))
         on = m->alternate != 0;
     else if (is_mouse(number))
@@ -413,6 +395,8 @@ static void put_modes(struct vt_text *t, const struct vt_modes *m)
         if ((m->changed >> i & 1) != 0 && private_modes[i].number != 25)
             vt_put(t, "\033[?%u%c", private_modes[i].number, private_modes[i].is_on ? 'l' : 'h');
     }
+    if (m->wraps_not)
+        vt_put(t, "\033[?7l");
     if (m->mouse != 0)
         vt_put(t, "\033[?%uh", m->mouse);
     if (m->mouse_coding != 0)

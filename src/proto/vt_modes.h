@@ -36,6 +36,7 @@ struct vt_modes {
     uint16_t top, bottom;    /* of the region that scrolls, from 1 on; 0: all */
     uint8_t cursor_style;    /* as DECSCUSR has it */
     bool insert, newline, keypad;
+    bool wraps_not;        /* text stays in its line: mode 7 is off */
     bool has_colour[3];    /* text, background, cursor: set by the program */
     uint8_t colours[3][3]; /* to these, red, green and blue */
     uint16_t palette_set;  /* bits: these of the palette were set */
@@ -44,15 +45,11 @@ struct vt_modes {
     char title[VT_TITLE_MAX];
 };
 
-/* Follows a sequence. False: it does more than what is kept here or colours text, so lines that
- * were written before it need not be where they were. */
-bool vt_modes_apply(struct vt_modes *m, const struct vt_seq *seq);
+/* Follows a sequence. */
+void vt_modes_apply(struct vt_modes *m, const struct vt_seq *seq);
 
 /* SO and SI. */
 void vt_modes_shift(struct vt_modes *m, uint8_t which);
-
-/* Whether the sequence shows the alternate screen where the main one is shown. */
-bool vt_modes_leaves_main(const struct vt_modes *m, const struct vt_seq *seq);
 
 /* 1: set, 2: not set, 0: nothing is known of it; as DECRQM answers. */
 int vt_modes_private(const struct vt_modes *m, uint16_t number);

@@ -33,7 +33,8 @@ enum step {
     STEP_AGAIN, /* the same byte */
     STEP_ASKS,
     STEP_ASKED, /* likewise, and the same byte */
-    STEP_SWITCH
+    STEP_TOLD,
+    STEP_TOLD_AGAIN,
 };
 
 static void scan_emit(struct vt_pass *pass, uint8_t b)
@@ -47,6 +48,26 @@ static void scan_release(struct vt_scan *s, struct vt_pass *pass)
     memcpy(pass->out + pass->used, s->hold, s->held);
     pass->used += s->held;
     s->held = 0;
+}
+
+/* What is held goes, but for control characters in a sequence: terminals have obeyed them. */
+static void scan_drop(struct vt_scan *s, struct vt_pass *pass)
+{
+    for (size_t i = 1; s->state < STRING && i < s->held; i++) {
+        uint8_t b = s->hold[i];
+
+        if (b < 0x20 && b != CAN && b != SUB && b != ESC)
+            scan_emit(pass, b);
+    }
+    s->held = 0;
+}
+
+static void scan_release_sequence(struct vt_scan *s, struct vt_pass *pass)
+{
+    if (s->tells)
+        scan_drop(s, pass);
+    else
+        scan_release(s, pass);
 }
 
 static void scan_begin(struct vt_scan *s, uint8_t state, uint8_t b)
@@ -68,12 +89,11 @@ static void begin_to_pass(struct vt_scan *s, struct vt_pass *pass)
 {
     struct vt_seq seq;
 
-    s->has_moved = true;
     if (s->string == ']' && s->state >= STRING) {
         vt_seq_read(&seq, s->hold, s->held);
-        (void)vt_modes_apply(&s->modes, &seq);
+        vt_modes_apply(&s->modes, &seq);
     }
-    scan_release(s, pass);
+    scan_release_sequence(s, pass);
     s->is_passing = true;
 }
 
@@ -82,57 +102,38 @@ static void scan_hold(struct vt_scan *s, struct vt_pass *pass, uint8_t b)
 {
     if (!s->is_passing && s->held == VT_HOLD)
         begin_to_pass(s, pass);
-    if (s->is_passing)
-        scan_emit(pass, b);
-    else
+    if (!s->is_passing)
         s->hold[s->held++] = b;
+    else if (!s->tells)
+        scan_emit(pass, b);
 }
 
 /* It is broken off: what there was of it comes out as it is. */
 static void break_off(struct vt_scan *s, struct vt_pass *pass)
 {
-    s->has_moved = true;
-    scan_release(s, pass);
+    scan_release_sequence(s, pass);
     scan_rest(s);
 }
 
-/* The question goes; control characters that stood in it have been obeyed by terminals. */
-static enum step scan_take_out(struct vt_scan *s, struct vt_pass *pass)
-{
-    if (pass->seq.kind == VT_CONTROL || pass->seq.kind == VT_ESCAPE) {
-        for (size_t i = 1; i < s->held; i++) {
-            if (s->hold[i] < 0x20)
-                scan_emit(pass, s->hold[i]);
-        }
-    }
-    s->held = 0;
-    return STEP_ASKS;
-}
-
-/* The first n bytes of what is held are a whole sequence; the caller goes on behind it. */
+/* What is held is a whole sequence. */
 static enum step scan_whole(struct vt_scan *s, struct vt_pass *pass)
 {
-    bool passed = s->is_passing;
+    bool passed = s->is_passing, asks;
 
-    scan_rest(s);
-    if (passed)
+    if (passed) {
+        scan_rest(s);
         return STEP_NEXT;
+    }
     vt_seq_read(&pass->seq, s->hold, s->held);
-    if (vt_is_query(&pass->seq))
-        return scan_take_out(s, pass);
-    s->is_due = true;
-    if (vt_modes_leaves_main(&s->modes, &pass->seq))
-        return STEP_SWITCH;
-    return STEP_NEXT;
-}
-
-/* What was read whole comes out, and counts from now on. */
-static void pay_due(struct vt_scan *s, struct vt_pass *pass)
-{
-    s->is_due = false;
-    if (!vt_modes_apply(&s->modes, &pass->seq))
-        s->has_moved = true;
-    scan_release(s, pass);
+    asks = vt_is_query(&pass->seq);
+    if (!asks && !s->tells)
+        vt_modes_apply(&s->modes, &pass->seq);
+    if (asks)
+        scan_drop(s, pass);
+    else
+        scan_release_sequence(s, pass);
+    scan_rest(s);
+    return asks ? STEP_ASKS : s->tells ? STEP_TOLD : STEP_NEXT;
 }
 
 static bool is_c1(uint8_t b)
@@ -167,7 +168,7 @@ static enum step in_text(struct vt_scan *s, struct vt_pass *pass, uint8_t b)
         pass->seq = (struct vt_seq){.kind = VT_ESCAPE, .final = (char)b};
         return STEP_ASKS;
     } else {
-        if (b == SO || b == SI)
+        if ((b == SO || b == SI) && !s->tells)
             vt_modes_shift(&s->modes, b == SO);
         scan_emit(pass, b);
     }
@@ -267,22 +268,28 @@ static enum step in_string(struct vt_scan *s, struct vt_pass *pass, uint8_t b)
 /* The string has ended before its last byte, `first`, which begins something else. */
 static enum step ended_before(struct vt_scan *s, struct vt_pass *pass, uint8_t state, uint8_t first)
 {
-    enum step step = STEP_NEXT;
+    enum step step;
 
     s->held--;
     step = scan_whole(s, pass);
-    if (step == STEP_NEXT && s->is_due)
-        pay_due(s, pass);
     scan_begin(s, state, first);
-    return step == STEP_ASKS ? STEP_ASKED : STEP_AGAIN;
+    return step == STEP_ASKS ? STEP_ASKED : step == STEP_TOLD ? STEP_TOLD_AGAIN : STEP_AGAIN;
+}
+
+/* A string that passes goes on, or ends: its last byte comes out now. */
+static void pass_last(struct vt_scan *s, struct vt_pass *pass)
+{
+    if (s->is_passing && s->tells)
+        s->held = 0;
+    else if (s->is_passing)
+        scan_release(s, pass);
 }
 
 static enum step in_string_esc(struct vt_scan *s, struct vt_pass *pass, uint8_t b)
 {
     if (b != '\\')
         return ended_before(s, pass, ESCAPE, ESC);
-    if (s->is_passing)
-        scan_release(s, pass);
+    pass_last(s, pass);
     scan_hold(s, pass, b);
     return scan_whole(s, pass);
 }
@@ -291,8 +298,7 @@ static enum step in_string_c1(struct vt_scan *s, struct vt_pass *pass, uint8_t b
 {
     if (is_c1(b) && b != 0x9C)
         return ended_before(s, pass, CHARACTER, C1);
-    if (s->is_passing)
-        scan_release(s, pass);
+    pass_last(s, pass);
     s->state = STRING;
     if (b != 0x9C)
         return STEP_AGAIN;
@@ -326,24 +332,26 @@ enum vt_what vt_scan(struct vt_scan *s, struct vt_pass *pass)
     static enum step (*const in[])(struct vt_scan *, struct vt_pass *, uint8_t) = {
         in_text, in_character, in_escape, in_control, in_string, in_string_esc, in_string_c1,
     };
+    static const uint8_t says[] = {
+        [STEP_ASKS] = VT_ASKS,
+        [STEP_ASKED] = VT_ASKS,
+        [STEP_TOLD] = VT_TOLD,
+        [STEP_TOLD_AGAIN] = VT_TOLD,
+    };
     enum step step;
 
     for (;;) {
-        if (s->is_due)
-            pay_due(s, pass);
         if (s->state == TEXT)
             scan_text(s, pass);
         if (pass->n == 0)
             return VT_ALL;
         step = in[s->state](s, pass, *pass->p);
-        if (step != STEP_AGAIN && step != STEP_ASKED) {
+        if (step == STEP_NEXT || step == STEP_ASKS || step == STEP_TOLD) {
             pass->p++;
             pass->n--;
         }
-        if (step == STEP_SWITCH)
-            return VT_SWITCH;
-        if (step == STEP_ASKS || step == STEP_ASKED)
-            return VT_ASKS;
+        if (says[step] != VT_ALL)
+            return says[step];
     }
 }
 
@@ -353,7 +361,6 @@ size_t vt_scan_end(struct vt_scan *s, uint8_t out[VT_HOLD])
 
     scan_release(s, &pass);
     scan_rest(s);
-    s->is_due = false;
     return pass.used;
 }
 

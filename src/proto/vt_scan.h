@@ -23,18 +23,17 @@
 #define VT_SHIELD_MAX 16U /* see vt_shield */
 
 enum vt_what {
-    VT_ALL,    /* all was read */
-    VT_ASKS,   /* a question, which was taken out */
-    VT_SWITCH, /* what comes next shows the alternate screen instead of the main one */
+    VT_ALL,  /* all was read */
+    VT_ASKS, /* a question, which was taken out */
+    VT_TOLD, /* a sequence, where `tells` is set */
 };
 
 struct vt_scan {
     uint8_t state;
     char string;     /* which kind of string it is in: the letter behind ESC */
     bool is_passing; /* more than VT_HOLD of it came: it is held back no more */
-    bool is_due;     /* what is held is whole, and comes out next */
-    bool has_moved;  /* since the caller set it to false: something other than text, ends of lines,
-                        colours and modes came */
+    bool tells; /* the caller's choice: sequences are told one by one, and only text and control
+                   characters come out */
     uint16_t held;
     uint8_t hold[VT_HOLD];
     struct vt_modes modes;
@@ -47,7 +46,7 @@ struct vt_pass {
     size_t n;
     uint8_t *out;
     size_t used;
-    struct vt_seq seq; /* of VT_ASKS: the question, its text valid until the next call */
+    struct vt_seq seq; /* of VT_ASKS and VT_TOLD; its text is valid until the next call */
 };
 
 enum vt_what vt_scan(struct vt_scan *s, struct vt_pass *pass);

@@ -16,15 +16,11 @@
 #include "core/admission/limits.h"
 #include "core/admission/waiting.h"
 #include "core/config.h"
-#include "core/core.h"
 #include "core/route.h"
 #include "core/session/session_impl.h"
 
 struct bench {
-    union {
-        struct worker w;
-        struct core core;
-    };
+    struct worker w;
     struct config config;
     struct admission *admission;
     int log; /* the end of a pipe with the log's lines */
@@ -39,9 +35,9 @@ static int open_bench(void **state)
     b->log = fds[0];
     b->w.log = (struct log){.fd = fds[1], .fd_owned = true, .level = LOG_INFO, .format = LOG_TEXT};
     assert_int_equal(worker_init(&b->w), 0);
-    b->core.config = &b->config;
+    b->w.config = &b->config;
     b->w.clock = 1000;
-    b->core.sessions = test_calloc(1, sizeof *b->core.sessions);
+    b->w.sessions = test_calloc(1, sizeof *b->w.sessions);
     b->admission = admission_new(&b->w);
     *state = b;
     return b->admission == NULL;
@@ -52,7 +48,7 @@ static int close_bench(void **state)
     struct bench *b = *state;
 
     admission_free(b->admission);
-    test_free(b->core.sessions);
+    test_free(b->w.sessions);
     worker_release(&b->w);
     log_release(&b->w.log);
     (void)close(b->log);

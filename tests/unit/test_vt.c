@@ -32,7 +32,7 @@ struct seen {
     size_t used;
     char answers[8192];
     size_t answered;
-    unsigned asked, switched;
+    unsigned asked;
 };
 
 static void feed(struct seen *s, const char *p, size_t n)
@@ -43,7 +43,6 @@ static void feed(struct seen *s, const char *p, size_t n)
 
     assert_true(s->used + n + VT_HOLD <= sizeof s->out);
     while ((what = vt_scan(&s->scan, &pass)) != VT_ALL) {
-        s->switched += what == VT_SWITCH;
         if (what != VT_ASKS)
             continue;
         s->asked++;
@@ -67,8 +66,6 @@ static void must_be(const struct seen *s, const struct seen *whole)
     assert_int_equal(s->answered, whole->answered);
     assert_memory_equal(s->answers, whole->answers, s->answered);
     assert_int_equal(s->asked, whole->asked);
-    assert_int_equal(s->switched, whole->switched);
-    assert_int_equal(s->scan.has_moved, whole->scan.has_moved);
     assert_memory_equal(&s->scan.modes, &whole->scan.modes, sizeof s->scan.modes);
 }
 
@@ -403,51 +400,6 @@ static void questions_know_the_modes(void **state)
     }
 }
 
-/* It is told before the alternate screen is shown, once. */
-static void the_alternate_screen_is_told_before(void **state)
-{
-    static const char text[] = "main\033[?25;1049h\033[?1049halt\033[?1049l\033[?47hx";
-    static struct seen s;
-    struct vt_pass pass = {.p = (const uint8_t *)text, .n = sizeof text - 1, .out = s.out};
-    (void)state;
-
-    s = (struct seen){0};
-    assert_int_equal(vt_scan(&s.scan, &pass), VT_SWITCH);
-    must_read((char *)s.out, pass.used, "main");
-    assert_int_equal(s.scan.modes.alternate, 0);
-    assert_int_equal(vt_scan(&s.scan, &pass), VT_SWITCH);
-    must_read((char *)s.out, pass.used, "main\033[?25;1049h\033[?1049halt\033[?1049l");
-    assert_int_equal(vt_scan(&s.scan, &pass), VT_ALL);
-    assert_int_equal(s.scan.modes.alternate, 47);
-    scan_all_ways(text, sizeof text - 1, &s);
-    assert_int_equal(s.switched, 2);
-}
-
-static void quiet_is_what_leaves_lines_where_they_are(void **state)
-{
-    static const char *const quiet[] = {"text\r\n\t\b",
-                                        "\033[1;31m\033[K",
-                                        "\033]0;t\a\033]8;;http://a\a",
-                                        "\033[?25l\033[?2004h\033[?1h\033=",
-                                        "\033(0\016\017",
-                                        "\033[2 q",
-                                        "\033[c"};
-    static const char *const loud[] = {"\033[A",       "\033[2J",    "\033[H",   "\033M",
-                                       "\033[?1049h",  "\033[2;3r",  "\033[?6h", "\033c",
-                                       "\033Pq\033\\", "\033[1\030", "\033[u",   "\0338"};
-    static struct seen s;
-    (void)state;
-
-    for (size_t i = 0; i < COUNT(quiet); i++) {
-        scan_all_ways(quiet[i], strlen(quiet[i]), &s);
-        assert_false(s.scan.has_moved);
-    }
-    for (size_t i = 0; i < COUNT(loud); i++) {
-        scan_all_ways(loud[i], strlen(loud[i]), &s);
-        assert_true(s.scan.has_moved);
-    }
-}
-
 static void a_long_title_is_cut_between_characters(void **state)
 {
     static struct seen s;
@@ -524,8 +476,6 @@ int main(void)
         cmocka_unit_test(a_shield_hides_the_rest),
         cmocka_unit_test(modes_are_followed),
         cmocka_unit_test(questions_know_the_modes),
-        cmocka_unit_test(the_alternate_screen_is_told_before),
-        cmocka_unit_test(quiet_is_what_leaves_lines_where_they_are),
         cmocka_unit_test(a_long_title_is_cut_between_characters),
         cmocka_unit_test(answers_end_with_a_whole_one),
         cmocka_unit_test(colours_in_words),

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
-#include "core/core.h"
 #include "core/observe/request_log.h"
 #include "core/session/session_key.h"
 
@@ -21,7 +20,7 @@ struct session_kept *session_kept_find(const struct worker *w, const uint8_t key
 {
     struct session_kept *k;
 
-    HASH_FIND(hh, core_of(w)->sessions->by_key, key, SECRET_MAC_SIZE, k);
+    HASH_FIND(hh, w->sessions->by_key, key, SECRET_MAC_SIZE, k);
     return k;
 }
 
@@ -30,7 +29,7 @@ void session_kept_hide(struct session *s)
     struct session_kept *k = session_kept(s);
 
     if (k->in_table)
-        HASH_DEL(core_of(session_worker(s))->sessions->by_key, k);
+        HASH_DEL(session_worker(s)->sessions->by_key, k);
     k->in_table = false;
 }
 
@@ -127,6 +126,7 @@ void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct
     uint8_t *to;
 
     hold_limit(k);
+    screen_follow(s, (const uint8_t *)text.p, text.len);
     to = ring_add(&k->ring, opcode, channel, text.len + tail.len, hold_from(s));
     if (to == NULL) {
         worker_no_memory(session_worker(s), "a session");
@@ -253,6 +253,7 @@ void session_kept_release(struct session *s)
     attach_count(s);
     ev_timer_stop(session_worker(s)->loop, &k->timer);
     ring_release(&k->ring);
+    screen_release(s);
     hold_account(k);
     senders_release(k);
     free(k->room);
@@ -295,7 +296,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     attach_refused(o->route, code);
     request_log(o->stream, 101, why);
     if (o->ticket != NULL)
-        limits_leave(core_of(w)->limits, o->ticket, o->route);
+        limits_leave(w->limits, o->ticket, o->route);
     stream_upgrade(o->stream, o->accept, o->subprotocol, "");
     stream_write(o->stream, frame, ws_write_close(frame, code, why));
     stream_end(o->stream);
@@ -353,7 +354,7 @@ static void make_nobodys(const struct session_open *o, struct request *r, struct
 
 static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
 {
-    struct sessions *all = core_of(session_worker(s))->sessions;
+    struct sessions *all = session_worker(s)->sessions;
     struct session_kept *k = calloc(1, sizeof *k);
     char unique[SESSION_UNIQUE_SIZE];
 
@@ -374,6 +375,8 @@ static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
     memcpy(k->key, key, SECRET_MAC_SIZE);
     session_make_unique(unique);
     memcpy(k->id, unique, sizeof k->id - 1);
+    if (!screen_begin(s))
+        return false;
     k->in_table = true;
     HASH_ADD(hh, all->by_key, key, SECRET_MAC_SIZE, k);
     return k->in_table;
@@ -485,7 +488,9 @@ static void kept_join(struct session *s, const struct session_open *o)
     }
     m->how = make_way(s, m) ? STATS_ATTACH_TOOK_OVER : STATS_ATTACH_JOINED;
     place_give_back(s);
-    member_join(m, r->has_got ? r->got + 1 : ring->first);
+    member_join(m, r->has_got ? r->got + 1 : screen_first(s));
+    if (!r->has_got)
+        screen_came(m);
     if (s->state != SESSION_OPENING) {
         member_begin(m);
         (void)client_settle(m->client, session_kept(s)->blocked);
@@ -505,8 +510,7 @@ void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_M
         kept_join(k->session, o);
     else if (stream_request(o->stream)->has_got)
         session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");
-    else if (core_of(w)->sessions->replay_memory + o->route->settings.replay >
-             o->route->config->max_replay)
+    else if (w->sessions->replay_memory + o->route->settings.replay > o->route->config->max_replay)
         session_kept_refuse(o, SESSION_NO_ROOM, "no room for another session, see max-replay");
     else
         kept_create(o, key);

@@ -16,6 +16,7 @@
  *   session_fan.c      what many are sent is framed once
  *   session_attach.c   what is told of who comes and leaves: counters, log, recording
  *   session_hub.c      framing hub: members have numbers, messages have addressees
+ *   session_screen.c   a terminal: its questions, its size, what is shown to who comes
  *   session_sender.c   how much of what a page sent has arrived, from any of its connections
  *   ring.c             the last messages
  *
@@ -32,6 +33,7 @@
 #include "core/session/ring.h"
 #include "core/session/session_impl.h"
 #include "core/session/session_info.h"
+#include "core/session/session_screen.h"
 #include "proto/channel.h"
 #include "proto/secret.h"
 
@@ -79,6 +81,8 @@ struct member {
     double got_moved;     /* worker time; got has not changed since */
     double told_at;       /* worker time; when it was last told what has arrived of it */
     uint64_t told_count;
+    uint16_t columns, rows;         /* of its terminal; both 0: it has told none */
+    uint64_t typed;                 /* when it typed last, by screen->typed; 0: never */
     uint64_t skipped, skipped_told; /* messages that it missed because it was too slow */
     uint64_t live_from;             /* what was said before it came has lower numbers */
     double opened_at;
@@ -88,6 +92,7 @@ struct member {
     bool gone;             /* its client is OVER, memory goes at the end of the turn */
     bool ready;            /* it has all, and takes more */
     bool is_asked;         /* it is to be told what has arrived, though that is nothing new */
+    bool wants_picture;    /* of the terminal; before anything else */
     bool silent;           /* it answers no pings: what it has cannot be known */
     uint8_t how;           /* it has come: enum stats_attach */
     struct client *client; /* in the same block */
@@ -122,9 +127,10 @@ struct session_kept {
     uint8_t closer;
     struct ring ring;
     struct fans *fans; /* while all members are looked at, and there are several; else NULL */
-    size_t wanted;     /* limit of the ring while max-replay has room */
-    size_t accounted;  /* bytes of the ring that are in sessions->replay_memory */
-    uint64_t fresh;    /* number of the first message that nobody was sent yet */
+    struct kept_screen *screen; /* NULL: no terminal */
+    size_t wanted;              /* limit of the ring while max-replay has room */
+    size_t accounted;           /* bytes of ring and screen that are in sessions->replay_memory */
+    uint64_t fresh;             /* number of the first message that nobody was sent yet */
     LIST_HEAD(, member) members, leaving;
     LIST_HEAD(, sender) senders;
     size_t count, ready, sender_count;
@@ -229,6 +235,9 @@ void member_pump(struct member *m);
 void member_leave(struct member *m, uint16_t code, const char *why);
 /* When its client is OVER: takes it out, and frees it at the end of the turn. */
 void member_check(struct member *m);
+/* A message of the session; p has CLIENT_PLACE writable bytes in front. */
+void member_send(struct member *m, uint64_t number, uint8_t *p, size_t n);
+void member_tell_skipped(struct member *m);
 /* What it is not known to have is more than half of the ring; false when it says nothing of that.
  */
 bool member_is_behind(const struct member *m);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
-#include "core/core.h"
 #include "core/session/session_kept.h"
 #include "core/subprotocol.h"
 #include "proto/channel.h"
@@ -82,7 +81,7 @@ static double member_due(const struct member *m)
     return wants && told < due ? told : due;
 }
 
-static void tell_skipped(struct member *m)
+void member_tell_skipped(struct member *m)
 {
     char json[CHANNEL_TOLD_MAX];
 
@@ -188,18 +187,34 @@ uint8_t *member_form(const struct member *m, const struct ring_message *msg, uin
     return p;
 }
 
-static void send_one(struct member *m, struct client_burst *burst, uint64_t number)
+static void send_message_of(struct member *m, struct client_burst *burst, uint64_t number,
+                            const struct ring_message *msg)
 {
-    struct ring_message msg = ring_get(&session_kept(m->session)->ring, number);
     uint8_t opcode, *p;
     size_t n;
 
-    if (!hub_is_for(m, &msg))
-        return;
-    p = member_form(m, &msg, &opcode, &n);
+    p = member_form(m, msg, &opcode, &n);
     client_count_out(m->client, n);
     attach_sent(m, number, n);
     client_send(burst, opcode, p, n, false);
+}
+
+static void send_one(struct member *m, struct client_burst *burst, uint64_t number)
+{
+    struct ring_message msg = ring_get(&session_kept(m->session)->ring, number);
+
+    if (hub_is_for(m, &msg))
+        send_message_of(m, burst, number, &msg);
+}
+
+void member_send(struct member *m, uint64_t number, uint8_t *p, size_t n)
+{
+    struct client_burst burst = {.client = m->client};
+    const struct ring_message msg = {
+        .payload = p, .len = n, .opcode = m->session->opcode_out, .channel = CHANNEL_OUTPUT};
+
+    send_message_of(m, &burst, number, &msg);
+    client_flush(&burst);
 }
 
 /* What it was to get is not there any more. */
@@ -210,6 +225,8 @@ static void skip(struct member *m)
     if (session_is_private(m->session)) {
         attach_gap(m);
         client_close(m->client, SESSION_GAP, "messages were lost", CLOSED_BY_SERVER);
+    } else if (k->screen != NULL) {
+        screen_show_again(m);
     } else if (session_framing(m->session)->cut ==
                NULL) { /* bytes without borders cannot be torn */
         attach_gap(m);
@@ -217,7 +234,7 @@ static void skip(struct member *m)
     } else {
         attach_skipped(m, k->ring.first - m->next);
         m->next = k->ring.first;
-        tell_skipped(m);
+        member_tell_skipped(m);
     }
 }
 
@@ -237,7 +254,7 @@ static void member_send_some(struct member *m)
 
     if (m->next < k->ring.first)
         skip(m);
-    if (m->client->state != CLIENT_OPEN)
+    if (m->client->state != CLIENT_OPEN || m->wants_picture)
         return;
     if (fan_send(m, end_of(m))) {
         ask_when_due(m);
@@ -263,6 +280,11 @@ static void set_ready(struct member *m, bool ready)
     k->ready += ready ? 1 : (size_t)-1;
 }
 
+static bool takes(const struct client *c)
+{
+    return c->state == CLIENT_OPEN && client_queued(c) == 0 && !c->asked_pause;
+}
+
 void member_pump(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
@@ -270,11 +292,13 @@ void member_pump(struct member *m)
 
     if (!m->attached)
         return;
-    while (c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next < end_of(m) &&
-           !c->asked_pause)
-        member_send_some(m);
-    set_ready(m, c->state == CLIENT_OPEN && client_queued(c) == 0 && m->next == k->ring.next &&
-                     !c->asked_pause);
+    while (takes(c) && m->next < end_of(m)) {
+        if (!m->wants_picture)
+            member_send_some(m);
+        else if (!screen_show(m))
+            break;
+    }
+    set_ready(m, takes(c) && m->next == k->ring.next && !m->wants_picture);
     if (k->code != 0 && (k->at_once || m->next == k->ring.next))
         client_close(c, k->code, client_extra(m->session->client)->reason, k->closer);
     else if (m->leave_at != 0 && m->next >= m->leave_at)
@@ -356,6 +380,8 @@ void member_begin(struct member *m)
     hub_came(m);
     client_begin(m->client);
     tell_begin(m, resumed);
+    if (session_route(m->session)->backend->is_terminal && m->client->tty == CLIENT_TTY_NOT)
+        screen_sized(m, 0, 0);
     member_pump(m);
     client_arm(m->client, member_due(m));
 }
@@ -377,6 +403,7 @@ static void member_detach(struct member *m)
         m->sender->member = NULL;
     if (k->count == 0)
         k->detached_since = now_of(m);
+    screen_left(m);
 }
 
 void member_leave(struct member *m, uint16_t code, const char *why)
@@ -440,7 +467,7 @@ void member_check(struct member *m)
     if (k->count == 0 && s->ticket == NULL && k->code == 0)
         s->ticket = m->ticket; /* a session that nobody is at counts as its last client */
     else if (m->ticket != NULL)
-        limits_leave(core_of(session_worker(s))->limits, m->ticket, session_route(s));
+        limits_leave(session_worker(s)->limits, m->ticket, session_route(s));
     LIST_REMOVE(m, link);
     m->reap.release = member_release;
     worker_reap(session_worker(s), &m->reap);
@@ -461,6 +488,7 @@ static void member_on_input(struct client_owner *o, const uint8_t *p, size_t n)
     m->session->owner.last_data = now_of(m);
     if (session_record(m->session) != NULL)
         record_from(session_record(m->session), m->number);
+    screen_typed(m);
     if (!hub_input(m, p, n))
         session_client_events.input(&m->session->owner, p, n);
 }
@@ -498,7 +526,7 @@ static void member_on_finish(struct client_owner *o)
 static void member_on_resize(struct client_owner *o, uint16_t columns, uint16_t rows)
 {
     if (member_of(o)->attached)
-        session_client_events.resize(&member_of(o)->session->owner, columns, rows);
+        screen_sized(member_of(o), columns, rows);
 }
 
 static void on_counted(struct client_owner *o)

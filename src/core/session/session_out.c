@@ -282,6 +282,42 @@ static void pass_bytes(struct output *o, uint8_t *p, size_t n)
         send_message(o, s->opcode_out, CHANNEL_OUTPUT, p, n, true);
 }
 
+/* Of a terminal that outlives its connections: what its program asks is for us to answer. */
+static void pass_screen(struct output *o, const uint8_t *p, size_t n)
+{
+    struct session *s = o->s;
+    uint8_t *out = session_worker(s)->tx + WORKER_HEADROOM;
+    struct vt_pass pass = {.p = p, .n = n, .out = out};
+
+    _Static_assert(WORKER_HEADROOM + WORKER_RX_SIZE + VT_HOLD <= WORKER_TX_SIZE, "no room");
+    while (vt_scan(&session_kept(s)->screen->scan, &pass) != VT_ALL) {
+        if (vt_asks_place(&pass.seq) && pass.used > 0) {
+            pass_bytes(o, out, pass.used);
+            pass.used = 0;
+        }
+        if (!is_open(s))
+            return;
+        screen_answer(s, &pass.seq);
+    }
+    if (pass.used > 0)
+        pass_bytes(o, out, pass.used);
+}
+
+static bool has_screen(const struct session *s)
+{
+    return session_kept(s) != NULL && session_kept(s)->screen != NULL;
+}
+
+/* What is unfinished comes after all. */
+static void end_screen(struct output *o)
+{
+    uint8_t rest[WORKER_HEADROOM + VT_HOLD];
+    size_t n = vt_scan_end(&session_kept(o->s)->screen->scan, rest + WORKER_HEADROOM);
+
+    if (n > 0)
+        pass_bytes(o, rest + WORKER_HEADROOM, n);
+}
+
 /* `partial-lines` counts from the last byte of the unfinished message. */
 static void note_partial(struct session *s)
 {
@@ -307,7 +343,9 @@ void session_output(struct session *s, uint8_t *p, size_t n)
     }
     if (session_record(s) != NULL)
         record_bytes(session_record(s), RECORD_OUT, p, n);
-    if (session_framing(s)->cut == NULL)
+    if (has_screen(s))
+        pass_screen(&o, p, n);
+    else if (session_framing(s)->cut == NULL)
         pass_bytes(&o, p, n);
     else if (!cut_messages(&o, p, n))
         return;
@@ -363,6 +401,8 @@ bool session_output_end(struct session *s)
     }
     if (has_kept(s))
         take_kept(&o, &(struct framing_cut){0});
+    if (has_screen(s))
+        end_screen(&o);
     if (s->carry_len > 0) {
         memcpy(tail + CLIENT_PLACE, s->carry, s->carry_len);
         send_message(&o, s->opcode_out, CHANNEL_OUTPUT, tail + CLIENT_PLACE, s->carry_len, false);
