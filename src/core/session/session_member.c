@@ -454,8 +454,10 @@ void member_check(struct member *m)
         return;
     m->gone = true;
     member_detach(m);
-    if (k->code != 0 && k->closer == CLOSED_BY_BACKEND && (c->answered || !session_is_private(s)))
+    if (k->code != 0 && k->closer == CLOSED_BY_BACKEND && (c->answered || !session_is_private(s))) {
         k->told = true;
+        session_kept_hide(s); /* who comes now begins anew */
+    }
     if (c->was_open)
         stats_closed(session_route(s)->stats, c->code,
                      c->closer == CLOSED_BY_CLIENT    ? STATS_BY_CLIENT
@@ -529,11 +531,13 @@ static void member_on_resize(struct client_owner *o, uint16_t columns, uint16_t 
         screen_sized(member_of(o), columns, rows);
 }
 
+/* What comes behind the backend's end has not arrived, and its page may say it to the next one. */
 static void on_counted(struct client_owner *o)
 {
     struct member *m = member_of(o);
+    const struct session *s = m->session;
 
-    if (m->sender != NULL && m->attached)
+    if (m->sender != NULL && m->attached && s->backend != NULL && s->client->input_open)
         m->sender->count++;
 }
 
