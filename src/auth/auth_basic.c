@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "core/auth/auth_cookie.h"
 #include "core/auth/auth_job.h"
+#include "core/core.h"
 #include "core/request.h"
 
 #define CREDENTIALS_MAX (HTPASSWD_USER_MAX + 1 + VERIFY_PASSWORD_MAX)
@@ -173,7 +174,7 @@ static bool basic_by_cookie(struct auth_check *a, struct slice who,
                             uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
 {
     const struct passwords *p = a->route->auth_data;
-    const struct auth *auth = a->stream->worker->auth;
+    const struct auth *auth = core_of(a->stream->worker)->auth;
     const char *hash = htpasswd_find(&p->all, who);
 
     if (!digest_hash(auth, hash != NULL ? hash : any_hash(p, auth, who), credential)) {
@@ -199,7 +200,7 @@ static void on_verified(void *owner, int status, struct slice out)
     (void)out;
 
     if (grant != NULL && keep > 0)
-        auth_cache_add(&w->auth->cache, c->mac, grant, w->clock + keep);
+        auth_cache_add(&core_of(w)->auth->cache, c->mac, grant, w->clock + keep);
     a->job = NULL;
     const struct auth_claim claim = claim_of(slice_from(c->user), c->credential);
     if (ok)
@@ -216,7 +217,7 @@ static void on_verified(void *owner, int status, struct slice out)
 static void verify(struct auth_check *a, struct slice user, struct slice password, const char *hash,
                    const uint8_t *mac, const uint8_t *credential)
 {
-    struct auth *auth = a->stream->worker->auth;
+    struct auth *auth = core_of(a->stream->worker)->auth;
     struct checking *c = calloc(1, sizeof *c);
 
     if (c != NULL) {
@@ -253,13 +254,13 @@ static void judge_credentials(struct auth_check *a, struct slice all)
     }
     if (auth_throttled(a))
         return;
-    if (!secret_mac(w->auth->key, texts, 4, mac) ||
-        (hash != NULL && !digest_hash(w->auth, hash, credential))) {
+    if (!secret_mac(core_of(w)->auth->key, texts, 4, mac) ||
+        (hash != NULL && !digest_hash(core_of(w)->auth, hash, credential))) {
         auth_deny(a, 503, "out of memory, try again later", AUTH_NOTHING, NULL);
         return;
     }
     if (hash != NULL && a->route->settings.auth_cache > 0)
-        known = auth_cache_find(&w->auth->cache, mac, w->clock);
+        known = auth_cache_find(&core_of(w)->auth->cache, mac, w->clock);
     const struct auth_claim claim = claim_of(user, credential);
     if (known != NULL)
         auth_allow(a, auth_grant_copy(known), &claim);

@@ -14,6 +14,7 @@
 #include "auth/secret_file.h"
 #include "auth/tokens.h"
 #include "core/auth/auth_cookie.h"
+#include "core/core.h"
 #include "core/request.h"
 
 #define OFFER "bearer."
@@ -176,7 +177,8 @@ static bool bearer_by_cookie(struct auth_check *a, struct slice who,
                              uint8_t credential[SECRET_MAC_SIZE], struct auth_grant **grant)
 {
     struct bearer *b = a->route->auth_data;
-    const struct token *t = tokens_by_handle(&b->tokens, a->stream->worker->auth->key, who);
+    const struct token *t =
+        tokens_by_handle(&b->tokens, core_of(a->stream->worker)->auth->key, who);
 
     memset(credential, 0, SECRET_MAC_SIZE);
     if (t == NULL)
@@ -191,7 +193,7 @@ static void bearer_allow(struct auth_check *a, const struct token *t)
     uint8_t handle[TOKENS_HANDLE_SIZE];
     struct auth_claim claim = {.who = slice_of((const char *)handle, sizeof handle)};
 
-    if (!tokens_handle(t, a->stream->worker->auth->key, handle))
+    if (!tokens_handle(t, core_of(a->stream->worker)->auth->key, handle))
         claim.who.len = 0;
     memcpy(claim.credential, t->mac, sizeof claim.credential);
     auth_allow(a, bearer_grant(t), &claim);

@@ -19,6 +19,7 @@
 #include "auth/hook_output.h"
 #include "backend/exec_env.h"
 #include "core/auth/auth_job.h"
+#include "core/core.h"
 #include "core/request.h"
 #include "io/child/child.h"
 
@@ -179,7 +180,7 @@ static bool make_mac(const struct auth_check *a, uint8_t mac[SECRET_MAC_SIZE])
         texts[n++] = slice_from(r->grant->env[i]);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         n += put_list(texts + n, lists[i]);
-    ok = secret_mac(a->stream->worker->auth->key, texts, n, mac);
+    ok = secret_mac(core_of(a->stream->worker)->auth->key, texts, n, mac);
     free(texts);
     return ok;
 }
@@ -202,7 +203,7 @@ static void auth_hook_allow(struct auth_check *a, struct auth_grant *grant)
     double keep = a->route->settings.auth_cache;
 
     if (grant != NULL && keep > 0 && k->mac[0] != 0)
-        auth_cache_add(&w->auth->cache, k->mac, grant, w->clock + keep);
+        auth_cache_add(&core_of(w)->auth->cache, k->mac, grant, w->clock + keep);
     free_asking(a);
     auth_allow(a, grant, NULL);
 }
@@ -265,8 +266,8 @@ static void auth_hook_ask(struct auth_check *a, struct asking *k)
     struct worker *w = a->stream->worker;
 
     if (h->is_http) {
-        k->http = hook_http_start(w->auth->servers, &h->url, stream_request(a->stream), TIMEOUT,
-                                  on_http, a);
+        k->http = hook_http_start(core_of(w)->auth->servers, &h->url, stream_request(a->stream),
+                                  TIMEOUT, on_http, a);
         return;
     }
     if (make_env(a, k) < 0)
@@ -279,7 +280,7 @@ static void auth_hook_ask(struct auth_check *a, struct asking *k)
                                        .client = &stream_request(a->stream)->client,
                                        .done = on_program,
                                        .owner = a};
-    k->job = auth_job_start(w->auth->hooks, &spec);
+    k->job = auth_job_start(core_of(w)->auth->hooks, &spec);
 }
 
 /* A browser sends cookies and queries before anybody has asked it for credentials. */
@@ -300,7 +301,7 @@ static void hook_judge(struct auth_check *a)
 
     if (a->route->settings.auth_cache > 0 && make_mac(a, mac)) {
         mac[0] |= 1; /* all zeroes: not to be remembered */
-        known = auth_cache_find(&w->auth->cache, mac, w->clock);
+        known = auth_cache_find(&core_of(w)->auth->cache, mac, w->clock);
     }
     if (known != NULL) {
         auth_allow(a, auth_grant_copy(known), NULL);

@@ -9,6 +9,7 @@
 #include "backend/service.h"
 #include "backend/token_list.h"
 #include "core/auth/auth.h"
+#include "core/core.h"
 #include "core/request.h"
 
 /* ?token=, or the path's last segment behind the route's own. */
@@ -76,7 +77,8 @@ static struct backend *token_open(const struct backend_open *o)
         return service_drop(s);
     const struct slice token = token_of(o->request);
     bool found = token_list_find(o->route->target.tokens, o->worker->now, token, to);
-    (void)secret_mac(o->worker->auth->key, &token, 1, to->mac); /* without memory: nobody's */
+    (void)secret_mac(core_of(o->worker)->auth->key, &token, 1,
+                     to->mac); /* without memory: nobody's */
     if (!found)
         return token_refuse(s, o);
     const struct connect_spec spec = {

@@ -3,8 +3,8 @@
 #define WSLUICE_CORE_CONTROL_H
 
 /*
- * What the admin door may have the server do. The server fills it and hangs it on the worker
- * (worker->control, NULL: it can do none of it); a function that is NULL cannot be done.
+ * What the admin door may have the server do. The server fills it (core->control; NULL:
+ * it can do none of it); a function that is NULL cannot be done.
  */
 #include <stddef.h>
 

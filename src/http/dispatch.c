@@ -8,6 +8,7 @@
 #include "core/auth/auth.h"
 #include "core/auth/auth_cookie.h"
 #include "core/backend.h"
+#include "core/core.h"
 #include "core/handler.h"
 #include "core/observe/request_log.h"
 #include "core/observe/stats.h"
@@ -24,9 +25,10 @@ static void turn_away(struct stream *s)
     int status = admission_status(r->admission);
 
     stats_refused(s->worker, status);
-    refuse_over_limit(s, r->match.route, status,
-                      admission_retry_after(s->worker->admission, &r->client, r->admission),
-                      admission_why(r->admission));
+    refuse_over_limit(
+        s, r->match.route, status,
+        admission_retry_after(core_of(s->worker)->admission, &r->client, r->admission),
+        admission_why(r->admission));
 }
 
 static const struct handler_ops *dispatch_choose(const struct stream *s, const struct config *c)
@@ -45,7 +47,7 @@ static bool may_still(struct stream *s)
 {
     struct request *r = stream_request(s);
 
-    r->admission = admission_refuse_banned_since(s->worker->admission, &r->client);
+    r->admission = admission_refuse_banned_since(core_of(s->worker)->admission, &r->client);
     if (r->admission == ADMISSION_PASS)
         return true;
     turn_away(s); /* the request is gone then */
@@ -135,7 +137,7 @@ static bool is_for_us(struct stream *s, const struct config *c)
 
 void dispatch_request(struct stream *s)
 {
-    const struct config *c = s->worker->config;
+    const struct config *c = core_of(s->worker)->config;
     struct request *r = stream_request(s);
 
     route_find(c, r, &r->match);

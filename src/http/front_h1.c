@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/core.h"
 #include "core/forwarded.h"
 #include "core/observe/stats.h"
 #include "http/dispatch.h"
@@ -46,7 +47,7 @@ void h1_drop_asker(struct h1 *h)
     if (h->asker == NULL)
         return;
     h1_drop_request(h);
-    waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
+    waiting_leave(core_of(h->stream.worker)->waiting, &h->asker->waiting);
     buf_release(&h->asker->proxied);
     free(h->asker);
     h->asker = NULL;
@@ -66,7 +67,7 @@ void h1_close(struct h1 *h)
     ev_timer_stop(h->stream.worker->loop, &h->stream.timer);
     io_close(&h->io);
     h1_drop_asker(h); /* only now: io_close may ask it what lies behind a PROXY header */
-    connections_remove(h->stream.worker->connections, &h->conn);
+    connections_remove(core_of(h->stream.worker)->connections, &h->conn);
     h->reap.release = h1_release;
     worker_reap(h->stream.worker, &h->reap);
 }
@@ -107,7 +108,7 @@ static void h1_name_client(const struct h1 *h, struct request *r)
 /* A whole head: reading stops until it is answered. */
 static void h1_handle(struct h1 *h)
 {
-    const struct config *c = h->stream.worker->config;
+    const struct config *c = core_of(h->stream.worker)->config;
     const struct h1_asker *a = h->asker;
     struct h1_request *req = a->req;
     const char *why;
@@ -122,7 +123,7 @@ static void h1_handle(struct h1 *h)
     h->state = H1_HANDLING;
     io_read_stop(&h->io);
     h1_set_deadline(h, 0, NULL);
-    waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
+    waiting_leave(core_of(h->stream.worker)->waiting, &h->asker->waiting);
     if (status != 0) {
         h1_refuse(h, status, why);
         return;
@@ -148,7 +149,8 @@ static struct h1_request *h1_begin_request(struct h1_asker *a, size_t max)
 static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
 {
     struct h1 *h = h1_of_io(io);
-    struct h1_request *req = h1_begin_request(h->asker, h->stream.worker->config->max_head);
+    struct h1_request *req =
+        h1_begin_request(h->asker, core_of(h->stream.worker)->config->max_head);
 
     if (req == NULL || buf_append(&req->bytes, p, n) < 0) {
         worker_no_memory(h->stream.worker, "a request");
@@ -163,7 +165,7 @@ static void h1_on_head_data(struct io *io, uint8_t *p, size_t n)
         break;
     case HTTP1_REFUSED:
         h->state = H1_HANDLING;
-        waiting_leave(h->stream.worker->waiting, &h->asker->waiting);
+        waiting_leave(core_of(h->stream.worker)->waiting, &h->asker->waiting);
         h1_refuse(h, req->parser.status, req->parser.why);
         break;
     }
@@ -231,8 +233,8 @@ void h1_wait(struct h1 *h)
     const union addr *client = &h->asker->client;
 
     if (!h->asker->admin && client->sa.sa_family != AF_UNIX &&
-        !admission_is_proxy(w->admission, client))
-        waiting_enter(w->waiting, &h->asker->waiting, &h->conn, client);
+        !admission_is_proxy(core_of(w)->admission, client))
+        waiting_enter(core_of(w)->waiting, &h->asker->waiting, &h->conn, client);
 }
 
 void h1_await_head(struct h1 *h)
@@ -241,7 +243,7 @@ void h1_await_head(struct h1 *h)
     h->state = H1_HEAD;
     h->io.events = &io_events_head;
     h->stream.events = NULL;
-    h1_set_deadline(h, h->stream.worker->config->handshake_timeout, h1_on_head_deadline);
+    h1_set_deadline(h, core_of(h->stream.worker)->config->handshake_timeout, h1_on_head_deadline);
     h1_wait(h);
     io_read_start(&h->io);
 }
@@ -295,7 +297,7 @@ static void h1_open(struct worker *w, const struct front_accepted *a)
         close(a->fd);
         return;
     }
-    connections_add(w->connections, &h->conn);
+    connections_add(core_of(w)->connections, &h->conn);
     io_open(&h->io, w, &io_raw_socket, a->fd, &io_events_head);
     h->io.watch_hangup = true;
     if ((a->tls != NULL && io_tls_accept(&h->io, a->tls) < 0) ||

@@ -8,6 +8,7 @@
  * further proxy, request by request, where only those that open a WebSocket count as connections.
  */
 #include "core/admission/admission.h"
+#include "core/core.h"
 #include "http/h1.h"
 #include "proto/handshake.h"
 
@@ -15,9 +16,9 @@ enum admission_verdict h1_admission_accept(struct worker *w, const struct front_
 {
     if (a->admin)
         return ADMISSION_PASS;
-    if (admission_is_proxy(w->admission, a->client))
+    if (admission_is_proxy(core_of(w)->admission, a->client))
         return ADMISSION_UNKNOWN;
-    return admission_admit(w->admission, a->client);
+    return admission_admit(core_of(w)->admission, a->client);
 }
 
 bool h1_admission_answers(enum admission_verdict v, bool tls)
@@ -28,7 +29,7 @@ bool h1_admission_answers(enum admission_verdict v, bool tls)
 bool h1_admission_proxied(struct h1 *h)
 {
     const union addr *client = &h->asker->client;
-    struct admission *g = h->stream.worker->admission;
+    struct admission *g = core_of(h->stream.worker)->admission;
     enum admission_verdict v =
         admission_is_proxy(g, client) ? ADMISSION_UNKNOWN : admission_admit(g, client);
 
@@ -43,10 +44,10 @@ enum admission_verdict h1_admission_request(const struct h1 *h, const struct req
 
     if (a->admin || a->admission > ADMISSION_PASS)
         return (enum admission_verdict)a->admission;
-    if (a->admission == ADMISSION_UNKNOWN && admission_is_proxy(w->admission, &r->client))
+    if (a->admission == ADMISSION_UNKNOWN && admission_is_proxy(core_of(w)->admission, &r->client))
         return ADMISSION_PASS; /* its own word: a health check */
     if (a->admission == ADMISSION_UNKNOWN && handshake_wanted(r->head))
-        return admission_admit(w->admission, &r->client);
-    return admission_refuse_banned(w->admission,
+        return admission_admit(core_of(w)->admission, &r->client);
+    return admission_refuse_banned(core_of(w)->admission,
                                    &r->client); /* it may have been banned since it came */
 }

@@ -8,6 +8,7 @@
 
 #include "core/auth/auth_cookie.h"
 #include "core/config.h"
+#include "core/core.h"
 #include "http/h1.h"
 #include "io/worker.h"
 
@@ -70,7 +71,7 @@ void h1_respond(struct stream *s, const struct response *r)
     bool is_1_0 = req->parser.head.is_1_0;
     char head[HEAD_MAX], body[BODY_FIELDS_MAX], date[64];
 
-    h->keep_alive = !r->close && !s->worker->draining && req->parser.head.keep_alive &&
+    h->keep_alive = !r->close && !core_of(s->worker)->draining && req->parser.head.keep_alive &&
                     !(is_1_0 && r->unknown_length) && buf_len(&req->bytes) == req->parser.length;
     h->chunked = r->unknown_length && !r->head_only && !is_1_0;
     h->in_chunks = false;

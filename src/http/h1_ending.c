@@ -5,6 +5,7 @@
  * again; else the connection ends politely: FIN, and reading on until the client's FIN.
  */
 #include "core/config.h"
+#include "core/core.h"
 #include "http/h1.h"
 
 #define LINGER 2.0 /* seconds a connection may take to end politely, while nothing moves */
@@ -30,7 +31,7 @@ void h1_set_deadline(struct h1 *h, double seconds,
  * before. */
 static double h1_patience(const struct h1 *h)
 {
-    double stall = h->stream.worker->config->settings.stall_timeout;
+    double stall = core_of(h->stream.worker)->config->settings.stall_timeout;
 
     return h->answered && stall > LINGER ? stall : LINGER;
 }

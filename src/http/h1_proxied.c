@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "core/config.h"
+#include "core/core.h"
 #include "http/h1.h"
 #include "proto/proxyhdr.h"
 
@@ -109,7 +110,7 @@ static const struct io_link h1_proxied = {&proxied_transport};
 
 bool h1_expect_proxied(struct h1 *h)
 {
-    const struct config *c = h->stream.worker->config;
+    const struct config *c = core_of(h->stream.worker)->config;
 
     if (!cidr_any_has(c->trusted, c->trusted_texts.count, &h->asker->client)) {
         h1_refuse_proxied(h, "not one of the trusted proxies");

@@ -5,7 +5,7 @@
 /*
  * The worker: one event loop and all mutable state under it. There is one per process; to use more
  * cores, run more processes on one port (--reuse-port). Everything below is touched from this loop
- * only.
+ * only. What the layers above keep beside it is in a struct around it (core/core.h).
  */
 #include <ev.h>
 #include <stdbool.h>
@@ -20,16 +20,6 @@
 struct io;
 struct resolver;
 struct retry_target;
-struct limits;
-struct admission;
-struct waiting;
-struct sessions;
-struct connections;
-struct config;
-struct stats;
-struct deflate_pool;
-struct control;
-struct auth;
 
 /* Every read of every io goes through one shared buffer: an idle connection owns none. */
 #define WORKER_RX_SIZE (64U * 1024U)
@@ -97,27 +87,13 @@ struct worker {
                           where they could not be had */
     ev_timer ladder;   /* child.c's; active until the first of them is due */
     double ladder_due; /* worker time of that */
-    struct limits *limits;       /* core's; io never looks inside */
-    struct admission *admission; /* core's: who may come in, see core/admission/admission.h */
-    struct waiting *waiting;     /* core's: connections that asked for nothing */
-    bool (*make_room)(struct worker *w); /* core's, see worker_make_room; NULL: there is nobody */
+    bool (*make_room)(struct worker *w); /* see worker_make_room; NULL: there is nobody */
     int client_fds;                      /* see descriptors_of_clients */
-    int highest_fd;    /* of those that were ever accepted: the loop's arrays grow with it */
-    struct auth *auth; /* core's: passwords known lately, failures, see core/auth/auth.h */
-    struct sessions *sessions;       /* core's */
-    struct connections *connections; /* core's */
-    struct config *config; /* core's: the current one; sessions hold the one they started with */
-    uint64_t next_id;      /* of sessions */
-    struct stats *stats;   /* core's: what is counted, see core/observe/stats.h */
-    struct deflate_pool *deflate; /* core's: made when a message is first compressed */
-    struct control *control;      /* core's: what the admin door may have the server do; see
-                                     core/control.h */
-    uint64_t accept_pauses;       /* how often a listener had to pause */
-    uint64_t out_of_memory;       /* see worker_no_memory */
-    uint64_t recordings_failed;   /* that ended before their session; see core/observe/record.h */
-    double longest_turn; /* seconds; of turns longer than a tick of the kernel's clock. Whoever
-                            looks at it sets it back */
-    bool draining;       /* on the way out: not ready for anything new */
+    int highest_fd;         /* of those that were ever accepted: the loop's arrays grow with it */
+    uint64_t accept_pauses; /* how often a listener had to pause */
+    uint64_t out_of_memory; /* see worker_no_memory */
+    double longest_turn;    /* seconds; of turns longer than a tick of the kernel's clock. Whoever
+                               looks at it sets it back */
 };
 
 /* Makes a loop (epoll only, environment ignored, never libev's default loop: that one would reap

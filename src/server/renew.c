@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/descriptors.h"
+#include "core/core.h"
 #include "server/prepare.h"
 
 #define LOOK_EVERY 1.0 /* seconds */
@@ -130,7 +131,7 @@ static void renew_on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
 
     for (size_t i = 0; i < r->count; i++) {
-        const struct holder h = holder_of(r->worker->config, i);
+        const struct holder h = holder_of(core_of(r->worker)->config, i);
 
         renew_look_at(r, &h, &r->all[i]);
     }
@@ -153,7 +154,7 @@ static void renew_stop(struct renew *r)
 
 void renew_apply(struct renew *r)
 {
-    struct config *c = r->worker->config;
+    struct config *c = core_of(r->worker)->config;
     bool any = false;
 
     free(r->all);

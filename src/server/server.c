@@ -16,6 +16,7 @@
 #include "core/auth/auth.h"
 #include "core/client/deflate_pool.h"
 #include "core/control.h"
+#include "core/core.h"
 #include "core/observe/stats.h"
 #include "core/program/attr.h"
 #include "core/session/banned.h"
@@ -41,7 +42,7 @@
 #define PACE_BATCH 100 /* sessions of a batch, at least */
 
 struct server {
-    struct worker worker;
+    struct core core;
     struct sessions sessions;
     struct connections connections;
     struct listeners listeners;
@@ -69,10 +70,10 @@ struct server {
 
 static void end_now(struct server *s)
 {
-    sessions_drop(&s->worker);
+    sessions_drop(&s->core.worker);
     connections_drop(&s->connections);
-    child_kill_all(&s->worker, KILL_WAIT);
-    ev_break(s->worker.loop, EVBREAK_ALL);
+    child_kill_all(&s->core.worker, KILL_WAIT);
+    ev_break(s->core.worker.loop, EVBREAK_ALL);
 }
 
 /* Runs at the end of every turn while draining. */
@@ -81,7 +82,7 @@ static void on_drain_turn(struct ev_loop *loop, ev_prepare *watcher, int revents
     struct server *s = watcher->data;
     (void)revents;
 
-    if (s->sessions.count == 0 && s->connections.count == 0 && child_count(&s->worker) == 0)
+    if (s->sessions.count == 0 && s->connections.count == 0 && child_count(&s->core.worker) == 0)
         ev_break(loop, EVBREAK_ALL);
 }
 
@@ -91,15 +92,15 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int revents
     (void)loop;
     (void)revents;
 
-    log_line(&s->worker.log, LOG_WARN, "drain-timeout is over, ending what is left",
-             LOG_I("sessions", s->sessions.count), LOG_I("programs", child_count(&s->worker)));
+    log_line(&s->core.worker.log, LOG_WARN, "drain-timeout is over, ending what is left",
+             LOG_I("sessions", s->sessions.count), LOG_I("programs", child_count(&s->core.worker)));
     end_now(s);
 }
 
 /* Clients that are told to go come back somewhere else at once: not all in the same moment. */
 static size_t drain_batch(const struct server *s)
 {
-    double steps = s->worker.config->drain_timeout / 2 / PACE;
+    double steps = s->core.config->drain_timeout / 2 / PACE;
     size_t batch = (size_t)((double)s->sessions.count / (steps < 1 ? 1 : steps)) + 1;
 
     return batch < PACE_BATCH ? PACE_BATCH : batch;
@@ -117,35 +118,35 @@ static void on_drain_step(struct ev_loop *loop, ev_timer *timer, int revents)
     }
     /* To the end: requests that were on their way still become sessions. */
     connections_go_away(&s->connections);
-    (void)sessions_shut(&s->worker, "shutdown", s->drain_batch);
+    (void)sessions_shut(&s->core.worker, "shutdown", s->drain_batch);
 }
 
 /* Readiness turns false first; after drain-delay nothing new is accepted and clients are told to
  * go. With a successor there is nothing to wait for: it serves the same sockets. */
 static void drain(struct server *s)
 {
-    const struct config *c = s->worker.config;
+    const struct config *c = s->core.config;
     double delay = s->handed_over ? 0 : c->drain_delay;
 
-    if (s->worker.draining)
+    if (s->core.draining)
         return;
     upgrade_cancel(&s->upgrade);
-    s->worker.draining = true;
-    log_line(&s->worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
+    s->core.draining = true;
+    log_line(&s->core.worker.log, LOG_INFO, "stopping", LOG_I("sessions", s->sessions.count));
     /* silent when a successor serves: the service as a whole goes on */
     notify_send(&s->notify, "STOPPING=1\nSTATUS=draining %zu sessions", s->sessions.count);
     ev_timer_set(&s->drain_deadline, delay + c->drain_timeout, 0);
-    ev_timer_start(s->worker.loop, &s->drain_deadline);
+    ev_timer_start(s->core.worker.loop, &s->drain_deadline);
     ev_timer_set(&s->drain_step, delay, PACE);
-    ev_timer_start(s->worker.loop, &s->drain_step);
+    ev_timer_start(s->core.worker.loop, &s->drain_step);
 }
 
 static void on_terminate(void *server)
 {
     struct server *s = server;
 
-    if (s->worker.draining) {
-        log_line(&s->worker.log, LOG_WARN, "told to stop again, ending now",
+    if (s->core.draining) {
+        log_line(&s->core.worker.log, LOG_WARN, "told to stop again, ending now",
                  LOG_I("sessions", s->sessions.count));
         end_now(s);
         return;
@@ -159,7 +160,7 @@ static void log_fault(void *arg, const char *line)
 {
     struct server *s = arg;
 
-    log_printf(&s->worker.log, LOG_ERROR, "%s", line);
+    log_printf(&s->core.worker.log, LOG_ERROR, "%s", line);
     if (s->told == NULL)
         return;
     int n = snprintf(s->told, s->told_size, "%s\n", line);
@@ -170,7 +171,7 @@ static void log_fault(void *arg, const char *line)
 
 static void announce_ready(struct server *s)
 {
-    notify_send(&s->notify, "READY=1\nSTATUS=serving %zu routes", s->worker.config->route_count);
+    notify_send(&s->notify, "READY=1\nSTATUS=serving %zu routes", s->core.config->route_count);
 }
 
 static void on_admin_accepted(struct listener *l, int fd, const union addr *client)
@@ -178,7 +179,7 @@ static void on_admin_accepted(struct listener *l, int fd, const union addr *clie
     struct server *s = l->owner;
     const struct front_accepted a = {.fd = fd, .client = client, .admin = true};
 
-    fronts[0]->open(&s->worker, &a);
+    fronts[0]->open(&s->core.worker, &a);
 }
 
 /* What a configuration listens on and we do not yet. */
@@ -201,14 +202,14 @@ static int open_all(struct server *s, const struct config *c, struct opened *o,
     int status = 0;
 
     *o = (struct opened){0};
-    priv_raise_bind(&s->worker, true);
+    priv_raise_bind(&s->core.worker, true);
     if (listeners_open(&s->listeners, c, &s->passed, &o->listeners, error) < 0)
         status = 1;
-    priv_raise_bind(&s->worker, false);
+    priv_raise_bind(&s->core.worker, false);
     if (status == 0 && !may_serve(s, o, error))
         status = 2;
-    if (status == 0 && admin_open(&s->worker, c, &s->passed, s->listeners.admin, on_admin_accepted,
-                                  s, &o->admin, error) < 0)
+    if (status == 0 && admin_open(&s->core.worker, c, &s->passed, s->listeners.admin,
+                                  on_admin_accepted, s, &o->admin, error) < 0)
         status = 1;
     if (status != 0)
         listeners_abandon(o->listeners);
@@ -217,7 +218,7 @@ static int open_all(struct server *s, const struct config *c, struct opened *o,
 
 static void adopt_all(struct server *s, const struct config *c, const struct opened *o)
 {
-    admin_adopt(&s->worker, c, &s->listeners.admin, o->admin);
+    admin_adopt(&s->core.worker, c, &s->listeners.admin, o->admin);
     listeners_adopt(&s->listeners, o->listeners);
 }
 
@@ -234,24 +235,24 @@ static void warn_about(struct log *log, const struct config *c)
 static bool swap(struct server *s, struct config *c)
 {
     char error[PRIV_ERROR_MAX];
-    struct config *old = s->worker.config;
+    struct config *old = s->core.config;
     struct opened opened;
 
-    if (priv_admits(&s->priv, &s->worker, c, &s->listeners, error) < 0 ||
+    if (priv_admits(&s->priv, &s->core.worker, c, &s->listeners, error) < 0 ||
         open_all(s, c, &opened, error) != 0) {
         log_fault(s, error);
         return false;
     }
     adopt_all(s, c, &opened);
     priv_apply(&s->priv, c);
-    warn_about(&s->worker.log, c);
-    stats_apply(&s->worker, c);
-    s->worker.config = c;
-    s->worker.dns_servers = c->dns_servers;
-    admission_apply(s->worker.admission, c);
+    warn_about(&s->core.worker.log, c);
+    stats_apply(&s->core.worker, c);
+    s->core.config = c;
+    s->core.worker.dns_servers = c->dns_servers;
+    admission_apply(s->core.admission, c);
     renew_apply(&s->renew);
-    s->worker.log.level = (enum log_level)c->log_level;
-    s->worker.log.format = (enum log_format)c->log_format;
+    s->core.worker.log.level = (enum log_level)c->log_level;
+    s->core.worker.log.format = (enum log_format)c->log_format;
     config_release(old);
     return true;
 }
@@ -269,13 +270,14 @@ static bool reload(struct server *s)
         c->accounts->ask = (struct ask_limit){.is_limited = true, .left = ASKING};
     ok = c != NULL && prepare_config(c, log_fault, s) == 0 && swap(s, c);
     if (ok)
-        log_line(&s->worker.log, LOG_INFO, "reloaded", LOG_I("routes", c->route_count));
+        log_line(&s->core.worker.log, LOG_INFO, "reloaded", LOG_I("routes", c->route_count));
     else
-        log_printf(&s->worker.log, LOG_ERROR, "not reloaded: the old configuration stays in force");
+        log_printf(&s->core.worker.log, LOG_ERROR,
+                   "not reloaded: the old configuration stays in force");
     if (!ok && c != NULL)
         config_release(c);
     descriptors_close_reserve(reserve);
-    stats_reloaded(&s->worker, ok);
+    stats_reloaded(&s->core.worker, ok);
     announce_ready(s);
     return ok;
 }
@@ -284,7 +286,7 @@ static int reload_by_order(void *server, char *message, size_t size)
 {
     struct server *s = server;
 
-    if (s->worker.draining) {
+    if (s->core.draining) {
         snprintf(message, size, "draining: nothing is reloaded any more");
         return -1;
     }
@@ -304,7 +306,7 @@ static void on_hangup(void *server)
 {
     struct server *s = server;
 
-    if (!s->worker.draining)
+    if (!s->core.draining)
         (void)reload(s);
 }
 
@@ -313,7 +315,7 @@ static void on_reopen(void *server)
     struct server *s = server;
     rlim_t reserve = descriptors_open_reserve();
 
-    log_reopen(&s->worker.log);
+    log_reopen(&s->core.worker.log);
     descriptors_close_reserve(reserve);
 }
 
@@ -322,7 +324,7 @@ static void on_succeed(void *server)
     struct server *s = server;
     rlim_t reserve = descriptors_open_reserve();
 
-    if (!s->worker.draining)
+    if (!s->core.draining)
         upgrade_start(&s->upgrade, &s->listeners);
     descriptors_close_reserve(reserve);
 }
@@ -352,7 +354,7 @@ static void on_accepted(struct listener *l, int fd, const union addr *client)
         .redirect = spec->redirect ? listeners_tls_port(&s->listeners) : 0,
     };
 
-    fronts[0]->open(&s->worker, &a);
+    fronts[0]->open(&s->core.worker, &a);
 }
 
 static void on_child_ended(void *server)
@@ -381,13 +383,13 @@ static int watch_signals(struct server *s)
     ev_prepare_init(&s->drained, on_drain_turn);
     ev_set_priority(&s->drained, EV_MINPRI); /* after the worker's own end of the turn */
     s->drain_step.data = s->drain_deadline.data = s->drained.data = s;
-    reaper_init(&s->reaper, &s->worker, &s->upgrade.successor);
-    return signals_open(&s->signals, &s->worker, reaper_is_needed() ? orders : orders + 1, s);
+    reaper_init(&s->reaper, &s->core.worker, &s->upgrade.successor);
+    return signals_open(&s->signals, &s->core.worker, reaper_is_needed() ? orders : orders + 1, s);
 }
 
 static void unwatch_signals(struct server *s)
 {
-    struct ev_loop *loop = s->worker.loop;
+    struct ev_loop *loop = s->core.worker.loop;
 
     signals_close(&s->signals);
     reaper_stop(&s->reaper);
@@ -407,7 +409,7 @@ static int open_log(struct server *s, const struct config *c)
     char line[512];
     int have = successor_log(c->log_to);
 
-    if (log_open(&s->worker.log, c->log_to, c->syslog_socket, have) == 0)
+    if (log_open(&s->core.worker.log, c->log_to, c->syslog_socket, have) == 0)
         return 0;
     snprintf(line, sizeof line, "log-to %.300s: %s", c->log_to, strerror(errno));
     server_complain(NULL, line);
@@ -417,30 +419,30 @@ static int open_log(struct server *s, const struct config *c)
 /* What needs nothing of the world but memory. False with errno. */
 static bool make_parts(struct server *s, struct config *c)
 {
-    struct worker *w = &s->worker;
+    struct worker *w = &s->core.worker;
 
-    w->config = c;
+    s->core.config = c;
     s->user_given = c->user != NULL;
-    w->sessions = &s->sessions;
+    s->core.sessions = &s->sessions;
     s->connections.front = fronts[0];
-    w->connections = &s->connections;
-    w->limits = limits_new();
-    w->stats = stats_new();
-    w->admission = admission_new(w);
-    w->waiting = waiting_new();
+    s->core.connections = &s->connections;
+    s->core.limits = limits_new();
+    s->core.stats = stats_new();
+    s->core.admission = admission_new(w);
+    s->core.waiting = waiting_new();
     w->make_room = waiting_make_room;
-    w->auth = auth_new(w);
+    s->core.auth = auth_new(w);
     s->control = (struct control){reload_by_order, drain_by_order, s};
-    w->control = &s->control;
+    s->core.control = &s->control;
     s->notify.fd = -1;
-    return w->limits != NULL && w->stats != NULL && w->admission != NULL && w->auth != NULL &&
-           w->waiting != NULL;
+    return s->core.limits != NULL && s->core.stats != NULL && s->core.admission != NULL &&
+           s->core.auth != NULL && s->core.waiting != NULL;
 }
 
 /* 0, or the exit status. */
 static int server_open(struct server *s, struct config *c)
 {
-    struct worker *w = &s->worker;
+    struct worker *w = &s->core.worker;
     char error[PRIV_ERROR_MAX];
     struct opened opened;
     bool made = make_parts(s, c);
@@ -472,7 +474,7 @@ static int server_open(struct server *s, struct config *c)
     if (prepare_writable(c, server_complain, NULL) > 0)
         return 1;
     banned_init(&s->banned, w);
-    admission_apply(w->admission, c);
+    admission_apply(s->core.admission, c);
     renew_init(&s->renew, w);
     renew_apply(&s->renew);
     notify_open(&s->notify, w->loop);
@@ -486,7 +488,7 @@ static int server_open(struct server *s, struct config *c)
 
 static void server_close(struct server *s)
 {
-    struct worker *w = &s->worker;
+    struct worker *w = &s->core.worker;
 
     listeners_close(&s->listeners);
     admin_close(&s->listeners.admin);
@@ -494,7 +496,7 @@ static void server_close(struct server *s)
     notify_close(&s->notify);
     if (s->banned.worker != NULL)
         banned_release(&s->banned);
-    admission_free(w->admission);
+    admission_free(s->core.admission);
     if (w->loop != NULL) {
         upgrade_release(&s->upgrade);
         unwatch_signals(s);
@@ -505,11 +507,11 @@ static void server_close(struct server *s)
         worker_release(w);
     }
     stats_free(w);
-    limits_free(w->limits);
-    auth_free(w->auth);
-    waiting_free(w->waiting);
+    limits_free(s->core.limits);
+    auth_free(s->core.auth);
+    waiting_free(s->core.waiting);
     deflate_pool_free(w);
-    config_release(w->config);
+    config_release(s->core.config);
     log_release(&w->log);
 }
 
@@ -524,12 +526,12 @@ int server_run(struct config *c, const struct server_loader *loader)
         return 1;
     }
     s->loader = loader;
-    prepare_process(&s->worker);
-    log_init(&s->worker.log, (enum log_level)c->log_level, (enum log_format)c->log_format);
+    prepare_process(&s->core.worker);
+    log_init(&s->core.worker.log, (enum log_level)c->log_level, (enum log_format)c->log_format);
     rc = server_open(s, c);
     if (rc == 0) {
-        worker_run(&s->worker);
-        log_printf(&s->worker.log, LOG_INFO, "stopped");
+        worker_run(&s->core.worker);
+        log_printf(&s->core.worker.log, LOG_INFO, "stopped");
     }
     server_close(s);
     free(s);

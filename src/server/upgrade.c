@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/core.h"
 #include "server/admin.h"
 #include "server/successor.h"
 
@@ -222,7 +223,7 @@ void upgrade_start(struct upgrade *u, const struct listeners *set)
         offer(set->admin);
         u->set = set;
         ev_set_cb(&u->ready, upgrade_on_ready);
-        upgrade_watch(u, ends[0], u->worker->config->upgrade_timeout);
+        upgrade_watch(u, ends[0], core_of(u->worker)->config->upgrade_timeout);
     }
     if (ends[1] >= 0)
         close(ends[1]);

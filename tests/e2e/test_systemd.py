@@ -124,8 +124,9 @@ def test_nobody_to_tell_is_no_trouble(wsluice, path):
 
 
 def test_a_manager_that_does_not_read_holds_nothing_up(managed, manager):
-    daemon = managed("--to", "echo:", env={"WATCHDOG_USEC": "2000"})
-    time.sleep(0.3)  # far more messages than its queue takes
+    daemon = managed("--to", "echo:", env={"WATCHDOG_USEC": "2000"}, frozen=True)
+    daemon.inside.advance(0.3, step=0.002)  # far more messages than its queue takes
+    daemon.inside.thaw()
     daemon.open().finish()
     assert sum("WATCHDOG" in m for m in manager.all_so_far()) >= 5, "its queue was never full: this proves nothing"
     manager.wait("WATCHDOG", "1")  # it goes on where there is room again
@@ -150,29 +151,31 @@ def test_the_environment_does_not_reach_programs(managed):
 
 def test_watchdog_is_fed_by_the_loop(managed, manager):
     """Twice in its time; and when the loop does not run, not at all."""
-    usec = int(400_000 * SCALE)
-    daemon = managed("--to", "echo:", env={"WATCHDOG_USEC": str(usec)})
-    first = manager.wait("WATCHDOG", "1")
-    second = manager.wait("WATCHDOG", "1")
-    assert second["from"] == daemon.pid
-    assert usec / 2e6 * 0.6 < second["at"] - first["at"]
+    daemon = managed("--to", "echo:", env={"WATCHDOG_USEC": "400000"}, frozen=True)
+    manager.all_so_far()
+    daemon.inside.advance(1.6, step=0.05)  # no more than its queue takes
+    fed = manager.all_so_far()
+    assert 7 <= len(fed) <= 9 and {(m["from"], m.get("WATCHDOG")) for m in fed} == {(daemon.pid, "1")}
+    daemon.inside.thaw()
+    manager.wait("WATCHDOG", "1")
     daemon.send_signal(signal.SIGSTOP)
     wait_until(lambda: proc.process(daemon.pid).state == "T", "it to be stopped")
     manager.all_so_far()
-    time.sleep(usec / 1e6 * 1.2)
+    time.sleep(0.5)
     assert not manager.all_so_far(), "fed by somebody else than the loop"
     daemon.send_signal(signal.SIGCONT)
     manager.wait("WATCHDOG", "1")
 
 
 def test_watchdog_is_fed_through_a_drain(managed, manager):
-    daemon = managed("--close-timeout", "60s", "--drain-timeout", f"{1.5 * SCALE}s", "--to", "echo:",
-                     env={"WATCHDOG_USEC": "200000"})
-    daemon.open()
+    daemon = managed("--close-timeout", "60s", "--drain-timeout", "50s", "--to", "echo:", env={"WATCHDOG_USEC": "2000000"}, frozen=True)
+    client = daemon.open()
     daemon.send_signal(signal.SIGTERM)
     manager.wait("STOPPING")
-    for _ in range(3):
-        manager.wait("WATCHDOG")
+    manager.all_so_far()
+    daemon.inside.advance(8, step=0.5)
+    assert 7 <= sum("WATCHDOG" in m for m in manager.all_so_far()) <= 9
+    client.close()
     assert daemon.wait() == 0
 
 
@@ -189,8 +192,11 @@ def launcher(tmp_path, script):
 def test_watchdog_of_another_process_is_not_fed(managed, manager, tmp_path, whose, fed):
     managed("--to", "echo:", env={"WATCHDOG_USEC": "100000"},
             binary=launcher(tmp_path, f"os.environ['WATCHDOG_PID'] = {whose}"))
-    time.sleep(0.3 * SCALE)
-    assert bool([m for m in manager.all_so_far() if "WATCHDOG" in m]) == fed
+    if fed:
+        manager.wait("WATCHDOG")
+    else:
+        time.sleep(0.5)
+        assert not [m for m in manager.all_so_far() if "WATCHDOG" in m]
 
 
 def test_upgrade_names_the_new_main_process_and_never_says_stopping(managed, manager, successors, tmp_path):

@@ -30,7 +30,7 @@ def cert(tmp_path_factory):
 
 @pytest.fixture
 def secure(wsluice, cert):
-    return lambda *args: wsluice("--tls-cert", cert.cert, "--tls-key", cert.key, *args)
+    return lambda *args, **how: wsluice("--tls-cert", cert.cert, "--tls-key", cert.key, *args, **how)
 
 
 # What is offered.
@@ -146,14 +146,9 @@ def test_some_new_keys_are_fine(secure, talker):
 # Memory.
 
 
-@pytest.mark.plain("a sanitizer's memory says nothing about ours")
 def test_an_idle_session_holds_no_buffers(secure, cert):
     """About 14 KiB of it are what OpenSSL keeps for any connection; buffers of one record each way would be 33 more."""
-    daemon = secure("--max-per-address", "0", "--to", "echo:")
-
-    def private_kib():
-        with open(f"/proc/{daemon.pid}/smaps_rollup", encoding="ascii") as f:
-            return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Dirty", "Private_Clean")))
+    daemon = secure("--max-per-address", "0", "--to", "echo:", inside=True)
 
     def session():
         c = client(daemon.address, cert).open()
@@ -164,10 +159,10 @@ def test_an_idle_session_holds_no_buffers(secure, cert):
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(session())
-        before = private_kib()
+        before = daemon.inside.kib()
         for _ in range(200):
             stack.enter_context(session())
-        assert (private_kib() - before) / 200 < 16.5
+        assert (daemon.inside.kib() - before) / 200 < 16.5
 
 
 # Clients of others.

@@ -25,6 +25,7 @@
 #include "backend/backends.h"
 #include "core/admission/admission.h"
 #include "core/auth/auth.h"
+#include "core/core.h"
 #include "core/observe/stats.h"
 #include "core/request.h"
 #include "core/route.h"
@@ -78,7 +79,7 @@ static const struct {
 
 struct world {
     char root[64];
-    struct worker worker;
+    struct core core;
     struct config *full, *bare; /* the same routes, to files and to empty folders */
     bool let_in;
     const struct route *asked[4]; /* whose doors, for this request */
@@ -157,9 +158,9 @@ static void world_free(void)
 
     config_release(w->full);
     config_release(w->bare);
-    admission_free(w->worker.admission);
-    stats_free(&w->worker);
-    worker_release(&w->worker);
+    admission_free(w->core.admission);
+    stats_free(&w->core.worker);
+    worker_release(&w->core.worker);
     (void)nftw(w->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(w);
 }
@@ -174,14 +175,14 @@ static struct world *world_new(void)
     must(mkdtemp(w->root) != NULL);
     for (size_t i = 0; i < sizeof tree / sizeof tree[0]; i++)
         make_file(w->root, tree[i]);
-    log_init(&w->worker.log, LOG_ERROR, LOG_TEXT);
-    must(worker_init(&w->worker) == 0);
+    log_init(&w->core.worker.log, LOG_ERROR, LOG_TEXT);
+    must(worker_init(&w->core.worker) == 0);
     w->full = make_routes(w->root, "files");
     w->bare = make_routes(w->root, "none");
-    w->worker.config = w->full;
-    w->worker.admission = admission_new(&w->worker);
-    w->worker.stats = stats_new();
-    must(w->worker.admission != NULL && w->worker.stats != NULL);
+    w->core.config = w->full;
+    w->core.admission = admission_new(&w->core.worker);
+    w->core.stats = stats_new();
+    must(w->core.admission != NULL && w->core.stats != NULL);
     the_world = w;
     must(atexit(world_free) == 0);
     return w;
@@ -253,8 +254,8 @@ static bool ask(struct world *w, struct config *c, struct asking *a, const char 
     memset(a, 0, sizeof *a);
     a->world = w;
     a->stream.ops = &ops;
-    a->stream.worker = &w->worker;
-    w->worker.config = c;
+    a->stream.worker = &w->core.worker;
+    w->core.config = c;
     w->asked_count = 0;
     http1_init(&a->parser, TARGET_MAX);
     if (http1_feed(&a->parser, head, strlen(head)) != HTTP1_DONE)
@@ -388,7 +389,7 @@ static void check_match(const struct asking *a)
     const char *path = a->request.path;
     size_t route = longest(path, false);
 
-    must(m->route == &a->world->worker.config->routes[route]);
+    must(m->route == &a->world->core.config->routes[route]);
     must(m->prefix <= strlen(path) && (path[m->prefix] == '\0' || path[m->prefix] == '/'));
     must(m->files_prefix <= m->prefix);
     must(slice_is(slice_from(m->route->path), "/") || is_below(path, plan[route].path));

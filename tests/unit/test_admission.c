@@ -16,11 +16,15 @@
 #include "core/admission/limits.h"
 #include "core/admission/waiting.h"
 #include "core/config.h"
+#include "core/core.h"
 #include "core/route.h"
 #include "core/session/session_impl.h"
 
 struct bench {
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct config config;
     struct admission *admission;
     int log; /* the end of a pipe with the log's lines */
@@ -35,9 +39,9 @@ static int open_bench(void **state)
     b->log = fds[0];
     b->w.log = (struct log){.fd = fds[1], .fd_owned = true, .level = LOG_INFO, .format = LOG_TEXT};
     assert_int_equal(worker_init(&b->w), 0);
-    b->w.config = &b->config;
+    b->core.config = &b->config;
     b->w.clock = 1000;
-    b->w.sessions = test_calloc(1, sizeof *b->w.sessions);
+    b->core.sessions = test_calloc(1, sizeof *b->core.sessions);
     b->admission = admission_new(&b->w);
     *state = b;
     return b->admission == NULL;
@@ -48,7 +52,7 @@ static int close_bench(void **state)
     struct bench *b = *state;
 
     admission_free(b->admission);
-    test_free(b->w.sessions);
+    test_free(b->core.sessions);
     worker_release(&b->w);
     log_release(&b->w.log);
     (void)close(b->log);

@@ -14,6 +14,7 @@
 
 #include "core/backend.h"
 #include "core/client/client_impl.h"
+#include "core/core.h"
 #include "core/request.h"
 #include "proto/framing.h"
 #include "proto/tty.h"
@@ -21,7 +22,10 @@
 struct bench {
     struct stream stream;
     struct client_owner owner;
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct config *config;
     struct route *route;
     struct request request;
@@ -195,7 +199,7 @@ static int begin(void **state)
     assert_non_null(b);
     b->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&b->w), 0);
-    b->w.stats = stats_new();
+    b->core.stats = stats_new();
     b->config = config_new();
     assert_non_null(b->config);
     b->route = config_add_route(b->config);

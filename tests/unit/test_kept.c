@@ -22,6 +22,7 @@
 #include "core/admission/limits.h"
 #include "core/auth/auth.h"
 #include "core/client/deflate_pool.h"
+#include "core/core.h"
 #include "core/request.h"
 #include "core/session/session_kept.h"
 
@@ -88,7 +89,10 @@ struct far {
 };
 
 struct world {
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct config *config;
     struct route *route;
     char *argv[2];
@@ -467,11 +471,11 @@ static void world_open(struct world *t)
 {
     t->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&t->w), 0);
-    t->w.limits = limits_new();
-    t->w.stats = stats_new();
-    t->w.auth = auth_new(&t->w);
-    t->w.sessions = calloc(1, sizeof *t->w.sessions);
-    assert_true(t->w.limits != NULL && t->w.auth != NULL && t->w.sessions != NULL);
+    t->core.limits = limits_new();
+    t->core.stats = stats_new();
+    t->core.auth = auth_new(&t->w);
+    t->core.sessions = calloc(1, sizeof *t->core.sessions);
+    assert_true(t->core.limits != NULL && t->core.auth != NULL && t->core.sessions != NULL);
     t->config = config_new();
     assert_non_null(t->config);
     t->config->handshake_timeout = 10;
@@ -497,10 +501,10 @@ static void world_close(struct world *t)
     t->route->target.argv = NULL;
     config_release(t->config);
     deflate_pool_free(&t->w);
-    free(t->w.sessions);
-    auth_free(t->w.auth);
+    free(t->core.sessions);
+    auth_free(t->core.auth);
     stats_free(&t->w);
-    limits_free(t->w.limits);
+    limits_free(t->core.limits);
     worker_release(&t->w);
 }
 
@@ -518,7 +522,7 @@ static struct far *some_far(struct world *t)
 
 static struct session_kept *the_kept(struct world *t)
 {
-    return t->w.sessions->by_key;
+    return t->core.sessions->by_key;
 }
 
 /* ---- what may happen ---- */
@@ -803,7 +807,7 @@ static void fire_all(struct world *t)
         if (!t->pages[i].gone && ev_is_active(&t->pages[i].s.timer))
             fire(t, &t->pages[i].s.timer);
     }
-    for (s = LIST_FIRST(&t->w.sessions->all); s != NULL; s = next) {
+    for (s = LIST_FIRST(&t->core.sessions->all); s != NULL; s = next) {
         next = LIST_NEXT(s, link);
         if (session_kept(s) != NULL && ev_is_active(&session_kept(s)->timer))
             fire(t, &session_kept(s)->timer);
@@ -820,7 +824,7 @@ static void tell_timers(struct world *t)
 
 static void tell_kick(struct world *t)
 {
-    struct session *s = LIST_FIRST(&t->w.sessions->all);
+    struct session *s = LIST_FIRST(&t->core.sessions->all);
 
     if (s != NULL && pick(20) == 0)
         session_kick(s, "kicked");
@@ -955,7 +959,7 @@ static void check_world(struct world *t)
     const struct session *s;
     size_t count = 0, memory = 0, tabled = 0;
 
-    LIST_FOREACH(s, &t->w.sessions->all, link)
+    LIST_FOREACH(s, &t->core.sessions->all, link)
     {
         assert_non_null(session_kept(s));
         check_kept(t, s);
@@ -963,10 +967,10 @@ static void check_world(struct world *t)
         memory += ring_memory(&session_kept(s)->ring);
         tabled += session_kept(s)->in_table;
     }
-    assert_int_equal(t->w.sessions->count, count);
-    assert_int_equal(t->w.sessions->replay_memory, memory);
+    assert_int_equal(t->core.sessions->count, count);
+    assert_int_equal(t->core.sessions->replay_memory, memory);
     assert_true(tabled <= 1); /* all pages mean the same session */
-    assert_int_equal(HASH_COUNT(t->w.sessions->by_key), tabled);
+    assert_int_equal(HASH_COUNT(t->core.sessions->by_key), tabled);
 }
 
 /* Who takes all that it is sent gets all that was said, whatever has happened before. */
@@ -995,7 +999,7 @@ static void finish(struct world *t)
 {
     for (unsigned i = 0; i < t->page_count; i++)
         close_page(&t->pages[i]);
-    for (unsigned turn = 0; turn < 8 && t->w.sessions->count > 0; turn++) {
+    for (unsigned turn = 0; turn < 8 && t->core.sessions->count > 0; turn++) {
         check_world(t);
         for (unsigned i = 0; i < t->far_count; i++) {
             struct far *f = &t->fars[i];
@@ -1011,7 +1015,7 @@ static void finish(struct world *t)
         fire_all(t);
     }
     check_world(t);
-    assert_int_equal(t->w.sessions->count, 0);
+    assert_int_equal(t->core.sessions->count, 0);
     for (unsigned i = 0; i < t->far_count; i++)
         assert_false(t->fars[i].exists);
     assert_int_equal(t->route->stats->active, 0);

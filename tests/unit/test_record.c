@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "core/core.h"
 #include "core/observe/record.h"
 #include "core/observe/record_json.h"
 
@@ -25,7 +26,10 @@
 #define BIG (4U << 20)
 
 struct bench {
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct settings set;
     struct record_facts facts;
     char dir[64];
@@ -541,11 +545,11 @@ static void what_is_there_is_not_touched(void **state)
     assert_true(fd >= 0);
     close(fd);
     assert_int_equal(symlink(target, link_), 0);
-    before = b.w.recordings_failed;
+    before = b.core.recordings_failed;
     for (int i = 0; i < 20; i++)
         record_message(r, RECORD_OUT, false, true, chunk, sizeof chunk);
     record_close(r);
-    assert_int_equal(b.w.recordings_failed, before + 1);
+    assert_int_equal(b.core.recordings_failed, before + 1);
     assert_int_equal(stat(target, &st), 0);
     assert_int_equal(st.st_size, 0);
     assert_int_equal(unlink(target), 0);
@@ -574,7 +578,7 @@ static void a_full_disk_ends_it(void **state)
         record_bytes(r, RECORD_OUT, chunk, sizeof chunk);
     record_close(r);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-    assert_int_equal(b.w.recordings_failed, 1);
+    assert_int_equal(b.core.recordings_failed, 1);
     list_files(&b);
     assert_int_equal(b.count, 1);
     file = read_file(&b, 0, &size);

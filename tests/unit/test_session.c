@@ -18,6 +18,7 @@
 
 #include "core/admission/limits.h"
 #include "core/client/deflate_pool.h"
+#include "core/core.h"
 #include "core/request.h"
 #include "core/session/session_impl.h"
 #include "core/session/session_info.h"
@@ -302,7 +303,10 @@ static const struct framing far_echo_framing = {
 /* ---- a world of one session ---- */
 
 struct world {
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct config *config;
     struct route *route;
     char *argv[2], path[2];
@@ -366,10 +370,10 @@ static void world_open(struct world *t)
     *t = (struct world){.argv = {strdup("true"), NULL}, .path = "/"};
     t->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&t->w), 0);
-    t->w.limits = limits_new();
-    t->w.stats = stats_new();
-    t->w.sessions = calloc(1, sizeof *t->w.sessions);
-    assert_non_null(t->w.sessions);
+    t->core.limits = limits_new();
+    t->core.stats = stats_new();
+    t->core.sessions = calloc(1, sizeof *t->core.sessions);
+    assert_non_null(t->core.sessions);
     t->config = config_new();
     assert_non_null(t->config);
     t->config->handshake_timeout = 10;
@@ -390,15 +394,15 @@ static void world_close(struct world *t)
     t->route->target.argv = NULL;
     config_release(t->config);
     deflate_pool_free(&t->w);
-    free(t->w.sessions);
+    free(t->core.sessions);
     stats_free(&t->w);
-    limits_free(t->w.limits);
+    limits_free(t->core.limits);
     worker_release(&t->w);
 }
 
 static struct session *the_session(struct world *t)
 {
-    return LIST_FIRST(&t->w.sessions->all);
+    return LIST_FIRST(&t->core.sessions->all);
 }
 
 static void begin(struct world *t)
@@ -422,7 +426,7 @@ static void begin(struct world *t)
     o.deflate = (struct deflate_params){.agreed = t->deflate, .server_bits = 15, .client_bits = 15};
     o.subprotocol = slice_from(v->tty ? TTY_SUBPROTOCOL : "");
     assert_int_equal(
-        limits_admit(t->w.limits, t->config, t->route, &f->request.client, &o.ticket, &why), 0);
+        limits_admit(t->core.limits, t->config, t->route, &f->request.client, &o.ticket, &why), 0);
     session_start(&o);
 }
 
@@ -723,7 +727,7 @@ static void finish(struct world *t)
         fail_msg("a backend that is still being opened outlived its client");
     tell_far_ended(t);
     assert_null(the_session(t));
-    assert_int_equal(t->w.sessions->count, 0);
+    assert_int_equal(t->core.sessions->count, 0);
     check_world(t);
     ev_run(t->w.loop, EVRUN_NOWAIT); /* the end of a turn */
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/admission/waiting.h"
+#include "core/core.h"
 
 #define MANY 2000
 
@@ -25,7 +26,10 @@ struct fake {
 };
 
 struct bench {
-    struct worker w;
+    union {
+        struct worker w;
+        struct core core;
+    };
     struct connections connections;
     struct fake all[MANY];
     size_t count;
@@ -40,7 +44,7 @@ static void drop(struct front_conn *c)
 
     assert_false(f->dropped);
     f->dropped = true;
-    waiting_leave(b->w.waiting, &f->place);
+    waiting_leave(b->core.waiting, &f->place);
 }
 
 static const struct front_ops ops = {"fake", NULL, drop, NULL};
@@ -50,11 +54,11 @@ static int open_bench(void **state)
     struct bench *b = test_calloc(1, sizeof *b);
 
     b->connections.front = &ops;
-    b->w.connections = &b->connections;
-    b->w.waiting = waiting_new();
+    b->core.connections = &b->connections;
+    b->core.waiting = waiting_new();
     log_init(&b->w.log, LOG_ERROR, LOG_TEXT);
     *state = b;
-    return b->w.waiting == NULL;
+    return b->core.waiting == NULL;
 }
 
 static int close_bench(void **state)
@@ -62,8 +66,8 @@ static int close_bench(void **state)
     struct bench *b = *state;
 
     for (size_t i = 0; i < b->count; i++)
-        waiting_leave(b->w.waiting, &b->all[i].place); /* also those that have left */
-    waiting_free(b->w.waiting);
+        waiting_leave(b->core.waiting, &b->all[i].place); /* also those that have left */
+    waiting_free(b->core.waiting);
     log_release(&b->w.log);
     test_free(b);
     return 0;
@@ -76,7 +80,7 @@ static size_t come(struct bench *b, const char *address)
 
     assert_true(addr_parse_host(slice_from(address), 1, &f->client));
     f->client.v6.sin6_scope_id = (uint32_t)b->count;
-    waiting_enter(b->w.waiting, &f->place, &f->conn, &f->client);
+    waiting_enter(b->core.waiting, &f->place, &f->conn, &f->client);
     return b->count++;
 }
 
@@ -94,7 +98,7 @@ static void nobody_is_there(void **state)
     struct bench *b = *state;
 
     assert_false(waiting_make_room(&b->w));
-    assert_int_equal(waiting_shed(b->w.waiting), 0);
+    assert_int_equal(waiting_shed(b->core.waiting), 0);
 }
 
 static void one_network_of_64_bits_is_one(void **state)
@@ -108,11 +112,11 @@ static void one_network_of_64_bits_is_one(void **state)
         (void)come(b, text);
     }
     (void)come(b, "2001:db8:2:1::1"); /* another /64 */
-    while (waiting_shed(b->w.waiting) < 99)
+    while (waiting_shed(b->core.waiting) < 99)
         assert_true(waiting_make_room(&b->w));
     assert_int_equal(dropped(b, 1, 100), 99);
     assert_false(b->all[0].dropped || b->all[100].dropped || b->all[101].dropped);
-    assert_int_equal(waiting_shed(b->w.waiting), 99);
+    assert_int_equal(waiting_shed(b->core.waiting), 99);
 }
 
 static void the_oldest_of_an_address_goes_first(void **state)
@@ -121,12 +125,12 @@ static void the_oldest_of_an_address_goes_first(void **state)
 
     for (int i = 0; i < 300; i++) /* more than there are ranks */
         (void)come(b, "2001:db8::1");
-    waiting_leave(b->w.waiting, &b->all[0].place); /* it asked for something */
+    waiting_leave(b->core.waiting, &b->all[0].place); /* it asked for something */
     assert_true(waiting_make_room(&b->w));
     assert_int_equal(dropped(b, 1, 9), 8);
     assert_int_equal(dropped(b, 0, b->count), 8);
-    waiting_enter(b->w.waiting, &b->all[0].place, &b->all[0].conn, &b->all[0].client);
-    while (waiting_shed(b->w.waiting) < 299)
+    waiting_enter(b->core.waiting, &b->all[0].place, &b->all[0].conn, &b->all[0].client);
+    while (waiting_shed(b->core.waiting) < 299)
         assert_true(waiting_make_room(&b->w));
     assert_int_equal(dropped(b, 1, 300), 299);
     assert_false(b->all[0].dropped); /* it is the newest now */
@@ -157,7 +161,7 @@ static void two_crowds_shrink_together(void **state)
         (void)come(b, "2001:db8:1::1");
         (void)come(b, "2001:db8:2::1");
     }
-    while (waiting_shed(b->w.waiting) < 100)
+    while (waiting_shed(b->core.waiting) < 100)
         assert_true(waiting_make_room(&b->w));
     size_t first = 0;
 
@@ -186,7 +190,7 @@ static void who_is_gone_is_closed_in_pieces(void **state)
     assert_true(asked >= 100);
     for (size_t i = 0; i < 100; i++)
         assert_int_equal(b->all[i].dropped, i % 2);
-    assert_int_equal(waiting_shed(b->w.waiting), 0);
+    assert_int_equal(waiting_shed(b->core.waiting), 0);
 }
 
 int main(void)

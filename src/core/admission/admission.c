@@ -8,6 +8,7 @@
 
 #include "base/descriptors.h"
 #include "core/admission/bans.h"
+#include "core/core.h"
 #include "proto/secret.h"
 
 #define SETS 2048 /* addresses that are remembered: SETS * WAYS, chosen by a keyed digest */
@@ -60,7 +61,7 @@ static void drop_expired(struct admission *g)
 
 bool admission_is_proxy(const struct admission *g, const union addr *peer)
 {
-    const struct config *c = g->worker->config;
+    const struct config *c = core_of(g->worker)->config;
 
     return cidr_any_has(c->trusted, c->trusted_texts.count, peer);
 }
@@ -83,7 +84,7 @@ static void admission_set_timer(struct admission *g)
     struct ev_loop *loop = g->worker->loop;
 
     ev_timer_stop(loop, &g->look);
-    if (g->worker->config->ban_file == NULL)
+    if (core_of(g->worker)->config->ban_file == NULL)
         return;
     ev_timer_set(&g->look, LOOK_EVERY, 0);
     ev_timer_start(loop, &g->look);
@@ -117,7 +118,7 @@ static void take_file(struct admission *g, struct bans *b)
 
 static void look_at_file(struct admission *g)
 {
-    const char *path = g->worker->config->ban_file;
+    const char *path = core_of(g->worker)->config->ban_file;
     char why[BANS_ERROR_MAX];
     struct bans *b;
     rlim_t reserve;
@@ -198,7 +199,7 @@ static bool admission_has_address(const union addr *a)
 /* NULL: there is none to look at. With `make` one that has rested longest is taken for it. */
 static struct rate_bucket *bucket_of(const struct admission *g, const union addr *client, bool make)
 {
-    const struct rate *rate = &g->worker->config->address_connect_rate;
+    const struct rate *rate = &core_of(g->worker)->config->address_connect_rate;
     uint8_t address[16], mac[SECRET_MAC_SIZE];
     const struct slice text = slice_of((const char *)address, sizeof address);
     struct known *least = NULL;
@@ -226,7 +227,8 @@ static struct rate_bucket *bucket_of(const struct admission *g, const union addr
 
 static struct rate_bucket *address_bucket(struct admission *g, const union addr *client)
 {
-    if (!rate_is_set(&g->worker->config->address_connect_rate) || !admission_has_address(client))
+    if (!rate_is_set(&core_of(g->worker)->config->address_connect_rate) ||
+        !admission_has_address(client))
         return NULL;
     if (g->known == NULL)
         g->known = calloc(SETS, sizeof *g->known);
@@ -262,7 +264,7 @@ enum admission_verdict admission_refuse_banned_since(struct admission *g, const 
 
 enum admission_verdict admission_admit(struct admission *g, const union addr *client)
 {
-    const struct config *c = g->worker->config;
+    const struct config *c = core_of(g->worker)->config;
     struct rate_bucket *own;
     double now = g->worker->clock;
 
@@ -294,7 +296,7 @@ const char *admission_why(enum admission_verdict v)
 unsigned admission_retry_after(const struct admission *g, const union addr *client,
                                enum admission_verdict v)
 {
-    const struct config *c = g->worker->config;
+    const struct config *c = core_of(g->worker)->config;
     const struct rate_bucket *own =
         v == ADMISSION_ADDRESS_RATE && g->known != NULL && admission_has_address(client)
             ? bucket_of(g, client, false)

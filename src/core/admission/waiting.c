@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/admission/waiting.h"
+#include "core/core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +145,7 @@ void waiting_leave(struct waiting *all, struct waiting_place *p)
 
 bool waiting_make_room(struct worker *w)
 {
-    struct waiting *all = w->waiting;
+    struct waiting *all = core_of(w)->waiting;
     union addr client = {0};
     char text[ADDR_TEXT_MAX];
     size_t closed = 0;
@@ -156,7 +157,7 @@ bool waiting_make_room(struct worker *w)
         if (a == NULL || (closed > 0 && a->count == 1))
             break;
         client = *a->first->client;
-        w->connections->front->drop(a->first->conn);
+        core_of(w)->connections->front->drop(a->first->conn);
     }
     all->shed += closed;
     if (closed > 0) /* the log sums up what is told again and again */
@@ -175,7 +176,7 @@ bool waiting_close(struct worker *w, bool (*are_gone)(void *arg, const union add
 {
     struct waiting_address *a, *next;
 
-    HASH_ITER(hh, w->waiting->by_address, a, next)
+    HASH_ITER(hh, core_of(w)->waiting->by_address, a, next)
     {
         struct waiting_place *after;
 
@@ -186,7 +187,7 @@ bool waiting_close(struct worker *w, bool (*are_gone)(void *arg, const union add
                 continue;
             if (most-- == 0)
                 return false;
-            w->connections->front->drop(p->conn);
+            core_of(w)->connections->front->drop(p->conn);
         }
     }
     return true;

@@ -10,6 +10,7 @@
 #include "core/auth/auth_delay.h"
 #include "core/auth/auth_queue.h"
 #include "core/backend.h"
+#include "core/core.h"
 #include "core/observe/request_log.h"
 #include "core/observe/stats.h"
 #include "core/refusal.h"
@@ -152,8 +153,8 @@ static void check_end(struct auth_check *a, double left)
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_take(s, NULL, NULL);
     if (a->counted)
-        auth_delays_leave(s->worker->auth->delays, &stream_request(s)->client, s->worker->clock,
-                          left);
+        auth_delays_leave(core_of(s->worker)->auth->delays, &stream_request(s)->client,
+                          s->worker->clock, left);
     config_release(a->config);
     free(a);
 }
@@ -243,7 +244,7 @@ static void offer_cookie(const struct auth_check *a, struct request *r,
     char line[AUTH_COOKIE_LINE_MAX], *before = r->set_cookie;
 
     if (handshake_wanted(r->head) || !auth_cookie_wanted(a->route) ||
-        !auth_cookie_make(w->auth, a->route, r, claim, w->clock, line))
+        !auth_cookie_make(core_of(w)->auth, a->route, r, claim, w->clock, line))
         return;
     if (before == NULL)
         r->set_cookie = strdup(line);
@@ -267,8 +268,8 @@ bool auth_by_cookie(struct auth_check *a)
     for (size_t at = 0; auth_cookie_next(r, w->clock, &at, &c);) {
         grant = NULL;
         known = a->ops->by_cookie(a, slice_of(c.who, c.who_len), credential, &grant);
-        holds =
-            auth_cookie_holds(w->auth, a->route, &c, credential); /* known or not takes as long */
+        holds = auth_cookie_holds(core_of(w)->auth, a->route, &c,
+                                  credential); /* known or not takes as long */
         if (known && holds) {
             auth_allow(a, grant, NULL);
             return true;
@@ -342,8 +343,8 @@ bool auth_throttled(struct auth_check *a)
 
     if (a->counted)
         return false;
-    a->counted =
-        auth_delays_enter(s->worker->auth->delays, &stream_request(s)->client, s->worker->clock);
+    a->counted = auth_delays_enter(core_of(s->worker)->auth->delays, &stream_request(s)->client,
+                                   s->worker->clock);
     if (a->counted)
         return false;
     auth_deny(a, 429, too_many, AUTH_NOTHING, NULL);
@@ -358,7 +359,7 @@ static void log_guess(const struct auth_check *a, const char *user)
 {
     const struct stream *s = a->stream;
     const struct request *r = stream_request(s);
-    struct auth *auth = s->worker->auth;
+    struct auth *auth = core_of(s->worker)->auth;
     char client[ADDR_TEXT_MAX], more[24] = "";
     uint64_t untold;
 
@@ -385,10 +386,10 @@ static double auth_delay_of(struct auth_check *a, enum auth_attempt attempt)
 
     if (attempt == AUTH_NOTHING)
         return 0;
-    delay = attempt == AUTH_EMPTY ? auth_delays_empty(w->auth->delays, client, w->clock)
-                                  : auth_delays_failed(w->auth->delays, client, w->clock);
+    delay = attempt == AUTH_EMPTY ? auth_delays_empty(core_of(w)->auth->delays, client, w->clock)
+                                  : auth_delays_failed(core_of(w)->auth->delays, client, w->clock);
     if (!a->counted) /* else their answers would wait here without a limit */
-        a->counted = auth_delays_enter(w->auth->delays, client, w->clock);
+        a->counted = auth_delays_enter(core_of(w)->auth->delays, client, w->clock);
     if (a->counted)
         return delay;
     a->status = 429;

@@ -16,6 +16,7 @@
 
 #include "core/admission/limits.h"
 #include "core/client/client_impl.h"
+#include "core/core.h"
 
 #define HELD_LOOK 1.0 /* seconds between looks whether the client is still there */
 
@@ -75,8 +76,8 @@ int client_throttle_start(struct client *c)
     r = calloc(1, sizeof *r);
     if (r == NULL)
         return -1;
-    r->route = limits_route_rates(client_worker(c)->limits, client_route(c));
-    r->all = limits_all_rates(client_worker(c)->limits);
+    r->route = limits_route_rates(core_of(client_worker(c))->limits, client_route(c));
+    r->all = limits_all_rates(core_of(client_worker(c))->limits);
     c->extra->throttle = r;
     return 0;
 }

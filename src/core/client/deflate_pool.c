@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/core.h"
 #include "proto/deflate_offer.h"
 
 #define PACKED_MIN 65536U
@@ -17,9 +18,9 @@ struct deflate_pool {
 
 static struct deflate_pool *pool_of(struct worker *w)
 {
-    if (w->deflate == NULL)
-        w->deflate = calloc(1, sizeof *w->deflate);
-    return w->deflate;
+    if (core_of(w)->deflate == NULL)
+        core_of(w)->deflate = calloc(1, sizeof *core_of(w)->deflate);
+    return core_of(w)->deflate;
 }
 
 struct deflate_reader *deflate_pool_borrow(struct worker *w)
@@ -87,7 +88,7 @@ uint8_t *deflate_pool_packed(struct worker *w, size_t size)
 
 void deflate_pool_free(struct worker *w)
 {
-    struct deflate_pool *pool = w->deflate;
+    struct deflate_pool *pool = core_of(w)->deflate;
 
     if (pool == NULL)
         return;
@@ -96,5 +97,5 @@ void deflate_pool_free(struct worker *w)
         deflate_writer_free(pool->writers[i]);
     free(pool->packed);
     free(pool);
-    w->deflate = NULL;
+    core_of(w)->deflate = NULL;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "core/core.h"
 #include "core/observe/record_json.h"
 
 /* Bytes of one event; longer ones are cut in pieces, so that any line fits into the buffer. */
@@ -84,7 +85,7 @@ static void record_give_up(struct record *r, int err)
     close_part(r);
     forget_waiting(r);
     r->failed = true;
-    r->worker->recordings_failed++;
+    core_of(r->worker)->recordings_failed++;
     log_line(&r->worker->log, LOG_WARN, "recording stopped", LOG_I("id", r->facts.id),
              LOG_C("file", r->path), LOG_C("reason", strerror(err)));
 }
@@ -436,7 +437,7 @@ struct record *record_new(struct worker *w, const struct settings *set,
     }
     if (r == NULL || r->path == NULL) {
         free(r);
-        w->recordings_failed++;
+        core_of(w)->recordings_failed++;
         log_line(&w->log, LOG_WARN, "recording stopped", LOG_I("id", facts->id),
                  LOG_C("reason", "out of memory"));
         return NULL;

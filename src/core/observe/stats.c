@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "core/backend.h"
+#include "core/core.h"
 
 #define SECOND 1.0
 
@@ -93,9 +94,9 @@ struct stats *stats_new(void)
 
 void stats_free(struct worker *w)
 {
-    struct stats *st = w->stats;
+    struct stats *st = core_of(w)->stats;
 
-    w->stats = NULL;
+    core_of(w)->stats = NULL;
     if (st == NULL)
         return;
     if (w->loop != NULL)
@@ -111,7 +112,7 @@ void stats_free(struct worker *w)
 
 static void start_second(struct worker *w)
 {
-    struct stats *st = w->stats;
+    struct stats *st = core_of(w)->stats;
 
     st->due = w->clock + SECOND;
     ev_timer_set(&st->second, SECOND, 0);
@@ -121,7 +122,7 @@ static void start_second(struct worker *w)
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct worker *w = timer->data;
-    struct stats *st = w->stats;
+    struct stats *st = core_of(w)->stats;
     double late = worker_clock() - st->due;
     (void)loop;
     (void)revents;
@@ -134,7 +135,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void stats_watch_loop(struct worker *w)
 {
-    struct stats *st = w->stats;
+    struct stats *st = core_of(w)->stats;
 
     if (ev_is_active(&st->second))
         return;
@@ -148,8 +149,8 @@ double stats_longest_turn(const struct worker *w)
     double longest = w->longest_turn;
 
     for (size_t i = 0; i < STATS_TURN_WINDOW; i++) {
-        if ((double)w->stats->turns[i] > longest)
-            longest = (double)w->stats->turns[i];
+        if ((double)core_of(w)->stats->turns[i] > longest)
+            longest = (double)core_of(w)->stats->turns[i];
     }
     return longest;
 }
@@ -185,7 +186,7 @@ void stats_apply(struct worker *w, struct config *c)
 
         if (r->backend == NULL)
             continue;
-        r->stats = counters_of(w->stats, r);
+        r->stats = counters_of(core_of(w)->stats, r);
         r->stats->kept.keeps |= r->settings.session != SESSION_OF_CONNECTION;
     }
 }
@@ -243,12 +244,12 @@ void stats_refused(struct worker *w, int status)
 
     while (i < STATS_STATUSES && stats_statuses[i] != status)
         i++;
-    w->stats->refused[i]++;
+    core_of(w)->stats->refused[i]++;
 }
 
 void stats_reloaded(struct worker *w, bool ok)
 {
-    struct stats *st = w->stats;
+    struct stats *st = core_of(w)->stats;
 
     st->reload_well = ok;
     if (!ok) {

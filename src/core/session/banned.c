@@ -3,6 +3,7 @@
 
 #include "core/admission/admission.h"
 #include "core/admission/waiting.h"
+#include "core/core.h"
 
 /* In one turn. */
 #define WALK_PIECE 500  /* sessions that are looked at */
@@ -34,7 +35,7 @@ static void stop_walk(struct banned_walk *b)
  * others need. */
 static bool walk_on(struct banned_walk *b)
 {
-    struct admission *g = b->worker->admission;
+    struct admission *g = core_of(b->worker)->admission;
     int kicks = 0;
 
     if (!waiting_close(b->worker, is_gone, g, WALK_CLOSES))
@@ -82,11 +83,11 @@ void banned_init(struct banned_walk *b, struct worker *w)
     b->worker = w;
     ev_timer_init(&b->next, on_next_turn, 0, 0);
     b->next.data = b;
-    admission_on_ban(w->admission, start_walk, b);
+    admission_on_ban(core_of(w)->admission, start_walk, b);
 }
 
 void banned_release(struct banned_walk *b)
 {
     stop_walk(b);
-    admission_on_ban(b->worker->admission, NULL, NULL);
+    admission_on_ban(core_of(b->worker)->admission, NULL, NULL);
 }

@@ -17,7 +17,7 @@ struct banned_walk {
     struct session_cursor cursor;
 };
 
-/* Begins a walk whenever w->admission has bans that it did not have. */
+/* Begins a walk whenever admission has bans that it did not have. */
 void banned_init(struct banned_walk *b, struct worker *w);
 /* While there are an admission and a loop. */
 void banned_release(struct banned_walk *b);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "core/admission/limits.h"
+#include "core/core.h"
 #include "core/observe/request_log.h"
 #include "core/session/session_kept.h"
 #include "core/session/session_key.h"
@@ -181,7 +182,7 @@ struct session *session_make(const struct session_open *o, const char *unique)
     s->owner.events = &session_client_events;
     s->owner.worker = o->stream->worker;
     s->owner.route = o->route;
-    s->owner.id = ++s->owner.worker->next_id;
+    s->owner.id = ++core_of(s->owner.worker)->next_id;
     s->opened_at = s->owner.last_data = s->owner.worker->now;
     s->echoes = o->route->backend->loopback;
     s->client->owner = &s->owner;
@@ -224,7 +225,7 @@ static struct session *session_new(const struct session_open *o, const char *uni
 
 void session_enlist(struct session *s)
 {
-    struct sessions *all = session_worker(s)->sessions;
+    struct sessions *all = core_of(session_worker(s))->sessions;
 
     LIST_INSERT_HEAD(&all->all, s, link);
     all->count++;
@@ -287,7 +288,7 @@ void session_refuse_no_memory(const struct session_open *o)
     struct worker *w = o->stream->worker;
 
     if (o->ticket != NULL)
-        limits_leave(w->limits, o->ticket, o->route);
+        limits_leave(core_of(w)->limits, o->ticket, o->route);
     if (o->route->settings.session != SESSION_OF_CONNECTION)
         attach_refused(o->route, WS_CODE_INTERNAL);
     worker_no_memory(w, "a session");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
 #include "core/session/session_info.h"
 #include "core/session/session_kept.h"
 
@@ -161,7 +162,7 @@ size_t session_kick_clients(struct session *s, session_meant *is_meant, const vo
 
 size_t sessions_shut(struct worker *w, const char *reason, size_t batch)
 {
-    struct session *s = LIST_FIRST(&w->sessions->all), *next;
+    struct session *s = LIST_FIRST(&core_of(w)->sessions->all), *next;
     size_t left = 0;
 
     for (; s != NULL; s = next) {
@@ -183,7 +184,7 @@ size_t sessions_shut(struct worker *w, const char *reason, size_t batch)
 
 void sessions_drop(struct worker *w)
 {
-    struct session *s = LIST_FIRST(&w->sessions->all), *next;
+    struct session *s = LIST_FIRST(&core_of(w)->sessions->all), *next;
 
     for (; s != NULL; s = next) {
         next = LIST_NEXT(s, link);

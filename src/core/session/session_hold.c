@@ -7,6 +7,7 @@
  */
 #include <math.h>
 
+#include "core/core.h"
 #include "core/session/session_kept.h"
 
 #define HOLD_LOOK 0.05 /* seconds between looks at what a system has acknowledged */
@@ -15,7 +16,7 @@
 
 void hold_account(struct session_kept *k)
 {
-    struct sessions *all = session_worker(k->session)->sessions;
+    struct sessions *all = core_of(session_worker(k->session))->sessions;
     size_t now = ring_memory(&k->ring) + screen_memory(k->session);
 
     all->replay_memory += now;
@@ -28,7 +29,7 @@ void hold_account(struct session_kept *k)
 void hold_limit(struct session_kept *k)
 {
     size_t all = session_route(k->session)->config->max_replay;
-    size_t others = session_worker(k->session)->sessions->replay_memory - k->accounted +
+    size_t others = core_of(session_worker(k->session))->sessions->replay_memory - k->accounted +
                     screen_memory(k->session);
     size_t ours = all > others ? (all - others) / 2 : 0;
 
@@ -53,7 +54,8 @@ void hold_trim(struct session *s)
 {
     struct session_kept *k = session_kept(s);
 
-    if (session_worker(s)->sessions->replay_memory <= session_route(s)->config->max_replay ||
+    if (core_of(session_worker(s))->sessions->replay_memory <=
+            session_route(s)->config->max_replay ||
         ring_memory(&k->ring) <= RING_SMALLEST)
         return;
     hold_limit(k);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/auth/auth.h"
+#include "core/core.h"
 #include "core/session/session_kept.h"
 
 #define USER "user:"
@@ -152,7 +153,7 @@ bool session_client_addr(const struct client *c, union addr *out)
 
 struct session *session_find(const struct worker *w, uint64_t id)
 {
-    struct session *s = LIST_FIRST(&w->sessions->all);
+    struct session *s = LIST_FIRST(&core_of(w)->sessions->all);
 
     while (s != NULL && s->owner.id != id)
         s = LIST_NEXT(s, link);
@@ -217,7 +218,7 @@ bool session_choice_parse(const struct worker *w, struct session_choice *c, stru
     if (slice_starts(text, TOKEN)) {
         text = slice_of(text.p + strlen(TOKEN), text.len - strlen(TOKEN));
         c->by = CHOICE_TOKEN;
-        return text.len > 0 && secret_mac(w->auth->key, &text, 1, c->mac);
+        return text.len > 0 && secret_mac(core_of(w)->auth->key, &text, 1, c->mac);
     }
     c->by = CHOICE_CLIENT;
     return parse_client(text, c);
@@ -296,9 +297,9 @@ size_t session_kick_chosen(struct session *s, const struct session_choice *c, co
 void session_cursor_open(struct session_cursor *c, struct worker *w)
 {
     c->worker = w;
-    c->next = LIST_FIRST(&w->sessions->all);
-    c->other = w->sessions->cursors;
-    w->sessions->cursors = c;
+    c->next = LIST_FIRST(&core_of(w)->sessions->all);
+    c->other = core_of(w)->sessions->cursors;
+    core_of(w)->sessions->cursors = c;
 }
 
 struct session *session_cursor_next(struct session_cursor *c)
@@ -312,7 +313,7 @@ struct session *session_cursor_next(struct session_cursor *c)
 
 void session_cursor_close(struct session_cursor *c)
 {
-    struct session_cursor **at = &c->worker->sessions->cursors;
+    struct session_cursor **at = &core_of(c->worker)->sessions->cursors;
 
     while (*at != c)
         at = &(*at)->other;
@@ -321,7 +322,8 @@ void session_cursor_close(struct session_cursor *c)
 
 void sessions_leave_cursors(struct session *s)
 {
-    for (struct session_cursor *c = session_worker(s)->sessions->cursors; c != NULL; c = c->other) {
+    for (struct session_cursor *c = core_of(session_worker(s))->sessions->cursors; c != NULL;
+         c = c->other) {
         if (c->next == s)
             c->next = LIST_NEXT(s, link);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
+#include "core/core.h"
 #include "core/observe/request_log.h"
 #include "core/session/session_key.h"
 
@@ -20,7 +21,7 @@ struct session_kept *session_kept_find(const struct worker *w, const uint8_t key
 {
     struct session_kept *k;
 
-    HASH_FIND(hh, w->sessions->by_key, key, SECRET_MAC_SIZE, k);
+    HASH_FIND(hh, core_of(w)->sessions->by_key, key, SECRET_MAC_SIZE, k);
     return k;
 }
 
@@ -29,7 +30,7 @@ void session_kept_hide(struct session *s)
     struct session_kept *k = session_kept(s);
 
     if (k->in_table)
-        HASH_DEL(session_worker(s)->sessions->by_key, k);
+        HASH_DEL(core_of(session_worker(s))->sessions->by_key, k);
     k->in_table = false;
 }
 
@@ -296,7 +297,7 @@ void session_kept_refuse(const struct session_open *o, uint16_t code, const char
     attach_refused(o->route, code);
     request_log(o->stream, 101, why);
     if (o->ticket != NULL)
-        limits_leave(w->limits, o->ticket, o->route);
+        limits_leave(core_of(w)->limits, o->ticket, o->route);
     stream_upgrade(o->stream, o->accept, o->subprotocol, "");
     stream_write(o->stream, frame, ws_write_close(frame, code, why));
     stream_end(o->stream);
@@ -354,7 +355,7 @@ static void make_nobodys(const struct session_open *o, struct request *r, struct
 
 static bool kept_add(struct session *s, const uint8_t key[SECRET_MAC_SIZE])
 {
-    struct sessions *all = session_worker(s)->sessions;
+    struct sessions *all = core_of(session_worker(s))->sessions;
     struct session_kept *k = calloc(1, sizeof *k);
     char unique[SESSION_UNIQUE_SIZE];
 
@@ -510,7 +511,8 @@ void session_kept_start(const struct session_open *o, const uint8_t key[SECRET_M
         kept_join(k->session, o);
     else if (stream_request(o->stream)->has_got)
         session_kept_refuse(o, SESSION_NOT_THERE, "there is no such session");
-    else if (w->sessions->replay_memory + o->route->settings.replay > o->route->config->max_replay)
+    else if (core_of(w)->sessions->replay_memory + o->route->settings.replay >
+             o->route->config->max_replay)
         session_kept_refuse(o, SESSION_NO_ROOM, "no room for another session, see max-replay");
     else
         kept_create(o, key);

@@ -5,6 +5,7 @@
 
 #include "core/auth/auth.h"
 #include "core/backend.h"
+#include "core/core.h"
 #include "core/template.h"
 
 bool session_room(const struct route *route, const struct request *r, char out[SESSION_ROOM_MAX])
@@ -42,13 +43,13 @@ static bool target_mac(const struct worker *w, const struct target *t, uint8_t o
         session_key_text_of(t->unix_path),
         session_key_text_of(t->token_file),
     };
-    bool ok = secret_mac(w->auth->key, place, sizeof place / sizeof place[0], out);
+    bool ok = secret_mac(core_of(w)->auth->key, place, sizeof place / sizeof place[0], out);
 
     for (char **word = t->argv; ok && word != NULL && *word != NULL; word++) {
         const struct slice more[] = {slice_of((const char *)out, SECRET_MAC_SIZE),
                                      slice_from(*word)};
 
-        ok = secret_mac(w->auth->key, more, 2, out);
+        ok = secret_mac(core_of(w)->auth->key, more, 2, out);
     }
     return ok;
 }
@@ -127,5 +128,5 @@ enum session_keyed session_key(const struct worker *w, const struct route *route
     case SESSION_SHARED:
         break;
     }
-    return secret_mac(w->auth->key, texts, n, key) ? SESSION_KEYED : SESSION_KEY_NO_MEMORY;
+    return secret_mac(core_of(w)->auth->key, texts, n, key) ? SESSION_KEYED : SESSION_KEY_NO_MEMORY;
 }

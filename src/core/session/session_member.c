@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
+#include "core/core.h"
 #include "core/session/session_kept.h"
 #include "core/subprotocol.h"
 #include "proto/channel.h"
@@ -469,7 +470,7 @@ void member_check(struct member *m)
     if (k->count == 0 && s->ticket == NULL && k->code == 0)
         s->ticket = m->ticket; /* a session that nobody is at counts as its last client */
     else if (m->ticket != NULL)
-        limits_leave(session_worker(s)->limits, m->ticket, session_route(s));
+        limits_leave(core_of(session_worker(s))->limits, m->ticket, session_route(s));
     LIST_REMOVE(m, link);
     m->reap.release = member_release;
     worker_reap(session_worker(s), &m->reap);

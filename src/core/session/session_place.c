@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/admission/limits.h"
+#include "core/core.h"
 #include "core/session/session_kept.h"
 #include "core/session/session_key.h"
 
@@ -15,7 +16,7 @@ void place_give_back(struct session *s)
 {
     if (s->ticket == NULL)
         return;
-    limits_leave(session_worker(s)->limits, s->ticket, session_route(s));
+    limits_leave(core_of(session_worker(s))->limits, s->ticket, session_route(s));
     s->ticket = NULL;
 }
 
@@ -26,7 +27,7 @@ static struct session *oldest_of(const struct worker *w, const union addr *clien
     uint8_t theirs[16], ours[16];
 
     addr_limit_key(client, ours);
-    HASH_ITER(hh, w->sessions->by_key, k, next)
+    HASH_ITER(hh, core_of(w)->sessions->by_key, k, next)
     {
         addr_limit_key(&k->last, theirs);
         if (k->session->ticket != NULL && memcmp(ours, theirs, sizeof ours) == 0 &&
@@ -58,7 +59,7 @@ static struct limits_ticket **place_of(struct session *s)
 static int admit_to(struct session *s, const struct config *c, const struct request *r,
                     struct limits_ticket **ticket, const char **why)
 {
-    struct limits *l = session_worker(s)->limits;
+    struct limits *l = core_of(session_worker(s))->limits;
     const struct route *route = session_route(s);
     struct limits_ticket **place = place_of(s);
     const char *ignored;
@@ -92,7 +93,7 @@ int session_admit(struct worker *w, const struct config *c, const struct route *
         session_key(w, route, r, key) == SESSION_KEYED ? session_kept_find(w, key) : NULL;
     struct session *oldest;
     int status = k != NULL ? admit_to(k->session, c, r, ticket, why)
-                           : limits_admit(w->limits, c, route, &r->client, ticket, why);
+                           : limits_admit(core_of(w)->limits, c, route, &r->client, ticket, why);
 
     if (status == 0)
         return 0;
@@ -103,5 +104,5 @@ int session_admit(struct worker *w, const struct config *c, const struct route *
     session_kept_close(oldest, WS_CODE_POLICY, "too many sessions of its address",
                        CLOSED_BY_SERVER);
     session_settle(oldest);
-    return limits_admit(w->limits, c, route, &r->client, ticket, why);
+    return limits_admit(core_of(w)->limits, c, route, &r->client, ticket, why);
 }

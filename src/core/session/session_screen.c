@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
 #include "core/session/session_kept.h"
 #include "io/child/terminal.h"
 #include "proto/tty.h"
@@ -92,7 +93,7 @@ static bool screen_has_room(const struct session *s)
     size_t all = session_route(s)->config->max_replay;
     size_t needs = sizeof(struct vt_cell) * screen_of(s)->columns * screen_of(s)->rows * 2;
 
-    return session_worker(s)->sessions->replay_memory + needs <= all;
+    return core_of(session_worker(s))->sessions->replay_memory + needs <= all;
 }
 
 /* Made of all that was said; NULL: there is none. */

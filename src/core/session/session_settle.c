@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/admission/limits.h"
+#include "core/core.h"
 #include "core/session/session_kept.h"
 
 static void session_release(struct reap *r)
@@ -45,9 +46,9 @@ static void session_end(struct session *s)
     client_release(s->client);
     session_drop_extra(s);
     LIST_REMOVE(s, link);
-    w->sessions->count--;
+    core_of(w)->sessions->count--;
     if (s->ticket != NULL)
-        limits_leave(w->limits, s->ticket, session_route(s));
+        limits_leave(core_of(w)->limits, s->ticket, session_route(s));
     config_release(session_route(s)->config);
     s->reap.release = session_release;
     worker_reap(w, &s->reap);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/admission/admission.h"
+#include "core/core.h"
 #include "handler/admin/admin_json.h"
 #include "handler/admin/admin_order.h"
 
@@ -59,7 +60,7 @@ void admin_bans_ban(struct stream *s)
         return;
     }
     admin_order_log(s, "ban", text, 1);
-    if (admission_ban(s->worker->admission, &network, seconds))
+    if (admission_ban(core_of(s->worker)->admission, &network, seconds))
         admin_json_done(s, 200, "banned", 1, NULL);
     else
         admin_json_error(s, 409, NULL, "too many bans by order; write a ban-file");
@@ -72,8 +73,8 @@ void admin_bans_unban(struct stream *s)
 
     if (!read_network(s, &network, text))
         return;
-    bool done = admission_unban(s->worker->admission, &network);
-    bool in_file = admission_file_has(s->worker->admission, &network);
+    bool done = admission_unban(core_of(s->worker)->admission, &network);
+    bool in_file = admission_file_has(core_of(s->worker)->admission, &network);
     admin_order_log(s, "unban", text, done);
     if (in_file)
         admin_json_error(s, 409, NULL, "the ban-file has it: take it out there");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/config.h"
+#include "core/core.h"
 #include "core/request.h"
 
 struct admin_body {
@@ -103,7 +104,7 @@ static void admin_body_go_on(struct admin_body *b)
 
     b->delivered = stream_delivered(s);
     ev_timer_stop(s->worker->loop, &s->timer);
-    ev_timer_set(&s->timer, queued ? s->worker->config->settings.stall_timeout : 0, 0);
+    ev_timer_set(&s->timer, queued ? core_of(s->worker)->config->settings.stall_timeout : 0, 0);
     ev_timer_start(s->worker->loop, &s->timer);
 }
 
@@ -137,7 +138,7 @@ void admin_body_start(struct stream *s, const char *content_type, const struct a
         .body = slice_of("", 0),
         .unknown_length = true,
         .head_only = is_head(s),
-        .close = s->worker->draining,
+        .close = core_of(s->worker)->draining,
     };
 
     if (b == NULL) {
@@ -170,7 +171,7 @@ void admin_body_whole(struct stream *s, int status, const char *content_type, co
         .fields = all,
         .body = body,
         .head_only = is_head(s),
-        .close = s->worker->draining || status >= 400,
+        .close = core_of(s->worker)->draining || status >= 400,
     };
 
     snprintf(all, sizeof all, "Cache-Control: no-store\r\n%s", fields != NULL ? fields : "");

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "core/admission/admission.h"
 #include "core/admission/waiting.h"
+#include "core/core.h"
 #include "core/front.h"
 #include "core/observe/stats.h"
 #include "handler/admin/admin_body.h"
@@ -217,7 +218,7 @@ void admin_json_bans(struct stream *s)
 {
     struct worker *w = s->worker;
     const struct admission_ban *all;
-    size_t n = admission_bans(w->admission, &all);
+    size_t n = admission_bans(core_of(w)->admission, &all);
     json_t *list = json_array();
     char text[CIDR_TEXT_MAX];
 
@@ -230,11 +231,12 @@ void admin_json_bans(struct stream *s)
     }
     admin_json_answer(s, 200, NULL,
                       json_pack("{s:o, s:o, s:o, s:b}", "bans", list, "file",
-                                w->config->ban_file != NULL
-                                    ? admin_json_text_of(w->config->ban_file)
+                                core_of(w)->config->ban_file != NULL
+                                    ? admin_json_text_of(core_of(w)->config->ban_file)
                                     : json_null(),
-                                "file_networks", count_of(admission_file_count(w->admission)),
-                                "file_ok", admission_file_is_good(w->admission)));
+                                "file_networks",
+                                count_of(admission_file_count(core_of(w)->admission)), "file_ok",
+                                admission_file_is_good(core_of(w)->admission)));
 }
 
 /* ---- figures ---- */
@@ -312,8 +314,8 @@ static json_t *process_json(const struct worker *w)
     self_read(&self);
     return json_pack("{s:i, s:f, s:o, s:o, s:f, s:f}", "pid", (int)getpid(), "cpu_seconds",
                      self.cpu, "resident_bytes", count_of(self.resident), "max_fds",
-                     count_of(self.max_fds), "started", w->stats->start_time, "longest_turn_ms",
-                     stats_longest_turn(w) * 1000);
+                     count_of(self.max_fds), "started", core_of(w)->stats->start_time,
+                     "longest_turn_ms", stats_longest_turn(w) * 1000);
 }
 
 static json_t *reloads_json(const struct stats *st)
@@ -327,17 +329,18 @@ void admin_json_stats(struct stream *s)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     const struct worker *w = s->worker;
-    const struct stats *st = w->stats;
+    const struct stats *st = core_of(w)->stats;
 
     admin_json_answer(
         s, 200, NULL,
-        json_pack("{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                  "version", WSLUICE_VERSION, "uptime", worker_clock() - st->start_clock,
-                  "draining", w->draining, "sessions", count_of(w->sessions->count), "max_sessions",
-                  count_of(w->config->max_sessions), "connections", count_of(w->connections->count),
-                  "programs", count_of(child_count(w)), "log_level", levels[w->log.level],
-                  "log_dropped", count_of(w->log.dropped_total), "accept_pauses",
-                  count_of(w->accept_pauses), "shed", count_of(waiting_shed(w->waiting)), "refused",
-                  refused_json(st), "reloads", reloads_json(st), "process", process_json(w),
-                  "routes", routes_json(st)));
+        json_pack(
+            "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+            "version", WSLUICE_VERSION, "uptime", worker_clock() - st->start_clock, "draining",
+            core_of(w)->draining, "sessions", count_of(core_of(w)->sessions->count), "max_sessions",
+            count_of(core_of(w)->config->max_sessions), "connections",
+            count_of(core_of(w)->connections->count), "programs", count_of(child_count(w)),
+            "log_level", levels[w->log.level], "log_dropped", count_of(w->log.dropped_total),
+            "accept_pauses", count_of(w->accept_pauses), "shed",
+            count_of(waiting_shed(core_of(w)->waiting)), "refused", refused_json(st), "reloads",
+            reloads_json(st), "process", process_json(w), "routes", routes_json(st)));
 }

@@ -9,6 +9,7 @@
 #include "core/admission/admission.h"
 #include "core/admission/waiting.h"
 #include "core/auth/auth.h"
+#include "core/core.h"
 #include "core/front.h"
 #include "core/observe/stats.h"
 #include "core/request.h"
@@ -205,7 +206,7 @@ static void kept_attaches(struct admin_out *out, const struct family *f,
 
 static void metrics_refused(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
-    const struct stats *st = s->worker->stats;
+    const struct stats *st = core_of(s->worker)->stats;
     char label[32];
 
     for (size_t i = 0; i < STATS_STATUSES; i++) {
@@ -222,7 +223,7 @@ static void turned_away(struct admin_out *out, const struct scrape *s, const str
     for (int v = ADMISSION_FIRST_REFUSAL; v < ADMISSION_VERDICTS; v++) {
         snprintf(label, sizeof label, "reason=\"%s\"", admission_names[v]);
         put_count(out, f, label,
-                  admission_refused(s->worker->admission, (enum admission_verdict)v));
+                  admission_refused(core_of(s->worker)->admission, (enum admission_verdict)v));
     }
 }
 
@@ -230,8 +231,8 @@ static void banned(struct admin_out *out, const struct scrape *s, const struct f
 {
     const struct admission_ban *all;
 
-    put_count(out, f, "source=\"file\"", admission_file_count(s->worker->admission));
-    put_count(out, f, "source=\"order\"", admission_bans(s->worker->admission, &all));
+    put_count(out, f, "source=\"file\"", admission_file_count(core_of(s->worker)->admission));
+    put_count(out, f, "source=\"order\"", admission_bans(core_of(s->worker)->admission, &all));
 }
 
 static void build(struct admin_out *out, const struct scrape *s, const struct family *f)
@@ -242,8 +243,8 @@ static void build(struct admin_out *out, const struct scrape *s, const struct fa
 
 static void reloads(struct admin_out *out, const struct scrape *s, const struct family *f)
 {
-    put_count(out, f, "result=\"ok\"", s->worker->stats->reloads_ok);
-    put_count(out, f, "result=\"failed\"", s->worker->stats->reloads_failed);
+    put_count(out, f, "result=\"ok\"", core_of(s->worker)->stats->reloads_ok);
+    put_count(out, f, "result=\"failed\"", core_of(s->worker)->stats->reloads_failed);
 }
 
 #define WORKER_SAMPLE(name_, put_, value_)                                                   \
@@ -256,30 +257,30 @@ static void reloads(struct admin_out *out, const struct scrape *s, const struct 
 #define put_plain(out_, f_, value_) put_count(out_, f_, "", value_)
 #define put_plain_histogram(out_, f_, value_) put_histogram(out_, f_, "", value_)
 
-WORKER_SAMPLE(reload_well, put_plain, w->stats->reload_well)
-WORKER_SAMPLE(reload_time, put_real, w->stats->reload_time)
-WORKER_SAMPLE(sessions, put_plain, w->sessions->count)
-WORKER_SAMPLE(max_sessions, put_plain, w->config->max_sessions)
-WORKER_SAMPLE(replay, put_plain, w->sessions->replay_memory)
-WORKER_SAMPLE(max_replay, put_plain, w->config->max_replay)
-WORKER_SAMPLE(connections, put_plain, w->connections->count)
+WORKER_SAMPLE(reload_well, put_plain, core_of(w)->stats->reload_well)
+WORKER_SAMPLE(reload_time, put_real, core_of(w)->stats->reload_time)
+WORKER_SAMPLE(sessions, put_plain, core_of(w)->sessions->count)
+WORKER_SAMPLE(max_sessions, put_plain, core_of(w)->config->max_sessions)
+WORKER_SAMPLE(replay, put_plain, core_of(w)->sessions->replay_memory)
+WORKER_SAMPLE(max_replay, put_plain, core_of(w)->config->max_replay)
+WORKER_SAMPLE(connections, put_plain, core_of(w)->connections->count)
 WORKER_SAMPLE(programs, put_plain, child_count(w))
-WORKER_SAMPLE(draining, put_plain, w->draining)
+WORKER_SAMPLE(draining, put_plain, core_of(w)->draining)
 WORKER_SAMPLE(accept_pauses, put_plain, w->accept_pauses)
 WORKER_SAMPLE(out_of_memory, put_plain, w->out_of_memory)
-WORKER_SAMPLE(shed, put_plain, waiting_shed(w->waiting))
+WORKER_SAMPLE(shed, put_plain, waiting_shed(core_of(w)->waiting))
 WORKER_SAMPLE(log_dropped, put_plain, w->log.dropped_total)
-WORKER_SAMPLE(recordings_failed, put_plain, w->recordings_failed)
-WORKER_SAMPLE(ban_file_good, put_plain, admission_file_is_good(w->admission))
-WORKER_SAMPLE(auth_failures, put_plain, w->auth->failures)
-WORKER_SAMPLE(lag, put_plain_histogram, &w->stats->lag)
+WORKER_SAMPLE(recordings_failed, put_plain, core_of(w)->recordings_failed)
+WORKER_SAMPLE(ban_file_good, put_plain, admission_file_is_good(core_of(w)->admission))
+WORKER_SAMPLE(auth_failures, put_plain, core_of(w)->auth->failures)
+WORKER_SAMPLE(lag, put_plain_histogram, &core_of(w)->stats->lag)
 WORKER_SAMPLE(longest_turn, put_real, stats_longest_turn(w))
 WORKER_SAMPLE(cpu, put_real, s->self.cpu)
 WORKER_SAMPLE(resident, put_plain, s->self.resident)
 WORKER_SAMPLE(virtual_, put_plain, s->self.virtual_)
 WORKER_SAMPLE(open_fds, put_plain, s->fds.count)
 WORKER_SAMPLE(max_fds, put_plain, s->self.max_fds)
-WORKER_SAMPLE(started, put_real, w->stats->start_time)
+WORKER_SAMPLE(started, put_real, core_of(w)->stats->start_time)
 
 /* ---- all there are ---- */
 
@@ -406,7 +407,7 @@ static void put_labels(char out[LABELS_MAX], const struct stats_route *r)
 static void put_family(struct admin_out *out, struct scrape *s)
 {
     const struct family *f = &families[s->family];
-    const struct stats *st = s->worker->stats;
+    const struct stats *st = core_of(s->worker)->stats;
     char labels[LABELS_MAX];
 
     if (s->route == 0)

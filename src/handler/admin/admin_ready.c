@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/backend.h"
+#include "core/core.h"
 #include "handler/admin/admin_body.h"
 #include "io/connect.h"
 
@@ -139,7 +140,7 @@ static void start_more(struct asking *a)
 
 void admin_ready_start(struct stream *s, const char *path)
 {
-    struct config *c = s->worker->config;
+    struct config *c = core_of(s->worker)->config;
     struct asking *a = calloc(1, sizeof *a + strlen(path) + 1);
     bool found = strcmp(path, "all") == 0;
 

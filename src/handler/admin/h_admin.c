@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/control.h"
+#include "core/core.h"
 #include "core/observe/stats.h"
 #include "handler/admin/admin_bans.h"
 #include "handler/admin/admin_body.h"
@@ -85,7 +86,7 @@ static void get_ready(struct stream *s)
 
     if (!admin_order_parameter(stream_request(s), "backend", backend))
         admin_order_bad(s, "backend= must be the path of a route, or all");
-    else if (s->worker->draining)
+    else if (core_of(s->worker)->draining)
         admin_body_whole(s, 503, TEXT, NULL, slice_from("draining\n"));
     else if (backend[0] != '\0')
         admin_ready_start(s, backend);
@@ -207,7 +208,7 @@ static void cannot(struct stream *s)
 
 static void post_reload(struct stream *s)
 {
-    const struct control *c = s->worker->control;
+    const struct control *c = core_of(s->worker)->control;
     char message[CONTROL_MESSAGE_MAX] = "";
 
     if (c == NULL || c->reload == NULL) {
@@ -225,14 +226,14 @@ static void post_reload(struct stream *s)
 static void post_drain(struct stream *s)
 {
     struct worker *w = s->worker;
-    const struct control *c = w->control;
+    const struct control *c = core_of(w)->control;
 
     if (c == NULL || c->drain == NULL) {
         cannot(s);
         return;
     }
-    admin_order_log(s, "drain", "", w->sessions->count);
-    if (!w->draining)
+    admin_order_log(s, "drain", "", core_of(w)->sessions->count);
+    if (!core_of(w)->draining)
         c->drain(c->server);
     admin_json_done(s, 202, "draining", 1, NULL);
 }

@@ -50,11 +50,12 @@ class Wsluice:
     Listens on 127.0.0.1 port 0 unless -l is among the arguments, or listen=False says that they tell it otherwise. All clients made by connect() and open() are closed
     before the end is judged. By finish(), the process must have given back every descriptor and child, exit 0 on
     SIGTERM (or as `expect_exit` says) and have no sanitizer report in its log. inside=True: .inside tells what goes on in
-    it; frozen=True: and its clock stands still until .inside moves it.
+    it; frozen=True: and its clock stands still until .inside moves it; halts=True: and what it is moved by at once, the daemon
+    takes for time in which it stood still.
     """
 
     def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY, listen=True,
-                 inside=False, frozen=False):
+                 inside=False, frozen=False, halts=False):
         self.args = [str(a) for a in args]
         self.log = []  # lines, undecodable bytes as surrogates
         self.raw_log = bytearray()
@@ -69,7 +70,7 @@ class Wsluice:
         listeners = _wants_listeners(self.args)
         listen = ["-l", "127.0.0.1:0"] if listen and not listeners else []
 
-        self.inside = Inside(frozen) if inside or frozen else None
+        self.inside = Inside(frozen, halts) if inside or frozen else None
         env = _environment(env)
         env = self.inside.environment(env) if self.inside else env
 

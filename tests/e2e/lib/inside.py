@@ -5,15 +5,16 @@ import contextlib
 import mmap
 import os
 import pathlib
+import signal
 import struct
 import tempfile
 import time
 
-from .proc import wait_until
+from .proc import process, wait_until
 from .setting import BINARY
 
 LIBRARY = pathlib.Path(BINARY).parent / "inside.so"
-_FIELDS = ("live", "peak", "calls", "turns", "frozen", "now", "ahead", "idle", "pid", "nodelay")
+_FIELDS = ("live", "peak", "calls", "turns", "frozen", "now", "ahead", "idle", "pid", "nodelay", "halts")
 
 
 class Inside:
@@ -23,7 +24,7 @@ class Inside:
     second, programs start and end when they do. A test waits for them before it moves the clock.
     """
 
-    def __init__(self, frozen=False):
+    def __init__(self, frozen=False, halts=False):
         assert LIBRARY.exists(), f"{LIBRARY} is missing: make it"
         handle, self.path = tempfile.mkstemp(prefix="wsluice-inside-")
         os.ftruncate(handle, 8 * len(_FIELDS))
@@ -32,6 +33,7 @@ class Inside:
         os.close(handle)
         if frozen:
             self.freeze()
+        self._set("halts", int(halts))
 
     def environment(self, env):
         """What the daemon must be started with."""
@@ -92,6 +94,18 @@ class Inside:
             self._set("now", self.now + min(step, left))
             left -= step
             self.settle()
+
+    @contextlib.contextmanager
+    def halted(self, seconds):
+        """Inside, the daemon stands still, as by `docker pause`; when it goes on, so much time has gone by, which it sees
+        if it was started with halts=True (and if a step of advance() has half a second, that is a halt to it, too)."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: process(self.pid).state == "T", "the daemon to stand still")
+            yield
+            self._set("now", self.now + round(seconds * 1e9))
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def until(self, fact, most, step=0.01):
         """Moves the clock in steps until fact() is true; returns the seconds that it has moved. For what only the

@@ -130,6 +130,18 @@ def rss_kib(pid):
     raise AssertionError(f"process {pid} has no memory: a zombie?")
 
 
+def written_kib(pid, least):
+    """Of its mappings of `least` KiB and more: what it has written to, wherever the system keeps that."""
+    total = size = 0
+    with open(f"/proc/{pid}/smaps") as file:
+        for name, value, *_ in (line.split() for line in file if line.startswith(("Size:", "Private_Dirty:", "Swap:"))):
+            if name == "Size:":
+                size = int(value)
+            elif size >= least:
+                total += int(value)
+    return total
+
+
 def cpu_seconds(pid):
     """User and system time of the process itself, without its children."""
     with open(f"/proc/{pid}/stat") as file:
