@@ -12,7 +12,6 @@ import pytest
 from lib import peers, proc
 from lib.setting import SOON
 from lib.tls import Authority, Certificate, client
-from lib.proc import wait_until
 from lib.wire import Ended
 from test_reload import configured, path  # noqa: F401
 from test_tls_reload import der, echoes, replace, serial, stapled
@@ -118,9 +117,8 @@ def test_each_listener_by_itself(configured, tmp_path):  # noqa: F811
     pairs = [Certificate(tmp_path, "localhost", stem=f"p{i}") for i in range(2)]
     new = Certificate(tmp_path, "localhost", stem="new")
     listen = [{"address": f"127.0.0.{i + 1}:0", "tls": {"cert": p.cert, "key": p.key}} for i, p in enumerate(pairs)]
-    daemon = configured({"listen": listen, "routes": [{"path": "/", "to": "echo:"}]})
+    daemon = configured({"listen": listen, "routes": [{"path": "/", "to": "echo:"}]}, listeners=2)
     olds = [der(p) for p in pairs]
-    wait_until(lambda: len(daemon.addresses) == 2, "both listeners")
     addresses = sorted(daemon.addresses)
     assert [serial(a) for a in addresses] == olds
     replace(pairs[1], new)

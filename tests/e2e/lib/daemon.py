@@ -47,7 +47,7 @@ def _wants_listeners(args):
 class Wsluice:
     """One running daemon.
 
-    Listens on 127.0.0.1 port 0 unless -l is among the arguments, or listen=False says that they tell it otherwise. All clients made by connect() and open() are closed
+    Listens on 127.0.0.1 port 0 unless -l is among the arguments, or listen=False says that they tell it otherwise (of how many addresses: listeners). All clients made by connect() and open() are closed
     before the end is judged. By finish(), the process must have given back every descriptor and child, exit 0 on
     SIGTERM (or as `expect_exit` says) and have no sanitizer report in its log. inside=True: .inside tells what goes on in
     it; frozen=True: and its clock stands still until .inside moves it; halts=True: and what it is moved by at once, the daemon
@@ -55,7 +55,7 @@ class Wsluice:
     """
 
     def __init__(self, *args, env=None, nofile=None, cwd=None, ready=True, stdin=subprocess.DEVNULL, binary=BINARY, listen=True,
-                 inside=False, frozen=False, halts=False):
+                 inside=False, frozen=False, halts=False, listeners=1):
         self.args = [str(a) for a in args]
         self.log = []  # lines, undecodable bytes as surrogates
         self.raw_log = bytearray()
@@ -67,8 +67,8 @@ class Wsluice:
         self._reading = threading.Event()
         self._reading.set()
         self._clients = []
-        listeners = _wants_listeners(self.args)
-        listen = ["-l", "127.0.0.1:0"] if listen and not listeners else []
+        named = _wants_listeners(self.args)
+        listen = ["-l", "127.0.0.1:0"] if listen and not named else []
 
         self.inside = Inside(frozen, halts) if inside or frozen else None
         env = _environment(env)
@@ -88,7 +88,7 @@ class Wsluice:
         self._reader.start()
         if ready:
             try:
-                self._wait_ready(max(1, listeners))
+                self._wait_ready(max(named, listeners))
             except BaseException:
                 self.kill()
                 raise
