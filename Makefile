@@ -219,8 +219,8 @@ mutants: tests/browser/node_modules/.package-lock.json  ## plant faults, print w
 .PHONY: coverage
 coverage: build/cov/wsluice build/cov/inside.so $(UNITS_cov)  ## lines and branches that all tests reach, a folder each (T='-k word')
 	@find build/cov -name '*.gcda' -delete; chmod -R a+rwX build/cov
-	-@$(MAKE) --no-print-directory -k test-unit MODE=cov >build/cov/unit.log 2>&1; chmod -R a+rwX build/cov
-	-$(MAKE) --no-print-directory test-e2e MODE=cov T='$(T)'
+	-@PYTHON='$(PYTHON)' $(PYTHON) tests/run-all unit-cov; chmod -R a+rwX build/cov
+	-@$(if $(T),$(MAKE) --no-print-directory test-e2e MODE=cov T='$(T)',PYTHON='$(PYTHON)' $(PYTHON) tests/run-all e2e-cov)
 	@tests/tools/coverage
 
 # ---- longer runs
