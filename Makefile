@@ -212,7 +212,7 @@ schema: build/plain/wsluice  ## rewrite contrib/wsluice.schema.json from the tab
 
 # ---- do the tests see faults? Small ones are planted in a copy, one at a time
 .PHONY: mutants
-mutants: tests/browser/node_modules/.package-lock.json  ## plant faults, print who survives; MUTANTS='-n 100 --seed 1 --only proto/', -h
+mutants: tests/browser/node_modules/.package-lock.json  ## plant faults, print who survives; MUTANTS='-n 100 --seed 1', CONTRIBUTING.md
 	@PYTHON='$(PYTHON)' tests/tools/mutants $(MUTANTS)
 
 # Failures do not stop it: what they have reached counts. Daemons that become somebody else write their figures, too.
