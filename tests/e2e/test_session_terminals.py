@@ -119,28 +119,29 @@ def drain(viewer):
 
 PROGRAMS = {
     "vim": (["vim", "-u", "NONE", "-c", "syntax on", "-c", "set number hlsearch mouse=a title", "{file}"],
-            ["\x06", "/is\r", "Vjj", "\x1b", ":set nu?\r"], b"  number"),
-    "htop": (["htop", "-d", "100"], ["t", "j", "j"], b"F10"),
-    "top": (["top", "-d", "100"], ["1"], b"COMMAND"),
-    "less": (["less", "-N", "{file}"], [" ", " ", "/of\r"], b"of"),
+            b"line 0", ["\x06", "/is\r", "Vjj", "\x1b", ":set nu?\r"], b"  number"),
+    "htop": (["htop", "-d", "100"], b"F10", ["t", "j", "j"], b"F10"),
+    "top": (["top", "-d", "100"], b"COMMAND", ["1"], b"COMMAND"),
+    "less": (["less", "-N", "{file}"], b"line 0", [" ", " ", "/of\r"], b"of"),
     "wide": (["sh", "-c", "printf '\\033]0;%s\\007%s\\n' 'Titel \u65e5' '\u65e5\u672c\u8a9e|e\u0301|\uac00|\U0001f600x|\u0e01\u0e33|'; "
-              "printf '\\033[4;70H\u65e5\u672c\u8a9e wraps\\033[?1000;1006;2004;1004h\\033[?1h\\033=\\033[2 q\\033[7m end'; cat"], [], b"end"),
-    "shell": (["bash", "--norc"], ["PS1='> '\r", "ls -l --color=always /usr /etc\r", "printf '\\e[31mred\\e[0m\\n'; seq 40\r", "echo 'e''nd'"], b"echo"),
+              "printf '\\033[4;70H\u65e5\u672c\u8a9e wraps\\033[?1000;1006;2004;1004h\\033[?1h\\033=\\033[2 q\\033[7m end'; cat"], b"end", [], b"end"),
+    "shell": (["bash", "--norc"], b"bash-", ["PS1='> '\r", "ls -l --color=always /usr /etc\r", "printf '\\e[31mred\\e[0m\\n'; seq 40\r", "echo 'e''nd'"], b"echo"),
 }
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_who_comes_is_shown_what_the_others_see(kept, tmp_path, name):
-    argv, keys, mark = PROGRAMS[name]
+    argv, begin, keys, mark = PROGRAMS[name]
     argv = [installed(argv[0]), *(arg.format(file=tmp_path / "text") if arg == "{file}" else arg for arg in argv[1:])]
     (tmp_path / "text").write_text("".join(f"line {i} of \u65e5\u672c, is it?\tint main(void) {{ return {i}; }}\n" for i in range(300)))
     daemon = kept(*SHARED, "--pty", "--", *argv)
     first = Viewer(daemon, columns=100, rows=30)
-    first.take()
-    still(daemon)
+    while begin not in first.all:
+        first.take()
     for key in keys:
-        first.type(key)
         still(daemon)
+        first.type(key)
+    still(daemon)
     drain(first)
     assert mark in first.all
     late = Viewer(daemon, columns=100, rows=30)
@@ -246,6 +247,22 @@ def test_ttys_own_messages_come_first_and_to_newcomers_too(kept):
     late.begin(columns=80, rows=24)
     late.until("hello")
     assert late.other == first.other == [b"1sh", b'2{"fontSize": 9}']
+
+
+def test_without_room_for_a_picture_all_that_is_kept_is_sent_again(kept):
+    daemon = kept(*SHARED, "--max-replay", "64K", "--replay", "16K", "--pty", "--", *py(SIZES.replace("show()\n", "os.write(1, b'\\x1b[?2004hbegin'); show()\n"))[1:])
+    one = Viewer(daemon, columns=200, rows=60)
+    one.until("<200x60>")
+    late = Viewer(daemon, columns=200, rows=60)
+    late.until("<200x60>")
+    assert late.all == RESET + b"\x1b[?2004hbegin<200x60>" == RESET + one.all
+    for _ in range(6):
+        one.type("x" * 4000 + "\r")  # echoed
+        one.until("typed" * 40)
+    later = Viewer(daemon, columns=200, rows=60)
+    later.until("typed")
+    assert later.all.startswith(RESET + b"\x1b[?2004h") and b"begin" not in later.all
+    one.until("<200x60>")  # the program is made to draw
 
 
 def about(client):

@@ -83,7 +83,7 @@ static void never(struct session *s, const char *why)
     drop_picture(screen);
     screen->has_none = true;
     log_line(&session_worker(s)->log, LOG_WARN,
-             "no picture of the terminal is kept: who comes sees what is written from then on",
+             "no picture of the terminal is kept: who comes is sent what the ring has",
              LOG_I("id", s->owner.id), LOG_C("reason", why), LOG_I("columns", screen->columns),
              LOG_I("rows", screen->rows));
 }
@@ -91,7 +91,7 @@ static void never(struct session *s, const char *why)
 static bool screen_has_room(const struct session *s)
 {
     size_t all = session_route(s)->config->max_replay;
-    size_t needs = sizeof(struct vt_cell) * screen_of(s)->columns * screen_of(s)->rows * 2;
+    size_t needs = sizeof(struct vt_cell) * screen_of(s)->columns * screen_of(s)->rows;
 
     return core_of(session_worker(s))->sessions->replay_memory + needs <= all;
 }
@@ -176,23 +176,24 @@ void screen_answer(struct session *s, const struct vt_seq *question)
 
 /* ---- who comes ---- */
 
-/* The picture stands for the newest message, and counts as that one. */
-static void stand_for_newest(struct member *m)
+/* What it begins with stands for this message and all before it. */
+static void stand_for(struct member *m, uint64_t number)
 {
-    const struct ring *ring = &session_kept(m->session)->ring;
-
-    if (m->next + 1 < ring->next) {
-        m->skipped += ring->next - 1 - m->next;
-        m->next = ring->next - 1;
-        member_tell_skipped(m);
-    }
+    if (m->next >= number)
+        return;
+    m->skipped += number - m->next;
+    m->next = number;
+    member_tell_skipped(m);
 }
 
-uint64_t screen_first(const struct session *s)
+/* A picture stands for the newest message. Without one all is sent again that is there. */
+uint64_t screen_first(struct session *s)
 {
     const struct ring *ring = &session_kept(s)->ring;
 
-    return screen_of(s) == NULL || ring->next == 1 ? ring->first : ring->next - 1;
+    if (screen_of(s) == NULL || ring->next == 1 || picture_of(s) == NULL)
+        return ring->first;
+    return ring->next - 1;
 }
 
 void screen_came(struct member *m)
@@ -203,51 +204,63 @@ void screen_came(struct member *m)
 
 void screen_show_again(struct member *m)
 {
-    stand_for_newest(m);
+    stand_for(m, screen_first(m->session));
     m->wants_picture = true;
 }
 
-static void put(struct buf *out, const char *p, size_t n, bool *whole)
+static bool put(struct buf *out, const void *p, size_t n)
 {
-    *whole = *whole && (n == 0 || buf_append(out, p, n) == 0);
+    return n == 0 || buf_append(out, p, n) == 0;
 }
 
-/* A reset, then all there is to be seen. Without a picture: the modes, and the program is told of a
- * size that is not so and of that which is, since many draw all anew then. */
-static bool draw(struct session *s, struct buf *out)
+/* The program is told of a size that is not so and of that which is: many draw all anew then. */
+static void make_it_draw(struct session *s)
 {
     const struct kept_screen *screen = screen_of(s);
-    struct vt_screen *picture = picture_of(s);
-    const struct backend *b = s->backend;
-    char modes[VT_MODES_TEXT_MAX + VT_SHIELD_MAX];
-    bool whole = true;
-    size_t n;
 
-    put(out, "\033c", 2, &whole);
-    if (whole && picture != NULL)
-        return vt_screen_paint(picture, out);
-    if (screen->scan.modes.alternate != 0)
-        put(out, "\033[?1049h", 8, &whole);
-    n = vt_modes_write(&screen->scan.modes, modes);
-    n += vt_shield(&screen->scan, modes + n);
-    put(out, modes, n, &whole);
-    if (b != NULL && s->state == SESSION_RUNNING && screen->rows > 1) {
-        b->ops->resize(s->backend, screen->columns, (uint16_t)(screen->rows - 1));
-        b->ops->resize(s->backend, screen->columns, screen->rows);
+    if (s->backend == NULL || s->state != SESSION_RUNNING || screen->rows < 2)
+        return;
+    s->backend->ops->resize(s->backend, screen->columns, (uint16_t)(screen->rows - 1));
+    s->backend->ops->resize(s->backend, screen->columns, screen->rows);
+}
+
+/* The oldest message that is there, behind the modes of now where others stood before it. */
+static bool draw_oldest(struct session *s, uint64_t number, struct buf *out)
+{
+    const struct kept_screen *screen = screen_of(s);
+    struct ring_message msg = ring_get(&session_kept(s)->ring, number);
+    char modes[VT_MODES_TEXT_MAX];
+    bool whole = true;
+
+    if (number > 1) {
+        if (screen->scan.modes.alternate != 0)
+            whole = put(out, "\033[?1049h", 8);
+        whole = whole && put(out, modes, vt_modes_write(&screen->scan.modes, modes));
+        make_it_draw(s);
     }
-    return whole;
+    return whole && put(out, msg.payload, msg.len);
+}
+
+/* A reset, then all there is to be seen, or what there is instead. */
+static bool draw(struct member *m, struct buf *out)
+{
+    static const uint8_t begin[CLIENT_PLACE + 2] = {[CLIENT_PLACE] = 0x1B, 'c'};
+    const struct vt_screen *picture = picture_of(m->session);
+
+    stand_for(m, screen_first(m->session));
+    if (!put(out, begin, sizeof begin))
+        return false;
+    return picture != NULL ? vt_screen_paint(picture, out) : draw_oldest(m->session, m->next, out);
 }
 
 bool screen_show(struct member *m)
 {
-    static const uint8_t place[CLIENT_PLACE] = {0};
     struct buf out = {0};
 
     if (m->client->tty == CLIENT_TTY_BEGINS)
         return false; /* it has not said how large it is */
-    stand_for_newest(m);
     m->wants_picture = false;
-    if (buf_append(&out, place, sizeof place) == 0 && draw(m->session, &out))
+    if (draw(m, &out))
         member_send(m, m->next++, buf_data(&out) + CLIENT_PLACE, buf_len(&out) - CLIENT_PLACE);
     else
         client_no_memory(m->client);

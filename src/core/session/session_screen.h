@@ -40,12 +40,12 @@ void screen_follow(struct session *s, const uint8_t *p, size_t n);
 void screen_answer(struct session *s, const struct vt_seq *question);
 
 /* Number of the message that who comes is sent first. */
-uint64_t screen_first(const struct session *s);
+uint64_t screen_first(struct session *s);
 /* m has come, and does not count: what it gets first is a picture. */
 void screen_came(struct member *m);
 /* Sends the picture; from then on m gets what follows. False: not yet. */
 bool screen_show(struct member *m);
-/* It was too slow, and is shown a picture of now. */
+/* It was too slow, and begins again with a picture of now. */
 void screen_show_again(struct member *m);
 /* m has typed, has another size, is gone: the terminal's size is that of who typed last. */
 void screen_typed(struct member *m);
