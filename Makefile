@@ -298,7 +298,8 @@ install: $(if $(shell command -v scdoc 2>/dev/null),man)  ## to $(DESTDIR)$(PREF
 	    install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)'/lib/systemd/system/$$u; done
 	@for d in sysusers tmpfiles; do \
 	  install -D -m 644 contrib/systemd/$$d.conf '$(DESTDIR)$(PREFIX)'/lib/$$d.d/wsluice.conf; done
-	install -D -m 644 contrib/systemd/programs.conf '$(DESTDIR)$(PREFIX)/share/wsluice/programs.conf'
+	@for c in programs cgroup; do \
+	  install -D -m 644 contrib/systemd/$$c.conf '$(DESTDIR)$(PREFIX)'/share/wsluice/$$c.conf; done
 clean:  ## remove build/
 	rm -rf build
 help:  ## this list

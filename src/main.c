@@ -12,6 +12,7 @@
 #include "conf/dump.h"
 #include "conf/reload.h"
 #include "ctl/ctl.h"
+#include "io/child/cgroup.h"
 #include "server/admin.h"
 #include "server/kinds.h"
 #include "server/listeners.h"
@@ -70,7 +71,7 @@ static int main_written(void)
 /* What a start meets by itself. */
 static void check_targets(const struct config *c, struct faults *faults)
 {
-    char error[LISTENER_ERROR_MAX];
+    char error[LISTENER_ERROR_MAX], why[CGROUPS_ERROR_MAX];
     int err = log_judge(c->log_to);
 
     if (err != 0)
@@ -78,6 +79,8 @@ static void check_targets(const struct config *c, struct faults *faults)
     (void)listeners_judge(c, add_fault, faults);
     if (c->admin != NULL && !admin_usable(c->admin, error))
         add_fault(faults, error);
+    if (c->cgroup != NULL && !cgroups_judge(c->cgroup, why))
+        add_fault(faults, why);
 }
 
 static int check(struct config *c, const struct command_line *cli, struct faults *faults)

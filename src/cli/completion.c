@@ -22,6 +22,7 @@ static const struct known {
     {"route", OFFER_ADDRESSES, NULL},
     {"framing", OFFER_WORDS, NULL},
     {"origin", OFFER_ADDRESSES, "any https:// http://"},
+    {"cgroup", OFFER_WORDS, "auto"},
     {"log-to", OFFER_WORDS, "stderr syslog"},
     {"record", OFFER_FOLDERS, NULL},
     {"user", OFFER_USERS, NULL},

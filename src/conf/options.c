@@ -196,6 +196,8 @@ const struct option_row option_rows[] = {
      "the protocols to offer to a tls:// service (ALPN), commas between: postgresql for PostgreSQL 17 with direct TLS, which asks for it"},
     {"backend-verify", 0, OPTION_FLAG, SETTING(tls.verify), NULL, "on", NULL, 0, 0,
      "verify the certificates of tls:// services"},
+    {"cgroup", 0, OPTION_TEXT, CONFIG_FIXED(cgroup), "WHERE", NULL, NULL, 0, 0,
+     "a control group for each program, so that all it starts ends with it: below ours (auto), or below a folder of cgroup2"},
     {"user", 0, OPTION_TEXT, CONFIG_FIXED(user), "NAME[:GROUP]", NULL, NULL, 0, 0,
      "whom to become once everything is open, without capabilities that are not needed; root: stay root"},
     {"no-new-privs", 0, OPTION_FLAG, SETTING(no_new_privs), NULL, "on", NULL, 0, 0,

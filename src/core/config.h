@@ -213,6 +213,7 @@ struct config {
     int log_format;     /* enum log_format */
     const char *log_to; /* stderr, syslog, or a file */
     const char *syslog_socket;
+    const char *cgroup;     /* below which programs have control groups; NULL: they have none */
     const char *user;       /* whom to become once all is open; NULL: stay */
     bool from_file;         /* which may say something else when it is read again */
     bool no_new_privs;      /* for the process, as no route does without; set by prepare_config */

@@ -81,8 +81,9 @@ struct worker {
     struct rlimit as_at_start;     /* RLIMIT_AS, likewise */
     uint64_t caps; /* capabilities (1 << CAP_*) that this process has, not in effect: raised only
                       around what needs them; see priv.h */
-    struct child *children; /* every child not yet gone, but these: */
-    struct child *stopping; /* on the ladder; see child.h */
+    struct cgroups *cgroups; /* of programs, see io/child/cgroup.h; NULL: they have none */
+    struct child *children;  /* every child not yet gone, but these: */
+    struct child *stopping;  /* on the ladder; see child.h */
     int low_fds[3];    /* child_start.c: placeholders for descriptors of a program being started; -1
                           where they could not be had */
     ev_timer ladder;   /* child.c's; active until the first of them is due */

@@ -21,6 +21,7 @@
 #include "core/program/attr.h"
 #include "core/session/banned.h"
 #include "core/session/session.h"
+#include "io/child/cgroup.h"
 #include "io/child/child.h"
 #include "io/resolve.h"
 #include "server/admin.h"
@@ -439,6 +440,32 @@ static bool make_parts(struct server *s, struct config *c)
            s->core.auth != NULL && s->core.waiting != NULL;
 }
 
+/* Before we become who we will be, and after it. False with a complaint. */
+static bool open_cgroups(struct worker *w, const struct config *c)
+{
+    char error[CGROUPS_ERROR_MAX];
+
+    if (c->cgroup != NULL)
+        w->cgroups = cgroups_open(c->cgroup, priv_user(c), error);
+    if (c->cgroup != NULL && w->cgroups == NULL)
+        server_complain(NULL, error);
+    return c->cgroup == NULL || w->cgroups != NULL;
+}
+
+static bool try_cgroups(struct worker *w, const struct config *c)
+{
+    char error[CGROUPS_ERROR_MAX];
+
+    if (w->cgroups == NULL)
+        return true;
+    if (!cgroups_try(w->cgroups, error)) {
+        server_complain(NULL, error);
+        return false;
+    }
+    log_line(&w->log, LOG_INFO, "programs have control groups", LOG_C("cgroup", c->cgroup));
+    return true;
+}
+
 /* 0, or the exit status. */
 static int server_open(struct server *s, struct config *c)
 {
@@ -466,12 +493,14 @@ static int server_open(struct server *s, struct config *c)
         return status;
     }
     adopt_all(s, c, &opened);
+    if (!open_cgroups(w, c))
+        return 1;
     if (priv_drop(&s->priv, w, c, error) < 0) {
         server_complain(NULL, error);
         return 1;
     }
     warn_about(&w->log, c);
-    if (prepare_writable(c, server_complain, NULL) > 0)
+    if (prepare_writable(c, server_complain, NULL) > 0 || !try_cgroups(w, c))
         return 1;
     banned_init(&s->banned, w);
     admission_apply(s->core.admission, c);
@@ -506,6 +535,7 @@ static void server_close(struct server *s)
         resolve_release(w);
         worker_release(w);
     }
+    cgroups_close(w->cgroups);
     stats_free(w);
     limits_free(s->core.limits);
     auth_free(s->core.auth);

@@ -393,7 +393,8 @@ def analyze(*args):
 
 def add_programs(units):
     (units / "wsluice.service.d").mkdir()
-    shutil.copy(UNITS / "programs.conf", units / "wsluice.service.d")
+    for name in ("programs.conf", "cgroup.conf"):
+        shutil.copy(UNITS / name, units / "wsluice.service.d")
 
 
 @pytest.mark.parametrize("programs", [False, True])

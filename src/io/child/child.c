@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/child/cgroup.h"
 #include "io/child/child_attr.h"
 #include "io/child/child_impl.h"
 
@@ -23,6 +24,7 @@
  * first; seconds. */
 #define GONE_WAIT 1.0
 #define FIRST_LOOK 0.005F
+#define SWEEP_WAIT 5.0  /* likewise, all of a control group */
 #define LAST_LOOK 0.25F /* and how often at last */
 
 /* Status of a leader that somebody else reaped, which only happens when SIGCHLD is ignored: as if
@@ -184,6 +186,35 @@ void child_kill(struct child *c)
     if (signal_group(c, SIGKILL) != 0 && errno != ESRCH)
         log_line(&child_worker_of(c)->log, LOG_ERROR, "cannot end a program", LOG_I("pid", c->pid),
                  LOG_C("reason", strerror(errno)));
+    if (c->in_cgroup)
+        cgroup_kill(child_worker_of(c)->cgroups, *child_cgroup(c));
+}
+
+/* Nothing is left in its control group, which is removed. Zombies do not count there. */
+static bool child_is_empty(const struct child *c)
+{
+    return c->in_cgroup && cgroup_remove(child_worker_of(c)->cgroups, *child_cgroup(c));
+}
+
+/* The process group is gone, or was killed long ago; its control group is ended with all that is
+ * left in it. True when that is done, or has taken too long: the next start tries again. */
+static bool child_swept(struct child *c)
+{
+    struct worker *w = child_worker_of(c);
+    double now = worker_time(w);
+
+    if (!c->in_cgroup || child_is_empty(c))
+        return true;
+    if (c->rung != CHILD_SWEPT) {
+        cgroup_kill(w->cgroups, *child_cgroup(c));
+        c->rung = CHILD_SWEPT;
+        c->until = now + SWEEP_WAIT;
+        c->step = FIRST_LOOK;
+    }
+    if (c->until > now)
+        return false;
+    log_line(&w->log, LOG_ERROR, "cannot end all that a program has started", LOG_I("pid", c->pid));
+    return true;
 }
 
 /*
@@ -193,19 +224,22 @@ void child_kill(struct child *c)
  */
 static void follow_group(struct child *c)
 {
-    double now = worker_time(child_worker_of(c)), next = now + c->step;
+    double now = worker_time(child_worker_of(c)), next;
+    bool over = child_is_empty(c) || group_is_gone(c) || c->rung == CHILD_SWEPT ||
+                (c->rung == CHILD_KILLED && c->until <= now);
 
-    if (group_is_gone(c) || (c->rung == CHILD_KILLED && c->until <= now)) {
+    if (over && child_swept(c)) {
         child_gone(c);
         return;
     }
+    next = now + c->step;
     c->step = c->step * 2 < LAST_LOOK ? c->step * 2 : LAST_LOOK;
     go_on_at(c, next < c->until ? next : c->until);
 }
 
 static void leave_group(struct child *c)
 {
-    if (c->rung < CHILD_TERMINATED && !terminate(c)) {
+    if (c->rung < CHILD_TERMINATED && !terminate(c) && child_swept(c)) {
         child_gone(c); /* as it is with most programs: one system call finds it out */
         return;
     }

@@ -10,7 +10,8 @@
  *
  * The struct is allocated here and belongs to its owner until child_release; after that it belongs
  * to the worker, goes on along the ladder without its owner, and frees itself when the group is
- * gone.
+ * gone. Where programs have control groups (worker->cgroups), what has left the process group ends
+ * then, too: by SIGKILL.
  */
 #include <ev.h>
 #include <stdbool.h>
@@ -76,9 +77,10 @@ struct child {
     pid_t pid;        /* also the process group */
     pid_t foreground; /* a further group on the ladder, see child_hang_up; 0: none */
     int status;       /* of the leader, once reaped */
-    enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED } rung : 8;
+    enum { CHILD_RUNNING, CHILD_STOPPING, CHILD_TERMINATED, CHILD_KILLED, CHILD_SWEPT } rung : 8;
     bool on_ladder : 1; /* in worker->stopping */
     bool is_reaped : 1;
+    bool in_cgroup : 1;  /* of its own, see child_impl.h; all in that ends with it */
     bool other_user : 1; /* it was started as somebody else than we are */
 };
 

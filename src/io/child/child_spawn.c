@@ -43,6 +43,7 @@ struct plan {
     char *const *envp;
     int std[3];
     unsigned needless; /* the lowest descriptor above all of these */
+    int cgroup;        /* folder of the control group that it begins in; -1: ours */
     bool own_table;   /* the child makes its own, see own_descriptors; else it begins with a copy */
     bool on_terminal; /* which then controls the new session */
     pid_t parent;
@@ -158,6 +159,9 @@ static pid_t vfork_plan(struct plan *p, int *pidfd)
 {
     _Alignas(16) char stack[CHILD_STACK];
 
+    if (p->cgroup >= 0)
+        return child_clone_into(p->cgroup, p->own_table ? CLONE_FILES : 0, child_main, p, stack,
+                                sizeof stack, pidfd);
     return clone(child_main, stack + sizeof stack,
                  CLONE_VM | CLONE_VFORK | (p->own_table ? CLONE_FILES : 0) | CLONE_PIDFD | SIGCHLD,
                  p, pidfd);
@@ -220,7 +224,8 @@ static pid_t vfork_other_user(struct plan *p, int *pidfd)
     return pid;
 }
 
-pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3], int *pidfd)
+pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int std[3], int cgroup,
+                      int *pidfd)
 {
     struct plan plan = {
         .path = spec->path,
@@ -228,6 +233,7 @@ pid_t child_spawn_run(struct worker *w, const struct child_spec *spec, const int
         .argv = spec->argv,
         .envp = spec->envp,
         .std = {std[0], std[1], std[2]},
+        .cgroup = cgroup,
         .own_table = can_own_tables(w),
         .on_terminal = spec->standard == CHILD_ON_TERMINAL,
         .parent = getpid(),

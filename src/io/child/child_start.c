@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/child/cgroup.h"
 #include "io/child/child_attr.h"
 #include "io/child/child_impl.h"
 
@@ -160,16 +161,17 @@ static bool low_places_help(const struct worker *w, const int std[3])
 }
 
 /* The start itself, with pidfd and errno as of child_spawn_run. */
-static pid_t spawn(struct worker *w, const struct child_spec *spec, const int std[3], int *pidfd)
+static pid_t spawn(struct worker *w, const struct child_spec *spec, const int std[3], int cgroup,
+                   int *pidfd)
 {
     int low[3], spare, saved;
     pid_t pid;
 
     if (!low_places_help(w, std) || (spare = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
-        return child_spawn_run(w, spec, std, pidfd);
+        return child_spawn_run(w, spec, std, cgroup, pidfd);
     for (int i = 0; i < 3; i++)
         low[i] = dup3(std[i], w->low_fds[i], O_CLOEXEC);
-    pid = child_spawn_run(w, spec, low, pidfd);
+    pid = child_spawn_run(w, spec, low, cgroup, pidfd);
     saved = errno;
     for (int i = 0; i < 3; i++) /* the program's ends are the program's alone */
         (void)dup3(spare, w->low_fds[i], O_CLOEXEC);
@@ -178,13 +180,36 @@ static pid_t spawn(struct worker *w, const struct child_spec *spec, const int st
     return pid;
 }
 
+/* In a control group, where programs have such: *number is 0 elsewhere. */
+static pid_t spawn_in_group(struct worker *w, const struct child_spec *spec, const int std[3],
+                            uint32_t *number, int *pidfd)
+{
+    int folder = -1, saved;
+    pid_t pid = -1;
+
+    *number = 0;
+    if (w->cgroups == NULL)
+        return spawn(w, spec, std, -1, pidfd);
+    *number = cgroup_make(w->cgroups, &folder);
+    if (*number != 0)
+        pid = spawn(w, spec, std, folder, pidfd);
+    saved = errno;
+    if (folder >= 0)
+        (void)close(folder);
+    if (pid < 0 && *number != 0)
+        (void)cgroup_remove(w->cgroups, *number);
+    errno = saved;
+    return pid;
+}
+
 /* Once more, when others could make room: for the pidfd, say. */
 static pid_t spawn_soon(struct worker *w, const struct child_spec *spec, const int std[3],
-                        int *pidfd)
+                        uint32_t *number, int *pidfd)
 {
-    pid_t pid = spawn(w, spec, std, pidfd);
+    pid_t pid = spawn_in_group(w, spec, std, number, pidfd);
 
-    return pid < 0 && worker_make_room(w, errno) ? spawn(w, spec, std, pidfd) : pid;
+    return pid < 0 && worker_make_room(w, errno) ? spawn_in_group(w, spec, std, number, pidfd)
+                                                 : pid;
 }
 
 /* Errors that are ours and pass, not the program's. */
@@ -196,8 +221,10 @@ static bool child_start_is_shortage(int err)
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner)
 {
-    struct child *c = calloc(1, sizeof *c);
+    size_t more = w->cgroups != NULL ? sizeof(uint32_t) : 0;
+    struct child *c = calloc(1, sizeof *c + more);
     struct pipes pipes;
+    uint32_t number;
     int pidfd;
 
     *why = CHILD_NO_RESOURCES;
@@ -210,7 +237,7 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     c->other_user = child_attr_changes_user(spec->attr);
     if (make_pipes(w, &pipes, spec) != 0 ||
         (c->other_user && child_start_hand_over(&pipes, spec->attr) != 0) ||
-        (c->pid = spawn_soon(w, spec, pipes.theirs, &pidfd)) < 0) {
+        (c->pid = spawn_soon(w, spec, pipes.theirs, &number, &pidfd)) < 0) {
         int saved = errno;
 
         *why = child_start_is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
@@ -222,6 +249,10 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
     memcpy(fds, pipes.ours, sizeof pipes.ours);
     memset(pipes.ours, -1, sizeof pipes.ours);
     close_pipes(&pipes);
+    if (number != 0) {
+        c->in_cgroup = true;
+        *child_cgroup(c) = number;
+    }
     child_watch(c, w, pidfd);
     *why = CHILD_OK;
     return c;

@@ -163,6 +163,8 @@ class Wsluice:
             raise AssertionError(f"the daemon exited with {self.process.returncode} at once:\n{self.tail()}")
         for match in self.find_log(_LISTENING):
             self.addresses.append(_parse_address(match.group(1)))
+        if "--cgroup" in self.args:  # it is tried out, once the listeners are there
+            self.wait_for_log("programs have control groups", 2 * SOON)
         self._prove_identity()
         self.baseline = self._descriptors()
 
