@@ -361,6 +361,8 @@ def test_a_file_for_the_other_build_has_no_tests(run_all, tmp_path, monkeypatch)
 def test_parts_that_compile_are_one_at_a_time_beside_others(run_all):
     make, test = (run_all.Part(name, [command], None, 1) for name, command in (("m", [*run_all.MAKE, "all"]), ("t", ["true"])))
     assert run_all.has_room(make, [test] * run_all.SLOTS) and run_all.has_room(test, [make] + [test] * (run_all.SLOTS - 1))
+    plain, asan, other = (run_all.Part(name, [], None, 1, apart=apart) for name, apart in (("p", "tls"), ("a", "tls"), ("o", "cli")))
+    assert run_all.has_room(plain, [other, test, make]) and not run_all.has_room(asan, [plain])
     assert not run_all.has_room(make, [make]) and not run_all.has_room(test, [test] * run_all.SLOTS)
 
 
