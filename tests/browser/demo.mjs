@@ -4,6 +4,8 @@
 //   node demo.mjs editor URL PNG              the demo's editor with its language server
 //   node demo.mjs console URL                 the console's page on an echo route
 //   node demo.mjs flood URL [PNG]             the same, with many messages
+import { readFileSync } from "node:fs";
+
 import { chromium } from "playwright-core";
 
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -187,7 +189,10 @@ async function consoleFlood(context) {
   seen.asked = await page.evaluate(() => {
     window.asked = 0;
     for (let i = 0; i < 5000; i++) account("in", `line ${i}`);
-    return new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(window.asked))));
+    return new Promise((done) => {
+      const look = () => (waiting.length ? setTimeout(look, 10) : done(window.asked));
+      look();
+    });
   });
   await drawn();
   seen.counted = await text(page, "#count", /5,000 received/);
@@ -207,7 +212,7 @@ async function consoleFlood(context) {
   seen.hex = await text(page, "#log .in:last-child .body", /^68/);
   await page.selectOption("#view", "text");
   seen.asText = await page.textContent("#log .in:last-child .body");
-  await page.selectOption("#view", "hex");
+  await page.selectOption("#view", "auto");
   seen.back = await page.textContent("#log .in:last-child .body");
   await page.selectOption("#kind", "text");
   seen.ends = [];
@@ -224,6 +229,26 @@ async function consoleFlood(context) {
     await page.press("#text", key);
     seen.recalled.push(await page.inputValue("#text"));
   }
+  // filter, JSON, a file of all that is kept, and a message that connects
+  await page.fill("#filter", "ECHO 499");
+  seen.filtered = await page.$$eval("#log .in .body", (all) => [all.length, all.every((one) => one.textContent.startsWith("echo 499"))]);
+  await page.evaluate(() => { account("in", "not this"); account("in", 'echo 4999 {"a":1}'); });
+  await drawn();
+  seen.filteredLater = await page.textContent("#log .in:last-child .body");
+  await page.fill("#filter", "");
+  await page.evaluate(() => account("in", '{"a":[1]}'));
+  await page.selectOption("#view", "json");
+  seen.json = await page.textContent("#log .in:last-child .body");
+  await page.selectOption("#view", "auto");
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+  const saved = readFileSync(await file.path(), "utf8").trim().split("\n").map((one) => JSON.parse(one));
+  seen.saved = [saved.length > 10000, saved.at(-1).text, saved.find((one) => one.hex)?.hex];
+  await page.click("#connect");
+  await text(page, "#state", /^closed/);
+  await page.fill("#text", "again");
+  await page.press("#text", "Enter");
+  await text(page, "#log .in:last-child .body", /^again[\r\n]*$/);
+
   await page.click("#clear");
   seen.cleared = await page.evaluate(() => log.childElementCount);
   for (const [width, height] of [[1280, 900], [390, 844]]) {

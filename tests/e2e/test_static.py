@@ -754,7 +754,8 @@ def test_console_takes_thousands_of_messages(with_console):
     assert seen == {
         "kept": [1000, "line 4000", "line 4999"], "follows": True, "stays": True, "hex": "68 c3 a9 0a", "asText": "h\u00e9\n",
         "back": "68 c3 a9 0a", "ends": ['"end none"', '"end LF\\n"', '"end CR LF\\r\\n"', '"end CR\\r"'],
-        "recalled": ["end CR", "end CR LF", "end CR", "draft", "draft"], "cleared": 0, "fits": [True, True], "faults": []}
+        "recalled": ["end CR", "end CR LF", "end CR", "draft", "draft"], "filtered": [11, True], "filteredLater": 'echo 4999 {"a":1}',
+        "json": '{\n  "a": [\n    1\n  ]\n}', "saved": [True, '{"a":[1]}', "68 c3 a9 0a"], "cleared": 0, "fits": [True, True], "faults": []}
 
 
 def test_vanished_client_is_no_error(daemon):
