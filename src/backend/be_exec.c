@@ -35,11 +35,14 @@ static struct backend *exec_open(const struct backend_open *o)
 }
 
 static const struct option_row exec_rows[] = {
-    {"exec", 0, OPTION_ARGV, IN_TARGET, offsetof(struct target, argv), RELOAD_NEW, "[WORD...]",
-     NULL, NULL, 0, 0,
-     "a program for each session and its arguments, no shell; {name} in an argument stands for "
-     "what "
-     "the path captured"},
+    {.name = "exec",
+     .type = OPTION_ARGV,
+     .place = IN_TARGET,
+     .offset = offsetof(struct target, argv),
+     .reload = RELOAD_NEW,
+     .value = "[WORD...]",
+     .help = "a program for each session and its arguments, no shell; {name} in an argument stands "
+             "for what the path captured"},
 };
 
 const struct backend_ops backend_exec = {

@@ -162,8 +162,13 @@ static void pty_close(struct backend *b)
 }
 
 static const struct option_row pty_rows[] = {
-    {"pty", 0, OPTION_ARGV, IN_TARGET, offsetof(struct target, argv), RELOAD_NEW, "[WORD...]", NULL,
-     NULL, 0, 0, "a program for each session, on a terminal; its arguments as those of exec"},
+    {.name = "pty",
+     .type = OPTION_ARGV,
+     .place = IN_TARGET,
+     .offset = offsetof(struct target, argv),
+     .reload = RELOAD_NEW,
+     .value = "[WORD...]",
+     .help = "a program for each session, on a terminal; its arguments as those of exec"},
 };
 
 const struct backend_ops backend_pty = {

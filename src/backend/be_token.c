@@ -132,10 +132,15 @@ static void token_describe(const struct backend *b, char *out, size_t size)
 }
 
 static const struct option_row token_rows[] = {
-    {"token-file", 0, OPTION_TEXT, IN_TARGET, offsetof(struct target, token_file), RELOAD_NEW,
-     "PATH", NULL, NULL, 0, 0,
-     "a file, or a directory of files, with a service for each token: lines `TOKEN: HOST:PORT` or "
-     "`TOKEN: unix:PATH`; the token is ?token= or the last segment of the path"},
+    {.name = "token-file",
+     .type = OPTION_TEXT,
+     .place = IN_TARGET,
+     .offset = offsetof(struct target, token_file),
+     .reload = RELOAD_NEW,
+     .value = "PATH",
+     .help =
+         "a file, or a directory of files, with a service for each token: lines `TOKEN: HOST:PORT` "
+         "or `TOKEN: unix:PATH`; the token is ?token= or the last segment of the path"},
 };
 
 const struct backend_ops backend_token = {

@@ -189,9 +189,7 @@ static void udp_connect(struct be_udp *u, const union addr *all, size_t n)
         err = errno;
     }
     if (u->fd < 0) {
-        bool is_ours = err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
-
-        udp_failed(u, is_ours ? 503 : 502, strerror(err));
+        udp_failed(u, worker_is_shortage(err) ? 503 : 502, strerror(err));
         return;
     }
     keep_others(u, all + i, n - i);

@@ -87,13 +87,6 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_io_start(loop, &l->readable);
 }
 
-/* Whether accept4's error means that we ran out of something, rather than that one connection
- * failed. */
-static bool ran_out(int err)
-{
-    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
-}
-
 /* False: nothing more is accepted in this turn. */
 static bool accept_one(struct listener *l)
 {
@@ -101,7 +94,7 @@ static bool accept_one(struct listener *l)
     socklen_t len = sizeof client;
     int fd = accept4(l->fd, &client.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd < 0 && ran_out(errno)) {
+    if (fd < 0 && worker_is_shortage(errno)) {
         int err = errno;
 
         if (worker_make_room(l->worker, err))

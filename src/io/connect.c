@@ -93,19 +93,13 @@ static void win(struct connect *c, struct attempt *a)
     c->events->connected(c->owner, fd, &addr);
 }
 
-/* Errors that are ours and pass, not the server's. */
-static bool connect_is_shortage(int err)
-{
-    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
-}
-
 static void note_failure(struct connect *c, size_t i, int err)
 {
     char text[ADDR_TEXT_MAX];
 
-    c->why = connect_is_shortage(err) ? CONNECT_NO_RESOURCES
-             : err == ETIMEDOUT       ? CONNECT_TIMEOUT
-                                      : CONNECT_REFUSED;
+    c->why = worker_is_shortage(err) ? CONNECT_NO_RESOURCES
+             : err == ETIMEDOUT      ? CONNECT_TIMEOUT
+                                     : CONNECT_REFUSED;
     (void)snprintf(c->what, sizeof c->what, "%.128s: %s",
                    c->is_unix ? c->text : addr_format(&c->addrs[i], text), strerror(err));
 }

@@ -53,11 +53,14 @@ static void worker_log_due(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)log_flush(&w->log); /* the end of the turn sees to what is left */
 }
 
+bool worker_is_shortage(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
 bool worker_make_room(struct worker *w, int err)
 {
-    if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
-        return false;
-    return w->make_room != NULL && w->make_room(w);
+    return worker_is_shortage(err) && w->make_room != NULL && w->make_room(w);
 }
 
 void worker_no_memory(struct worker *w, const char *what)

@@ -112,6 +112,9 @@ void worker_run(struct worker *w);
  * there were any, and what failed is worth a second try. */
 bool worker_make_room(struct worker *w, int err);
 
+/* err is a want of descriptors or memory: ours, and it passes. */
+bool worker_is_shortage(int err);
+
 /* There is no memory for what: told in the log, and counted. */
 void worker_no_memory(struct worker *w, const char *what);
 

@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/path.h"
 
-static int path_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* The byte that "%XX" at p means; -1: none. */
-static int escaped(const char *p, size_t left)
-{
-    int high = left > 2 ? path_hex_digit(p[1]) : -1;
-    int low = left > 2 ? path_hex_digit(p[2]) : -1;
-
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
+#include "base/percent.h"
 
 static bool unescape(char *out, struct slice raw, const char **why)
 {
@@ -29,7 +11,7 @@ static bool unescape(char *out, struct slice raw, const char **why)
         int c = (unsigned char)raw.p[i];
 
         if (c == '%') {
-            c = escaped(raw.p + i, raw.len - i);
+            c = percent_byte(raw.p + i, raw.len - i);
             i += 2;
             *why = c == '/' ? "an escaped slash in the path" : "a broken %-escape in the path";
             if (c <= 0 || c == '/')

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/percent.h"
+
 bool secret_mac(const uint8_t key[SECRET_KEY_SIZE], const struct slice *texts, size_t n,
                 uint8_t mac[SECRET_MAC_SIZE])
 {
@@ -74,34 +76,20 @@ int secret_base64(struct slice text, char *out, size_t size)
     return (int)n;
 }
 
-static int secret_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int secret_unescape(struct slice text, char *out, size_t size)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.p[i];
+        int c = (unsigned char)text.p[i];
 
         if (c == '%') {
-            int high = i + 2 < text.len ? secret_hex_digit(text.p[i + 1]) : -1;
-            int low = i + 2 < text.len ? secret_hex_digit(text.p[i + 2]) : -1;
-
-            if (high < 0 || low < 0)
-                return -1;
-            c = (char)(high * 16 + low);
+            c = percent_byte(text.p + i, text.len - i);
             i += 2;
         }
-        if (c == '\0' || n == size)
+        if (c <= 0 || n == size)
             return -1;
-        out[n++] = c;
+        out[n++] = (char)c;
     }
     return (int)n;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/percent.h"
+
 void vt_put(struct vt_text *t, const char *format, ...)
 {
     va_list args;
@@ -147,15 +149,6 @@ size_t vt_sgr_write(const struct vt_sgr *sgr, char out[VT_SGR_TEXT_MAX])
 }
 
 /* ---- colours in words ---- */
-
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdefABCDEF", *at = c != 0 ? strchr(digits, c) : NULL;
-
-    if (at == NULL)
-        return -1;
-    return (int)(at - digits) < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
-}
 
 /* 1 to 4 digits, scaled to 8 bits. */
 static bool read_part(struct slice s, uint8_t *out)

@@ -639,10 +639,20 @@ static const char *fake_parse(struct target *t, const char *rest, struct arena *
 }
 
 static const struct option_row fake_rows[] = {
-    {"fake", 0, OPTION_TEXT, IN_TARGET, offsetof(struct target, host), RELOAD_NEW, "NAME", NULL,
-     NULL, 0, 0, "a fake"},
-    {"fake-path", 0, OPTION_TEXT, IN_TARGET, offsetof(struct target, unix_path), RELOAD_NEW, "X",
-     NULL, NULL, 0, 0, "more of it"},
+    {.name = "fake",
+     .type = OPTION_TEXT,
+     .place = IN_TARGET,
+     .offset = offsetof(struct target, host),
+     .reload = RELOAD_NEW,
+     .value = "NAME",
+     .help = "a fake"},
+    {.name = "fake-path",
+     .type = OPTION_TEXT,
+     .place = IN_TARGET,
+     .offset = offsetof(struct target, unix_path),
+     .reload = RELOAD_NEW,
+     .value = "X",
+     .help = "more of it"},
 };
 static const struct backend_ops backend_fake = {
     .name = "fake",

@@ -26,7 +26,7 @@ bool client_may_become(enum client_state from, enum client_state to)
 void client_become(struct client *c, enum client_state next)
 {
     assert(client_may_become(c->state, next));
-    c->state = (uint8_t)next;
+    c->state = next;
 }
 
 /* ---- what its stream tells; each ends in settle ---- */

@@ -35,7 +35,7 @@
 #include "proto/handshake.h"
 #include "proto/ws.h"
 
-#define CLIENT_RTTS 5 /* round trips kept for the median */
+#define CLIENT_RTTS 3 /* round trips kept for the median */
 
 enum client_state { CLIENT_OPENING, CLIENT_OPEN, CLIENT_CLOSING, CLIENT_OVER };
 enum client_closer { CLOSED_BY_NOBODY, CLOSED_BY_CLIENT, CLOSED_BY_BACKEND, CLOSED_BY_SERVER };
@@ -114,25 +114,25 @@ struct client_extra {
 };
 
 struct client {
-    uint8_t state;        /* enum client_state */
-    uint8_t closer;       /* enum client_closer: who ended it first */
-    bool was_open : 1;    /* the 101 was sent */
-    bool input_open : 1;  /* what it sends still counts */
-    bool echoes : 1;      /* there is no backend, its messages turn around here */
-    bool paused : 1;      /* it is not read */
-    bool deferred : 1;    /* extra->held is the rest of a chunk, which has to wait: client_in.c */
-    bool blocked : 1;     /* and that because of the backend */
-    bool channels : 1;    /* its messages begin with a byte that says what they are for */
-    bool asked_pause : 1; /* of a terminal client: it wants no output for now */
-    bool answered : 1;    /* its Close has come */
-    bool assembles : 1;   /* what it sends is handed on message by message, in any framing */
-    uint8_t tty;          /* enum client_tty */
-    uint8_t tty_command;  /* first byte of the unfinished message; 0: none yet */
+    enum client_state state : 2;
+    enum client_closer closer : 2; /* who ended it first */
+    enum client_tty tty : 2;
+    bool was_open : 1;      /* the 101 was sent */
+    bool input_open : 1;    /* what it sends still counts */
+    bool echoes : 1;        /* there is no backend, its messages turn around here */
+    bool paused : 1;        /* it is not read */
+    bool deferred : 1;      /* extra->held is the rest of a chunk, which has to wait: client_in.c */
+    bool blocked : 1;       /* and that because of the backend */
+    bool channels : 1;      /* its messages begin with a byte that says what they are for */
+    bool asked_pause : 1;   /* of a terminal client: it wants no output for now */
+    bool answered : 1;      /* its Close has come */
+    bool assembles : 1;     /* what it sends is handed on message by message, in any framing */
+    unsigned rtt_count : 3; /* of rtt; see client_clock.c */
+    uint8_t tty_command;    /* first byte of the unfinished message; 0: none yet */
     struct utf8_state in_utf8;
     uint8_t channel; /* with channels: that of the unfinished message and 1; 0: none yet */
     uint16_t code;   /* of the first Close, sent or received; WS_CODE_ABNORMAL without */
     uint16_t rtt[CLIENT_RTTS]; /* ms, the last ones: the upper halves of floats */
-    uint8_t rtt_count;         /* of rtt; see client_clock.c */
     struct ws_reader reader;
     struct client_owner *owner;
     struct stream *stream;      /* NULL when OVER */
@@ -235,6 +235,11 @@ bool client_settle(struct client *c, bool blocked);
 /* ---- time; client_clock.c. A client's stream has one timer, and the owner shares it. ---- */
 
 #define CLIENT_NEVER 1e9 /* worker time */
+
+static inline double client_earlier(double a, double b)
+{
+    return a < b ? a : b;
+}
 
 /* The timer fires in at most `seconds`; when OPEN or CLOSING. */
 void client_hurry(struct client *c, double seconds);

@@ -19,11 +19,6 @@
 #define CLOSING_LOOK 1.0 /* and at a client that has our Close before it */
 #define SOONEST 0.001
 
-static double client_min_of(double a, double b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- the timer ---- */
 
 static void client_set_timer(struct client *c, double seconds)
@@ -91,14 +86,14 @@ static double heartbeat_due(const struct client *c)
     if (client_settings(c)->ping <= 0)
         return CLIENT_NEVER;
     if (e->ping_at > 0) /* an answer may come before it is overdue: then the next ping is due */
-        return client_min_of(e->pong_due, client_worker(c)->now + heartbeat_interval(c));
-    return client_min_of(stream_last_rx(c->stream), stream_last_tx(c->stream)) +
+        return client_earlier(e->pong_due, client_worker(c)->now + heartbeat_interval(c));
+    return client_earlier(stream_last_rx(c->stream), stream_last_tx(c->stream)) +
            heartbeat_interval(c);
 }
 
 static double client_stall_look(const struct client *c)
 {
-    return client_min_of(STALL_LOOK, client_settings(c)->stall_timeout / 4);
+    return client_earlier(STALL_LOOK, client_settings(c)->stall_timeout / 4);
 }
 
 /* When the first message of the terminal protocol is overdue: it counts from the 101. */
@@ -114,13 +109,13 @@ double client_due(const struct client *c)
     if (client_input_ready(c))
         return now;
     if (c->state == CLIENT_OPEN) {
-        due = client_min_of(heartbeat_due(c), first_message_due(c));
+        due = client_earlier(heartbeat_due(c), first_message_due(c));
         if (client_extra(c)->stall_since > 0)
-            due = client_min_of(due, now + client_stall_look(c));
+            due = client_earlier(due, now + client_stall_look(c));
     } else if (c->state == CLIENT_CLOSING) {
-        due = now + client_min_of(client_settings(c)->close_timeout, CLOSING_LOOK);
+        due = now + client_earlier(client_settings(c)->close_timeout, CLOSING_LOOK);
     }
-    return client_min_of(due, client_throttle_due(c));
+    return client_earlier(due, client_throttle_due(c));
 }
 
 /* ---- the heartbeat ---- */
@@ -222,7 +217,7 @@ void client_clock_closing(struct client *c)
         e->closing_since = client_worker(c)->now;
         e->stall_mark = stream_delivered(c->stream);
     }
-    client_hurry(c, client_min_of(client_settings(c)->close_timeout, CLOSING_LOOK));
+    client_hurry(c, client_earlier(client_settings(c)->close_timeout, CLOSING_LOOK));
 }
 
 /* Our Close stands behind what was queued before it: a slow client gets all of that, and then

@@ -13,7 +13,7 @@ static void client_note_end(struct client *c, uint16_t code, const char *reason,
 {
     if (c->closer != CLOSED_BY_NOBODY)
         return;
-    c->closer = (uint8_t)who;
+    c->closer = who;
     c->code = code;
     if (client_need_extra(c) != NULL)
         c->extra->reason = slice_dup(slice_of(reason, len));

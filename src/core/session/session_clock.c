@@ -9,14 +9,9 @@
 
 #define STALL_LOOK 1.0 /* seconds between looks at a queue that does not move */
 
-static double session_min_of(double a, double b)
-{
-    return a < b ? a : b;
-}
-
 static double session_stall_look(const struct session *s)
 {
-    return session_min_of(STALL_LOOK, session_settings(s)->stall_timeout / 4);
+    return client_earlier(STALL_LOOK, session_settings(s)->stall_timeout / 4);
 }
 
 double session_due(const struct session *s)
@@ -26,13 +21,13 @@ double session_due(const struct session *s)
     double due = CLIENT_NEVER;
 
     if (set->idle_timeout > 0)
-        due = session_min_of(due, s->owner.last_data + set->idle_timeout);
+        due = client_earlier(due, s->owner.last_data + set->idle_timeout);
     if (s->state == SESSION_EXITING)
-        due = session_min_of(due, e->exiting_since + SESSION_EXIT_WAIT);
+        due = client_earlier(due, e->exiting_since + SESSION_EXIT_WAIT);
     if (e->partial_since > 0)
-        due = session_min_of(due, e->partial_since + set->partial_lines);
+        due = client_earlier(due, e->partial_since + set->partial_lines);
     if (e->stall_since > 0)
-        due = session_min_of(due, session_worker(s)->now + session_stall_look(s));
+        due = client_earlier(due, session_worker(s)->now + session_stall_look(s));
     return due;
 }
 
@@ -41,7 +36,7 @@ void session_clock_arm(struct session *s)
     double due = client_due(s->client);
 
     if (s->client->state == CLIENT_OPEN)
-        due = session_min_of(due, session_due(s));
+        due = client_earlier(due, session_due(s));
     client_arm(s->client, due);
 }
 

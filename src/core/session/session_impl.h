@@ -100,7 +100,7 @@ struct session {
 
 /* An idle session is as small as it can be: what only some have, or only for a time, belongs into
  * the extras. */
-_Static_assert(sizeof(struct session) + sizeof(struct client) <= 216, "sessions have grown");
+_Static_assert(sizeof(struct session) + sizeof(struct client) <= 208, "sessions have grown");
 
 static inline struct worker *session_worker(const struct session *s)
 {

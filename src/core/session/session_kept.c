@@ -203,7 +203,7 @@ void session_kept_close(struct session *s, uint16_t code, const char *reason,
     if (k->count == 0)
         k->detached_since = session_worker(s)->now; /* SESSION_TOLD counts from here */
     all->code = code;
-    all->closer = (uint8_t)who;
+    all->closer = who;
     client_note_reason(all, reason != NULL ? reason : "");
     if (k->told) /* who comes now begins anew */
         session_kept_hide(s);

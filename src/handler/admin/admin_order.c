@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "handler/admin/admin_order.h"
 
-#include <string.h>
-
+#include "base/percent.h"
 #include "handler/admin/admin_json.h"
 
-static int order_hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c != '\0' ? strchr(digits, c | 0x20) : NULL;
-
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
 /* Undoes %XX and +. False for a broken escape, a control byte or one too many. */
-static bool order_decode(struct slice raw, char out[ADMIN_VALUE_MAX])
+static bool order_unescape(struct slice raw, char out[ADMIN_VALUE_MAX])
 {
     size_t n = 0;
 
@@ -22,12 +13,7 @@ static bool order_decode(struct slice raw, char out[ADMIN_VALUE_MAX])
         int c = raw.p[i] == '+' ? ' ' : (unsigned char)raw.p[i];
 
         if (c == '%') {
-            int high = i + 2 < raw.len ? order_hex_digit(raw.p[i + 1]) : -1;
-            int low = i + 2 < raw.len ? order_hex_digit(raw.p[i + 2]) : -1;
-
-            if (high < 0 || low < 0)
-                return false;
-            c = high * 16 + low;
+            c = percent_byte(raw.p + i, raw.len - i);
             i += 2;
         }
         if (c < 0x20 || c == 0x7f || n + 1 == ADMIN_VALUE_MAX)
@@ -46,7 +32,7 @@ bool admin_order_parameter(const struct request *r, const char *name, char out[A
     while (left.p != NULL) {
         pair = slice_cut(left, '&', &left);
         if (slice_is(slice_cut(pair, '=', &value), name))
-            return value.p == NULL || order_decode(value, out);
+            return value.p == NULL || order_unescape(value, out);
     }
     return true;
 }

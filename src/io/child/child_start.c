@@ -212,12 +212,6 @@ static pid_t spawn_soon(struct worker *w, const struct child_spec *spec, const i
                                                  : pid;
 }
 
-/* Errors that are ours and pass, not the program's. */
-static bool child_start_is_shortage(int err)
-{
-    return err == EAGAIN || err == ENOMEM || err == EMFILE || err == ENFILE || err == ENOBUFS;
-}
-
 struct child *child_start(struct worker *w, const struct child_spec *spec, int fds[3],
                           enum child_failure *why, const struct child_events *events, void *owner)
 {
@@ -240,7 +234,7 @@ struct child *child_start(struct worker *w, const struct child_spec *spec, int f
         (c->pid = spawn_soon(w, spec, pipes.theirs, &number, &pidfd)) < 0) {
         int saved = errno;
 
-        *why = child_start_is_shortage(saved) ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
+        *why = worker_is_shortage(saved) || saved == EAGAIN ? CHILD_NO_RESOURCES : CHILD_NO_EXEC;
         close_pipes(&pipes);
         free(c);
         errno = saved;
