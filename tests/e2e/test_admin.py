@@ -196,9 +196,10 @@ routes:
   - {{ path: /unix, to: "unix:{tmp_path}/service" }}
   - {{ path: /program, exec: [cat] }}
   - {{ path: /echo, to: "echo:" }}
+  - {{ path: /datagrams, to: "udp://127.0.0.1:9" }}
 """)
         door = Admin(wsluice("--config", tmp_path / "wsluice.yaml", listen=None))
-        for path in ("/there", "/program", "/echo"):
+        for path in ("/there", "/program", "/echo", "/datagrams"):
             assert door.ask("GET", f"/readyz?backend={path}")[::2] == (200, b"ready\n")
         there.accept()[0].close()
         status, _, said = door.ask("GET", "/readyz?backend=/unix")

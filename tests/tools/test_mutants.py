@@ -77,9 +77,9 @@ def test_one_that_fails_now_and_then_does_not_count(mutants, monkeypatch):
 
 def test_a_unit_test_counts_when_only_the_fault_makes_it_fail(mutants, monkeypatch):
     fails = {mutants.MUTANT: {"ill", "sees"}, mutants.HEALTHY: {"ill"}}
-    monkeypatch.setattr(mutants, "failures", lambda binary: set(fails[binary.parent.parent]))
+    monkeypatch.setattr(mutants, "failures", lambda binary, limit=0: set(fails[binary.parent.parent]))
     units = mutants.Units.__new__(mutants.Units)
-    units.errors, units.broken = mutants.Errors(), {"test_a": set()}
+    units.errors, units.broken, units.seconds = mutants.Errors(), {"test_a": set()}, {"test_a": 1}
     assert units.notice(["test_a"]) == "test_a: sees"
     assert units.errors.names == ["test_a: ill"]
     fails[mutants.MUTANT] = {"ill"}

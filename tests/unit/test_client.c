@@ -362,6 +362,20 @@ static void an_echo_keeps_pongs_in_their_place(void **state)
     assert_string_equal(b->sent, "[a:1][2:said][a:2]");
 }
 
+/* A reason may have 123 bytes; of a longer one the rest is left out. */
+static void long_reasons_are_cut(void **state)
+{
+    struct bench *b = *state;
+    char reason[200];
+
+    open_client(b, false, false);
+    memset(reason, 'r', sizeof reason);
+    reason[sizeof reason - 1] = '\0';
+    client_close(b->client, WS_CODE_POLICY, reason, CLOSED_BY_SERVER);
+    assert_memory_equal(b->sent, "[8:\x03\xf0rrr", 8);
+    assert_int_equal(strlen(b->sent), 3 + WS_CONTROL_MAX + 1);
+}
+
 /* ---- the terminal protocol ---- */
 
 /* A JSON order of n bytes behind its letter. */
@@ -421,9 +435,13 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(each_ping_of_a_read_is_answered),     TEST(of_late_pongs_the_last_is_kept),
-        TEST(no_pong_goes_behind_a_close),         TEST(an_echo_keeps_pongs_in_their_place),
-        TEST(the_first_order_may_have_4096_bytes), TEST(a_first_order_of_4097_bytes_is_too_big),
+        TEST(each_ping_of_a_read_is_answered),
+        TEST(of_late_pongs_the_last_is_kept),
+        TEST(no_pong_goes_behind_a_close),
+        TEST(an_echo_keeps_pongs_in_their_place),
+        TEST(long_reasons_are_cut),
+        TEST(the_first_order_may_have_4096_bytes),
+        TEST(a_first_order_of_4097_bytes_is_too_big),
         TEST(later_orders_have_the_same_limit),
     };
 

@@ -82,12 +82,40 @@ static void length_of_a_pattern(void **state)
     }
 }
 
+/* A pattern that begins with what programs take for an option wants one, or a choice that it may
+ * be; what the operator did not write at its beginning no request may. */
+static void what_a_pattern_begins_with(void **state)
+{
+    static const struct {
+        const char *pattern;
+        char option;
+    } rows[] = {
+        {"-[a-z]+", '-'},    {"\\+[a-z]+", '+'}, {"[+][a-z]+", '+'}, {"[-][a|b]", '-'},
+        {"-(a|b)", '-'},     {"-\\|", '-'},      {"-a|b", '\0'},     {"-(a|b)|c", '\0'},
+        {"[-a][a-z]", '\0'}, {"[a-z]+", '\0'},   {"(-a)", '\0'},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config *c = config_new();
+        struct route *r = config_add_route(c);
+        char path[256], why[ROUTE_ERROR_MAX];
+
+        (void)snprintf(path, sizeof path, "/{x:%s}", rows[i].pattern);
+        r->static_fd = -1;
+        assert_true(route_set_path(r, path, why));
+        assert_int_equal(route_capture(r, 0)->option, rows[i].option);
+        config_release(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_at_most_255),
         cmocka_unit_test(what_no_pattern_has),
         cmocka_unit_test(length_of_a_pattern),
+        cmocka_unit_test(what_a_pattern_begins_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
