@@ -147,3 +147,19 @@ def test_the_terminal_page_goes_on_with_its_session(shells):
     assert seen.pop("afterCut") == before and seen.pop("afterReload") == before
     assert seen == {"taken": "another window has taken over · Enter takes it back", "gone": "the session is gone · Enter begins a new one",
                     "above": True, "gap": ["[some of the program's output was lost here]"], "faults": []}
+
+
+def test_a_full_screen_is_the_same_after_a_reload(wsluice, page, tmp_path):
+    """Cell by cell, in Chromium; the page begins anew, and is sent a picture."""
+    text = tmp_path / "text"
+    text.write_text("".join(f"line {i} of \u65e5\u672c, is it?\tint main(void) {{ return {i}; }}\n" for i in range(300)))
+    programs = {
+        "vim": ["vim", "-u", "NONE", "-c", "syntax on", "-c", "set number hlsearch mouse=a title", str(text)],
+        "less": ["less", "-N", str(text)],
+        "wide": ["sh", "-c", "echo; printf '\\033[1;31;44m\u65e5\u672c\u8a9e|e\u0301|\U0001f600x|\u0e01\u0e33|\\033[K\\033[2;3;4mend\\033[3;9r\\033[?1003;1006;2004h\\033[5;7H'; cat"]}
+    config = tmp_path / "terminal.yaml"
+    config.write_text(json.dumps({"routes": [{"path": f"/{name}", "pty": argv, "session": "token"} for name, argv in programs.items()]}, ensure_ascii=False))
+    daemon = wsluice("--stop-grace", "200ms", "--kill-grace", "200ms", "-c", config)
+    seen = json.loads(peers.node("terminal_picture.mjs", daemon.url.replace("ws:", "http:"), *programs, timeout=6 * SOON))
+    assert seen == {"vim": ["alternate"], "less": ["alternate"], "wide": ["normal"], "faults": []}
+    daemon.stop()  # its sessions stay
