@@ -3,6 +3,7 @@
 always succeed, and no session is cut before its own drain."""
 
 import http.client
+import json
 import signal
 import subprocess
 
@@ -70,6 +71,23 @@ def answers(port):
         return False
     finally:
         connection.close()
+
+
+class KeptPair(Pair):
+    """The same with sessions that outlive their connections: a visitor's at /mine, rooms at /room/NAME."""
+
+    def __init__(self, wsluice, folder):
+        self._folder = folder
+        super().__init__(wsluice, "haproxy", "0")
+
+    def start(self, name):
+        port, admin = self.ports[name]
+        program = ["/bin/sh", "-c", f"echo {name}; exec cat"]
+        config = self._folder / f"{name}.yaml"
+        config.write_text(json.dumps({"routes": [
+            {"path": "/mine", "session": "token", "exec": program}, {"path": "/echo", "to": "echo:"},
+            {"path": "/room/{room:[a-z]+}", "session": "{room}", "exec": program}]}))
+        self.daemons[name] = self._start("-c", config, "-l", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}", *self._how)
 
 
 class Balancer:
@@ -240,6 +258,37 @@ def test_the_clients_address_is_known(balanced):
     client.close()
     daemon = balanced.pair.daemons[name.decode()]
     daemon.wait_for_log(r"session closed.* client=127\.0\.0\.77\b")
+
+
+@pytest.mark.parametrize("balance, path, again", [
+    ("balance url_param session", "/mine?session={}", "/mine?x=1&session={}&got=0"),
+    ("balance uri", "/room/{}?x=1", "/room/{}?y=2"),
+])
+def test_who_comes_back_finds_the_instance_with_its_session(wsluice, tmp_path, balance, path, again):
+    """By its token or its room, whatever else stands in the query."""
+    pair = KeptPair(wsluice, tmp_path)
+    stick = "balance leastconn", f"{balance}\n    hash-type consistent"
+    balancer = Balancer("haproxy", pair, tmp_path, stick)
+
+    def come(path):
+        with Raw.connect(balancer.address) as client:
+            client.open(path)
+            name = client.read_message()[1].decode()
+            client.text(name + "!")
+            said = client.read_message()[1].decode()
+            client.rst()
+        return name, said
+
+    try:
+        names = [c * 22 for c in "abcdefgh"]
+        first = {name: come(path.format(name)) for name in names}
+        assert {where for where, _ in first.values()} == {"a", "b"}
+        for name in reversed(names):  # of a token 4400 is what the other one would say
+            assert come(again.format(name)) == first[name]
+    finally:
+        balancer.close()
+        for daemon in pair.daemons.values():
+            daemon.stop()
 
 
 def test_the_page_of_the_balancer_is_of_the_same_origin(balanced):
