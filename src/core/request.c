@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/request.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,7 @@ static bool request_take_value(struct request *r, const char *name, char **keep)
 
 bool request_take_token(struct request *r)
 {
+    errno = 0;
     return request_take_value(r, "token=", &r->token);
 }
 
@@ -273,6 +275,7 @@ static bool request_take_offer(struct request *r)
 const char *request_take_session(struct request *r, bool from_query)
 {
     char *got = NULL;
+    errno = 0;
     bool ok = !from_query ||
               (request_take_value(r, "session=", &r->session) &&
                request_take_value(r, "resume=", &r->sender) && request_take_value(r, "got=", &got));

@@ -68,7 +68,7 @@ int request_init(struct request *r, const struct http_head *head, const char **w
 void request_release(struct request *r);
 
 /* Takes ?token=... out of query and target into token, also from where they stand in the head.
- * False without memory or when it is no text. */
+ * False when it is no text, or with errno ENOMEM. */
 bool request_take_token(struct request *r);
 
 /* Takes the cookies of that name out of the head into cookies: nobody behind sees them. False
@@ -86,7 +86,7 @@ bool request_take_cookies(struct request *r, const char *name);
 /* Takes what a client says about the session it wants out of the request: the token, ?session= or
  * an offer of the subprotocol session.wsluice.TOKEN, ?resume= and ?got=; those of the query only
  * where that is asked for, since elsewhere they are the program's. NULL, or why it is no good, a
- * constant text. */
+ * constant text; without memory errno is ENOMEM then, else another. */
 const char *request_take_session(struct request *r, bool from_query);
 
 /* The name the client asked for, without a port: "example.org" of "example.org:8080", "::1" of

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/dispatch.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "core/admission/admission.h"
@@ -107,16 +108,34 @@ static bool token_is_secret(const struct route *r)
                          (r->backend != NULL && r->backend->takes_token));
 }
 
+static void no_memory(struct stream *s)
+{
+    request_log(s, 503, "out of memory");
+    stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+}
+
+/* What was to be taken out of the request is wrong, or there is no memory for it. */
+static void cannot_take(struct stream *s, const char *wrong)
+{
+    if (errno == ENOMEM) {
+        no_memory(s);
+        return;
+    }
+    request_log(s, 400, wrong);
+    stream_refuse(s, 400, NULL, wrong);
+}
+
 /* What tells one visitor's session is nobody else's business: it goes before anybody looks. */
 static bool takes_session(struct stream *s, struct request *r)
 {
     bool keeps = r->match.route->settings.session != SESSION_OF_CONNECTION;
     const char *wrong = request_take_session(r, keeps);
 
-    if (wrong == NULL || !keeps) /* where nothing is kept that is said by a Close */
+    if (wrong == NULL)
         return true;
-    request_log(s, 400, wrong);
-    stream_refuse(s, 400, NULL, wrong);
+    if (errno != ENOMEM && !keeps) /* where nothing is kept that is said by a Close */
+        return true;
+    cannot_take(s, wrong);
     return false;
 }
 
@@ -156,14 +175,12 @@ void dispatch_request(struct stream *s)
         return;
     }
     if (!request_take_cookies(r, AUTH_COOKIE_NAME)) {
-        request_log(s, 503, "out of memory");
-        stream_refuse(s, 503, "Retry-After: 1\r\n", "out of memory, try again later");
+        no_memory(s);
         return;
     }
     if ((token_is_secret(r->match.route) || token_is_secret(r->match.files)) &&
         !request_take_token(r)) {
-        request_log(s, 400, "the token in the query is no text");
-        stream_refuse(s, 400, NULL, "the token in the query is no text");
+        cannot_take(s, "the token in the query is no text");
         return;
     }
     if (!takes_session(s, r))

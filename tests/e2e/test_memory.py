@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """When memory runs out: the server stays, sessions that stand go on, and who is turned away is counted."""
 
+import json
 import mmap
 import struct
 import subprocess
@@ -14,8 +15,9 @@ from lib.proc import wait_until
 from lib.setting import BINARY, SOON
 from lib.tls import Certificate
 from lib.tls import client as tls_client
+from lib.tools import PYTHON
 from lib.wire import BINARY as BINARY_FRAME
-from lib.wire import TEXT, frame
+from lib.wire import CLOSE, TEXT, Closed, Ended, close_payload, frame
 
 pytestmark = pytest.mark.plain("sanitizers have their own malloc and want all of the address space")
 
@@ -150,6 +152,82 @@ def test_each_allocation_may_fail(wsluice, server, tmp_path, failing, kind):
             assert try_it(connect, opcode) == "served", f"after call {nth}\n{daemon.tail()}"
     assert nth > 5 and results[-1] == "served"
     assert {"ended", "refused"} & set(results)
+
+
+def page(daemon, path, n=None):
+    """A client that counts, of a room of its own, behind its first message; `again` is its query to come back with."""
+    client = daemon.connect(timeout=10)
+    response = client.upgrade(f"{path}&resume=p" + (f"&got={n}" if n else ""),
+                              [("Sec-WebSocket-Extensions", "permessage-deflate")])
+    if response.status != 101:
+        assert response.status in (500, 503) and b"emory" in response.body, response
+        client.close()
+        raise Closed(503, "refused")
+    client = Deflated(client, agreed(response)) if response.get("Sec-WebSocket-Extensions") else client
+    about = said_to(client)
+    assert about[:1] == b"\3"
+    return client, json.loads(about[1:])
+
+
+def said_to(client):
+    return client.read()[1] if isinstance(client, Deflated) else client.read_message()[1]
+
+
+def ask(client, word, answer):
+    if isinstance(client, Deflated):
+        client.send(b"\0" + word, TEXT)
+    else:
+        client.send(frame(TEXT, b"\0" + word))
+    while not said_to(client).endswith(answer):
+        pass
+
+
+def story(daemon, path, hub):
+    """A session is begun, left, come back to, and shared or taken over; each message is answered, or its client's end told."""
+    raw = lambda c: c.raw if isinstance(c, Deflated) else c  # noqa: E731
+    first, begin = page(daemon, path)
+    ask(first, b"one" * 50, b"one" * 50)
+    raw(first).rst()
+    second, again = page(daemon, path, None if hub else f"1:{begin['id']}")
+    assert again["id"] == begin["id"], "quietly another session"
+    ask(second, b"two" * 50, b"two" * 50)
+    other = daemon.connect(timeout=10)
+    if other.upgrade(path).status == 101:
+        assert other.read_message()[1]
+    other.send_frame(CLOSE, close_payload(1000))
+    other.close()
+    raw(second).try_send(frame(CLOSE, close_payload(1000)))
+    raw(second).rst()
+
+
+@pytest.mark.parametrize("kind", ["token", "room", "hub"])
+def test_each_allocation_of_a_session_that_outlives_its_connections_may_fail(wsluice, tmp_path, failing, kind):
+    """Nobody waits in vain, and nobody gets quietly a session that ends with the connection."""
+    config = tmp_path / "wsluice.yaml"
+    program = [PYTHON, "-I", "-S", "-c", "import sys\nfor l in sys.stdin: print('*', l, end='', flush=True)"]
+    how = {"token": {"session": "token"}, "room": {"session": "{r}"}, "hub": {"session": "{r}", "framing": "hub"}}[kind]
+    config.write_text(json.dumps({"compression": "on", "detach": "100ms", "routes": [
+        {"path": "/{r:[a-z0-9]+}", **how, "exec": program if kind == "hub" else ["cat"]}]}))
+    daemon = wsluice("-c", config, env=failing.environment)
+
+    def tell(nth):
+        try:
+            story(daemon, f"/r{nth}?session={nth:022d}", kind == "hub")
+            return "served"
+        except (Closed, Ended, OSError) as e:
+            assert not isinstance(e, TimeoutError), f"call {nth}: {daemon.tail()}"
+            return "ended"
+    assert tell(0) == "served"
+    results, failed, nth = [], True, 0
+    while failed:
+        nth += 1
+        failing.arm(nth)
+        results.append(tell(nth))
+        failed = failing.disarm()
+        assert daemon.alive(), f"call {nth}\n{daemon.tail()}"
+        if nth % 20 == 0 or not failed:
+            assert tell(1000 + nth) == "served", f"after call {nth}\n{daemon.tail()}"
+    assert nth > 30 and results[-1] == "served" and "ended" in results
 
 
 @pytest.fixture

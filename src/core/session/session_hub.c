@@ -62,7 +62,7 @@ static const char *hub_url_host(const char *address, char out[ADDR_TEXT_MAX])
     return out;
 }
 
-void hub_came(struct member *m)
+bool hub_came(struct member *m)
 {
     struct session *s = m->session;
     struct session_kept *k = session_kept(s);
@@ -72,28 +72,24 @@ void hub_came(struct member *m)
     size_t n;
 
     if (!is_hub(s) || !takes_input(s))
-        return;
+        return true;
     n = hub_write_came(NULL, m->number, host, user);
     line = malloc(n);
-    if (line == NULL) { /* the program would not know who speaks */
-        client_stop_input(m->client);
-        worker_no_memory(session_worker(s), "a session");
-        return;
-    }
+    if (line == NULL)
+        return false;
     hub_write_came(line, m->number, host, user);
     m->in_table = true;
     HASH_ADD(by_number, k->numbers, number, sizeof m->number, m);
     if (!m->in_table) {
         free(line);
-        client_stop_input(m->client);
-        worker_no_memory(session_worker(s), "a session");
-        return;
+        return false;
     }
     m->announced = true;
     if (m->number > k->newest)
         k->newest = m->number;
     write_to_program(s, line, n);
     free(line);
+    return true;
 }
 
 void hub_left(struct member *m)

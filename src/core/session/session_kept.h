@@ -275,8 +275,9 @@ void attach_gap(const struct member *m);
 
 /* ---- session_hub.c; with other framings they do nothing, and say so by false */
 
-/* The program is told that m is there, which it must be before anything m says. */
-void hub_came(struct member *m);
+/* The program is told that m is there, which it must be before anything m says. False without
+ * memory: m has to go. */
+bool hub_came(struct member *m);
 void hub_left(struct member *m);
 /* What m says goes to the program in its name. */
 bool hub_input(struct member *m, const uint8_t *p, size_t n);
