@@ -10,6 +10,7 @@ MODE   ?= plain
 # Seconds for each fuzz target, and for the soak.
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+SOAK_CUTS ?= 10000
 
 all: build/plain/wsluice  ## the program: build/plain/wsluice (default)
 .PHONY: all
@@ -234,8 +235,8 @@ fuzz: $(FUZZ_BINS)  ## run each fuzz target for FUZZ_SECONDS=60; finds stay in b
 	  seeds=tests/fuzz/corpus/$$f; mkdir -p build/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; \
 	  echo "== $$f"; build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$f $$seeds; done
-soak: asan build/asan/inside.so  ## mixed load for SOAK_SECONDS=600 against the sanitized build
-	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/soak
+soak: asan build/asan/inside.so  ## mixed load for SOAK_SECONDS=600, and SOAK_CUTS=10000 cuts of links, against the sanitized build
+	WSLUICE=$(CURDIR)/build/asan/wsluice SOAK_SECONDS=$(SOAK_SECONDS) SOAK_CUTS=$(SOAK_CUTS) $(PYTHON) -m pytest -q -s -o faulthandler_timeout=0 tests/soak
 # those that time pieces of src/ alone; the rest of bench/ is separate programs with a Makefile of their own
 BENCH_OURS = build/bench/micro build/bench/held
 bench: deps-bench  ## compare speed with peers and bare floors; BENCH=--full takes 20 minutes

@@ -15,7 +15,6 @@ from lib.proc import wait_until
 from lib.setting import BINARY, SOON
 from lib.tls import Certificate
 from lib.tls import client as tls_client
-from lib.tools import PYTHON
 from lib.wire import BINARY as BINARY_FRAME
 from lib.wire import CLOSE, TEXT, Closed, Ended, close_payload, frame
 
@@ -200,12 +199,12 @@ def story(daemon, path, hub):
     raw(second).rst()
 
 
-@pytest.mark.parametrize("kind", ["token", "room", "hub"])
+@pytest.mark.parametrize("kind", ["token", "hub"])
 def test_each_allocation_of_a_session_that_outlives_its_connections_may_fail(wsluice, tmp_path, failing, kind):
     """Nobody waits in vain, and nobody gets quietly a session that ends with the connection."""
     config = tmp_path / "wsluice.yaml"
-    program = [PYTHON, "-I", "-S", "-c", "import sys\nfor l in sys.stdin: print('*', l, end='', flush=True)"]
-    how = {"token": {"session": "token"}, "room": {"session": "{r}"}, "hub": {"session": "{r}", "framing": "hub"}}[kind]
+    program = ["sed", "-u", "s/^/* /"]
+    how = {"token": {"session": "token"}, "hub": {"session": "{r}", "framing": "hub"}}[kind]
     config.write_text(json.dumps({"compression": "on", "detach": "100ms", "routes": [
         {"path": "/{r:[a-z0-9]+}", **how, "exec": program if kind == "hub" else ["cat"]}]}))
     daemon = wsluice("-c", config, env=failing.environment)

@@ -374,12 +374,16 @@ void member_join(struct member *m, uint64_t next)
 void member_begin(struct member *m)
 {
     struct session_kept *k = session_kept(m->session);
-    bool resumed = k->joined > 1 && !session_framing(m->session)->addresses;
+    bool knows, resumed = k->joined > 1 && !session_framing(m->session)->addresses;
 
     if (m->session->client->was_open) /* else it could not be opened */
         attach_joined(m);
-    hub_came(m);
+    knows = hub_came(m);
+    if (!knows)
+        client_stop_input(m->client); /* what comes right behind the handshake */
     client_begin(m->client);
+    if (!knows)
+        client_no_memory(m->client);
     tell_begin(m, resumed);
     if (session_route(m->session)->backend->is_terminal && m->client->tty == CLIENT_TTY_NOT)
         screen_sized(m, 0, 0);
