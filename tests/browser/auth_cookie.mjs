@@ -10,7 +10,7 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", arg
 // What the page got: statuses other than 200, and whether its WebSocket brought a prompt.
 async function visit(context, path) {
   const page = await context.newPage(), refused = [];
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("response", (response) => response.status() >= 400 && !response.url().endsWith("/favicon.ico") && refused.push(response.status()));
   try {
     // without a password for Basic the browser shows no page at all

@@ -9,7 +9,7 @@ const faults = [];
 try {
   const context = await browser.newContext();
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => faults.push(String(error)));
   await page.goto(process.argv[2]);
 

@@ -15,7 +15,7 @@ const faults = []; // errors of scripts and of the content policy, wherever they
 
 async function open(context) {
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
   await page.goto(url);

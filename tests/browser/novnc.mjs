@@ -7,7 +7,7 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", arg
   "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"] });
 try {
   const page = await browser.newPage({ viewport: { width: 700, height: 520 } });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   await page.goto(process.argv[2]);
   const pixel = (x, y) => page.evaluate(([x, y]) => {
     const canvas = document.querySelector("canvas");

@@ -14,10 +14,10 @@ try {
   const complaints = [];
   page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => complaints.push(String(error)));
-  const response = await page.goto(process.argv[2], { timeout: 20000 });
+  const response = await page.goto(process.argv[2], { timeout: 60000 });
   let result = null;
   try {
-    const handle = await page.waitForFunction("window.result", null, { timeout: 20000 });
+    const handle = await page.waitForFunction("window.result", null, { timeout: 60000 });
     result = await handle.jsonValue();
   } catch (error) {
     complaints.push(String(error));

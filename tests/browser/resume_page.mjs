@@ -34,7 +34,7 @@ const grows = (page) => page.evaluate(() => last.n).then((n) => page.waitForFunc
 try {
   const context = await browser.newContext();
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => faults.push(String(error)));
   await page.goto(process.argv[2]);
   await start(page);

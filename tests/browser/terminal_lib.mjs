@@ -8,7 +8,7 @@ export const faults = [], seen = {};
 
 export async function open(context, address) {
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && !/^WebSocket connection to/.test(message.text()) && faults.push(message.text()));
   page.orders = { 2: 0, 3: 0 };
