@@ -537,5 +537,5 @@ def test_a_reader_that_is_gone_without_a_word_does_not_keep_the_pace(kept):
     daemon = kept(*JSON, "--session", "shared", "--stall-timeout", "0.3s", *py(NUMBERED))
     daemon.open("/", connect={"rcvbuf": 4096})
     left(daemon)
-    assert records(daemon, "client left")[0]["code"] == 1008
+    assert records(daemon, "client left")[0]["code"] in (1008, 1006)  # the system may say so first (TCP_USER_TIMEOUT)
     assert daemon.open("/").read_message()

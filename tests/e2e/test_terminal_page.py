@@ -123,6 +123,7 @@ def shells(wsluice, page, tmp_path):
     return see
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_what_the_terminal_page_does_besides(shells):
     """Wide characters, copies that the program asks for, the bell, links, search, sizes, themes, "leave?", nothing erased."""
     assert shells("desk") == {
@@ -131,6 +132,7 @@ def test_what_the_terminal_page_does_besides(shells):
         "leave": ["beforeunload", "no"], "kept": ["299", " begins anew]", "$"], "faults": []}
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_the_terminal_page_by_fingers(shells):
     """On a phone: scrolling, a bar of keys, a long press that selects, two fingers that change the size."""
     seen = shells("fingers")
@@ -140,6 +142,7 @@ def test_the_terminal_page_by_fingers(shells):
         "word": "words-here", "copied": "words-here\nsome", "ended": "the program ended: exit 3 · tap starts it again", "faults": []}
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_the_terminal_page_goes_on_with_its_session(shells):
     """After a cut and a reload the cells are the same; what is gone, taken over or lost is said."""
     seen = shells("sessions")
