@@ -38,7 +38,7 @@ struct exec_env {
 int exec_env_build(struct exec_env *e, const struct backend_open *o, char *const *ours);
 /* One more, unless its value has control bytes. -1 without memory, and then e is released. */
 int exec_env_add(struct exec_env *e, const char *name, struct slice value);
-/* The same where that variable is not there yet. */
+/* Adds a variable unless one of its name is there. -1 without memory, and then e is released. */
 int exec_env_default(struct exec_env *e, const char *name, const char *value);
 /* It is there and not empty. */
 bool exec_env_says(const struct exec_env *e, const char *name);

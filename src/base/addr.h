@@ -27,7 +27,7 @@ void addr_set_port(union addr *a, uint16_t port);
 
 /* "127.0.0.1:80", "[::1]:80", "unix". A v4-mapped address is written as IPv4. */
 const char *addr_format(const union addr *a, char out[ADDR_TEXT_MAX]);
-/* The same without port and brackets: for REMOTE_ADDR. */
+/* The address alone, without port and brackets: for REMOTE_ADDR. */
 const char *addr_format_host(const union addr *a, char out[ADDR_TEXT_MAX]);
 
 /* Numeric text, brackets allowed around IPv6, to an address with that port; false for anything else

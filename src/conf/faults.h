@@ -27,7 +27,7 @@ void faults_add(struct faults *f, const struct spot *at, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 /* All of them, one by one; last, how many were only counted. */
 void faults_tell(const struct faults *f, void (*tell)(void *arg, const char *line), void *arg);
-/* The same, each line behind prefix. */
+/* Prints all of them to out, a line each, with prefix before it. */
 void faults_print(const struct faults *f, FILE *out, const char *prefix);
 void faults_release(struct faults *f);
 

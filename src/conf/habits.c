@@ -213,7 +213,7 @@ static const struct foreign options[] = {
     {"proxy-headers trust-proxy real-ip", NULL, "write --trusted-proxies 127.0.0.1"},
 };
 
-/* The same for keys of a file. */
+/* Keys of a file that other tools have, and what to write instead. */
 static const struct foreign keys[] = {
     {"port", NULL, "write listen: 8080"},
     {"bind addr interface listener listeners server servers", NULL, "write listen: 127.0.0.1:8080"},

@@ -29,10 +29,11 @@ enum habit_place {
 /* How it is written here: an advice that begins with a verb. False when there is none. */
 bool habits_find(enum habit_place place, const char *written, char out[HABIT_ADVICE_MAX]);
 
-/* The same for an option that is not ours: its name without dashes, and its value, or NULL. */
+/* How that option of another tool's is written here; name: without dashes; value: NULL for none.
+ * False when there is no advice. */
 bool habits_find_option(struct slice name, const char *value, char out[HABIT_ADVICE_MAX]);
 
-/* The same for a key of a file that is not ours. */
+/* How that key of another tool's file is written here. False when there is no advice. */
 bool habits_find_key(const char *name, char out[HABIT_ADVICE_MAX]);
 
 #endif

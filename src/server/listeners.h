@@ -22,9 +22,10 @@ struct listeners {
  */
 int listeners_open(struct listeners *set, const struct config *c, struct passed *passed,
                    struct listener **fresh, char error[LISTENER_ERROR_MAX]);
-/* Then it is taken in, and what c does not want any more closed; listeners in both stay open. */
+/* Takes in what listeners_open has opened, and closes what c does not want any more; listeners in
+ * both stay open. */
 void listeners_adopt(struct listeners *set, struct listener *fresh);
-/* Or not. */
+/* Closes what listeners_open has opened, when something else of the new configuration failed. */
 void listeners_abandon(struct listener *fresh);
 
 /* We serve: what a predecessor has passed to us is ours, the files of Unix sockets too. */

@@ -93,7 +93,8 @@ bool auth_same(const struct route *a, const struct route *b);
  * route stands in. */
 void auth_request(struct stream *s, const struct route *route, const struct config *c,
                   void (*then)(struct stream *s, const struct config *c));
-/* The same by the guard of a backend, for WebSockets; NULL: whoever has come this far may pass. */
+/* Asks the guard of a backend as auth_request asks the route's `auth`, for WebSockets; NULL:
+ * whoever has come this far may pass. */
 void auth_guard(struct stream *s, const struct auth_ops *guard, const struct route *route,
                 const struct config *c, void (*then)(struct stream *s, const struct config *c));
 /* Takes credentials out of the request, before it goes to anybody else. */
@@ -106,7 +107,7 @@ void auth_forget(struct request *r, const struct route *route);
 void auth_allow(struct auth_check *a, struct auth_grant *grant, const struct auth_claim *claim);
 /* The request has no credentials, but perhaps a cookie: then it may pass. Else false. */
 bool auth_by_cookie(struct auth_check *a);
-/* The same for a guard: who it is has been found out before. */
+/* The guard lets the request pass; who it is has been found out before. */
 void auth_admit(struct auth_check *a);
 /* What a request that may not pass has tried. */
 enum auth_attempt {

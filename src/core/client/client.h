@@ -173,7 +173,7 @@ void client_refuse(struct client *c, int status, const char *why);
 
 /* OPEN to CLOSING: a Close, then the client's is awaited for close-timeout. */
 void client_close(struct client *c, uint16_t code, const char *reason, enum client_closer who);
-/* The same for want of memory, which is told and counted. */
+/* A Close for want of memory, which is told and counted. */
 void client_no_memory(struct client *c);
 /* To OVER, without a Close: the connection is gone or must go. */
 void client_lose(struct client *c, const char *why);

@@ -91,12 +91,13 @@ void client_clock_closing(struct client *c);
 void client_clock_stall(struct client *c, bool full);
 void client_clock_pong(struct client *c, const uint8_t *payload, size_t n);
 
-/* client_deflate.c; what is not said to be right for any client wants one with client_deflate(c).
- */
+/* client_deflate.c: compression. Start, release, turn, return and pack may be called for every
+ * client, and do nothing where no compression was agreed on; the others only where there is a
+ * client_deflate(c). */
 
-/* For any client: does nothing when nothing was agreed on. False without memory. */
+/* False without memory. */
 bool client_deflate_start(struct client *c, const struct deflate_params *params);
-void client_deflate_release(struct client *c); /* for any */
+void client_deflate_release(struct client *c);
 
 enum client_deflate_step {
     DEFLATED_PIECE,   /* piece is set, and more of this frame follows */
@@ -108,19 +109,20 @@ enum client_deflate_step {
  * masks; its payload is writable, with WORKER_HEADROOM, until the next call. */
 enum client_deflate_step client_deflate_next(struct client *c, struct ws_frame *f,
                                              struct ws_frame *piece);
-/* A new turn: the client may have its share inflated again. For any. */
+/* A new turn: the client may have its share inflated again. */
 void client_deflate_turn(struct client *c);
 /* The share is used up, or something waits for the backend. */
 bool client_deflate_must_wait(const struct client *c);
 /* What is deferred begins with the unmasked rest of f. */
 void client_deflate_leave(struct client *c, const struct ws_frame *f);
-/* Whether it does; then *f is that frame again, but for where its payload is. For any. */
+/* Whether what is deferred begins with a frame left there; then *f is that frame again, but for
+ * where its payload is. */
 bool client_deflate_return(struct client *c, struct ws_frame *f);
-/* Makes the frame for a message; 0: it goes as it is. *frame is valid until the next call. For any.
- */
+/* Makes the frame for a message; 0: it goes as it is. *frame is valid until the next call. */
 size_t client_deflate_pack(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
                            const uint8_t **frame);
-/* The same, counted in *sum only; and what was counted there, for a client that is sent it. */
+/* Makes that frame without counting it for c: into *sum, which client_deflate_count then counts for
+ * each client that is sent it. */
 size_t client_deflate_frame(struct client *c, uint8_t opcode, const uint8_t *p, size_t n,
                             const uint8_t **frame, struct stats_compressed *sum);
 void client_deflate_count(struct client *c, const struct stats_compressed *packed);

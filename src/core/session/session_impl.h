@@ -151,7 +151,7 @@ void session_trim(struct session *s);
 void session_drop_extra(struct session *s);
 /* Counts; without memory only for the route. */
 void session_count_dropped(struct session *s, size_t n);
-/* The same of what the route has counted already. */
+/* Counts for the session alone what the route has counted already. */
 void session_note_dropped(struct session *s, uint64_t n);
 void session_count_stall(struct session *s, enum stats_side side);
 
@@ -197,7 +197,8 @@ void session_stop(struct session *s);
 void session_drop_backend(struct session *s);
 /* It has sent all: its tail goes out, then Close 1000. */
 void session_backend_done(struct session *s);
-/* The same, but its exit status may follow. Nothing it sends counts any more. */
+/* It has sent all, and its exit status may follow: that is waited for. Nothing it sends counts any
+ * more. */
 void session_backend_silent(struct session *s);
 /* It is over altogether. */
 void session_backend_ended(struct session *s, const struct backend_end *end);

@@ -74,8 +74,8 @@ struct session *session_find(const struct worker *w, uint64_t id);
  * that was sent a Close before, so a second kick is the end. */
 void session_kick(struct session *s, const char *reason);
 typedef bool session_meant(const struct client *c, const void *data);
-/* The same for the clients that are meant. A session that belongs to many only loses them. Returns
- * how many it were. */
+/* Ends the sessions of the clients that are meant, as session_kick; one that belongs to many only
+ * loses these clients. Returns how many they were. */
 size_t session_kick_clients(struct session *s, session_meant *is_meant, const void *data,
                             const char *reason);
 

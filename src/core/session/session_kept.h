@@ -174,7 +174,7 @@ void session_kept_failed(struct session *s, int status, const char *why);
 /* A message for the clients; p has RING_PLACE writable bytes in front. */
 void session_kept_say(struct session *s, uint8_t opcode, uint8_t channel, const uint8_t *p,
                       size_t n);
-/* The same where it is decided whom it is for: text, then what only the server reads. */
+/* A message in two parts: text for the clients, and a tail that tells the server whom it is for. */
 void session_kept_add(struct session *s, uint8_t opcode, uint8_t channel, struct slice text,
                       struct slice tail);
 /* Messages still count: nobody has ended it. */
@@ -241,7 +241,7 @@ void member_tell_skipped(struct member *m);
 /* What it is not known to have is more than half of the ring; false when it says nothing of that.
  */
 bool member_is_behind(const struct member *m);
-/* The same, looked at anew: whether the backend has to wait until it has acknowledged more. */
+/* Whether the backend has to wait until this member has acknowledged more, looked at anew. */
 bool member_holds(struct member *m);
 
 /* A message in the form m gets it: what is written before its payload, where the ring has place for

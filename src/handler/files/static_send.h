@@ -16,7 +16,8 @@
  * first piece goes with the head. stall: seconds a client may take nothing. */
 void static_send(struct stream *s, struct response *answer, int fd, double stall);
 
-/* The same with bytes that stay where they are, answer->length of them. */
+/* Answers with answer->length bytes of memory, which stay where they are until the answer has left.
+ * The rest is as in static_send. */
 void static_send_bytes(struct stream *s, struct response *answer, const void *bytes, double stall);
 
 /* A refusal with its line in the log; that of an errno of opening or reading a file. */

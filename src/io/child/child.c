@@ -66,7 +66,8 @@ static int signal_both_groups(const struct child *c, int sig)
     return own;
 }
 
-/* The same; a group of another user hears us only with the capability in effect. */
+/* Signals the group, and what is in the foreground of its terminal. A group of another user hears
+ * us only with the capability in effect. */
 static int signal_group(const struct child *c, int sig)
 {
     uint64_t caps = child_worker_of(c)->caps;
