@@ -9,7 +9,7 @@ import pytest
 from lib.deflate import BROWSERS, opened
 from lib.proc import wait_until
 from lib.tools import JSON, py, records, sh
-from lib.wire import BINARY, CLOSE, TEXT, close_payload, frame
+from lib.wire import BINARY, CLOSE, PING, TEXT, close_payload, frame
 
 TOKEN = "A-zero_9" * 4
 LINES = ("import sys\n"
@@ -165,3 +165,28 @@ def test_who_comes_back_to_a_hub_is_new_also_as_a_page(kept):
     page.rst()
     again = about(daemon.open("/?resume=p"))
     assert (again["session"], again["got"]) == ("new", 0)
+
+
+@pytest.mark.parametrize("who", ["nobody", "a proxy"])
+def test_pings_that_nobody_or_another_answers(kept, who):
+    """Where nobody answers, the program is held for pong-timeout at most, and the log says so once. Where a proxy does in the
+page's stead, what it had not handed on when the link died is a gap that is told: never twice, never skipped silently."""
+    daemon = kept("--session", "token", "--replay", "16K", "--max-replay", "64K", "--pong-timeout", "200ms", "--ping", "1h", *py(LINES))
+    client = daemon.open(f"/?session={TOKEN}")
+    client.text("3000")
+    if who == "nobody":
+        for n in range(3000):
+            while True:
+                got = client.read_frame()
+                if got.opcode != PING:
+                    break
+            assert int(got.payload.split()[0]) == n
+        said = daemon.find_log("no pong tells what has arrived")
+        assert len(said) == 1
+    else:  # it takes all, answers all pings, and the page has had ten
+        page = [client.read_message()[1] for _ in range(3000)][:10]
+        assert int(page[-1].split()[0]) == 9
+        client.rst()
+        wait_until(lambda: records(daemon, "client left"), "it to leave")
+        assert daemon.open(f"/?session={TOKEN}&got=10").read_close()[0] == 4402
+    assert not records(daemon)
