@@ -146,6 +146,9 @@ def test_who_comes_is_shown_what_the_others_see(kept, tmp_path, name):
     assert mark in first.all
     late = Viewer(daemon, columns=100, rows=30)
     picture(late)
+    still(daemon)
+    drain(first)  # what draws by itself has gone to both
+    drain(late)
     before, after = shows(first), shows(late)
     for what in before:
         assert after[what] == before[what], what
@@ -263,6 +266,22 @@ def test_without_room_for_a_picture_all_that_is_kept_is_sent_again(kept):
     later.until("typed")
     assert later.all.startswith(RESET + b"\x1b[?2004h") and b"begin" not in later.all
     one.until("<200x60>")  # the program is made to draw
+
+
+def test_a_picture_goes_where_it_becomes_too_large(kept):
+    """At max-replay; who comes then is sent what the ring has."""
+    daemon = kept(*SHARED, "--max-replay", "64K", "--replay", "16K", "--pty", "--", *py(SIZES)[1:])
+    one = Viewer(daemon)
+    one.until("<80x24>")
+    late = Viewer(daemon)
+    picture(late)
+    assert b"\x1b[1;1H<80x24>" in late.all
+    one.resize(300, 70)
+    one.until("<300x70>")
+    wait_until(lambda: records(daemon, "no picture of the terminal is kept: who comes is sent what the ring has"), "the picture to go")
+    later = Viewer(daemon, columns=300, rows=70)
+    later.until("<300x70>")
+    assert later.all == RESET + b"<80x24><300x70>"
 
 
 def about(client):

@@ -82,6 +82,7 @@ static void never(struct session *s, const char *why)
 
     drop_picture(screen);
     screen->has_none = true;
+    hold_account(session_kept(s));
     log_line(&session_worker(s)->log, LOG_WARN,
              "no picture of the terminal is kept: who comes is sent what the ring has",
              LOG_I("id", s->owner.id), LOG_C("reason", why), LOG_I("columns", screen->columns),
@@ -94,6 +95,21 @@ static bool screen_has_room(const struct session *s)
     size_t needs = sizeof(struct vt_cell) * screen_of(s)->columns * screen_of(s)->rows;
 
     return core_of(session_worker(s))->sessions->replay_memory + needs <= all;
+}
+
+/* It has no memory, or has become too large for max-replay. */
+static void look_if_lost(struct session *s)
+{
+    const struct kept_screen *screen = screen_of(s);
+
+    if (screen->picture == NULL)
+        return;
+    hold_account(session_kept(s));
+    if (screen->picture->is_lost)
+        never(s, "it is too large, or there is no memory");
+    else if (core_of(session_worker(s))->sessions->replay_memory >
+             session_route(s)->config->max_replay)
+        never(s, "max-replay");
 }
 
 /* Made of all that was said; NULL: there is none. */
@@ -118,15 +134,8 @@ static struct vt_screen *picture_of(struct session *s)
 
         vt_screen_write(screen->picture, msg.payload, msg.len);
     }
+    look_if_lost(s);
     return screen->picture;
-}
-
-static void look_if_lost(struct session *s)
-{
-    const struct kept_screen *screen = screen_of(s);
-
-    if (screen->picture != NULL && screen->picture->is_lost)
-        never(s, "it is too large, or there is no memory");
 }
 
 void screen_follow(struct session *s, const uint8_t *p, size_t n)
