@@ -256,7 +256,6 @@ static bool draw(struct member *m, struct buf *out)
     static const uint8_t begin[CLIENT_PLACE + 2] = {[CLIENT_PLACE] = 0x1B, 'c'};
     const struct vt_screen *picture = picture_of(m->session);
 
-    stand_for(m, screen_first(m->session));
     if (!put(out, begin, sizeof begin))
         return false;
     return picture != NULL ? vt_screen_paint(picture, out) : draw_oldest(m->session, m->next, out);
@@ -268,6 +267,9 @@ bool screen_show(struct member *m)
 
     if (m->client->tty == CLIENT_TTY_BEGINS)
         return false; /* it has not said how large it is */
+    stand_for(m, screen_first(m->session));
+    if (picture_of(m->session) == NULL && m->next >= session_kept(m->session)->ring.next)
+        return false; /* nothing of what was said is left: it begins with what comes */
     m->wants_picture = false;
     if (draw(m, &out))
         member_send(m, m->next++, buf_data(&out) + CLIENT_PLACE, buf_len(&out) - CLIENT_PLACE);
