@@ -152,6 +152,7 @@ def test_the_terminal_page_goes_on_with_its_session(shells):
                     "above": True, "gap": ["[some of the program's output was lost here]"], "faults": []}
 
 
+@pytest.mark.plain(PAGE_ONLY)
 def test_a_full_screen_is_the_same_after_a_reload(wsluice, page, tmp_path):
     """Cell by cell, in Chromium; the page begins anew, and is sent a picture."""
     text = tmp_path / "text"
