@@ -45,10 +45,13 @@ def test_few_addresses_do_not_keep_a_hook_from_others(wsluice, tmp_path):
 
 def test_few_addresses_do_not_keep_passwords_from_being_checked(wsluice, tmp_path):
     write(tmp_path / "pw", f"u:{hashed('p', NOT_QUICK)}\nslow:{hashed('p', NOT_QUICK)}\n")
-    daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw")
+    daemon = wsluice("--to", "echo:", "--console", "--auth", "basic", "--auth-file", tmp_path / "pw",
+                     frozen=True)  # nobody is told that it takes too long
     clients = crowd(daemon, "/", [f"127.2.2.{n}" for n in range(1, 18)], 32, [basic("slow", "wrong")])
     proc.wait_until(lambda: len(daemon.children()) >= 3, lambda: "places taken")
     assert ask(daemon, "/", [basic("u", "p")], "127.1.1.1").status == 200
+    before, later = {c.pid for c in daemon.children()}, set()
+    proc.wait_until(lambda: later.update(c.pid for c in daemon.children()) or len(later - before) > 20, lambda: "the crowd, which waits longer")
     disperse(clients)
 
 
