@@ -11,6 +11,7 @@
 #include "conf/cli.h"
 #include "conf/dump.h"
 #include "conf/reload.h"
+#include "core/program/attr.h"
 #include "ctl/ctl.h"
 #include "io/child/cgroup.h"
 #include "server/admin.h"
@@ -79,7 +80,7 @@ static void check_targets(const struct config *c, struct faults *faults)
     (void)listeners_judge(c, add_fault, faults);
     if (c->admin != NULL && !admin_usable(c->admin, error))
         add_fault(faults, error);
-    if (c->cgroup != NULL && !cgroups_judge(c->cgroup, why))
+    if (c->cgroup != NULL && !cgroups_judge(c->cgroup, attr_controllers(c), why))
         add_fault(faults, why);
 }
 

@@ -29,6 +29,8 @@
 static void check_ended(struct program *p)
 {
     struct backend_end end = {.how = BACKEND_EXITED};
+    char why[64];
+    uint64_t most;
 
     if (!p->exited || !p->eof || p->ended)
         return;
@@ -37,6 +39,13 @@ static void check_ended(struct program *p)
     if (WIFSIGNALED(p->status)) {
         end.how = BACKEND_SIGNALED;
         end.number = WTERMSIG(p->status);
+    }
+    if (p->child != NULL && (most = child_ran_out(p->child)) > 0) {
+        bool whole = most % (1 << 20) == 0;
+
+        snprintf(why, sizeof why, "out of memory at %ju%c", (uintmax_t)(most >> (whole ? 20 : 10)),
+                 whole ? 'M' : 'K');
+        end.why = why;
     }
     exec_stderr_drain(&p->err);
     p->base.events->ended(p->base.owner, &end);

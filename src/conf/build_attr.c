@@ -2,6 +2,7 @@
 #include "conf/build_attr.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -136,6 +137,28 @@ static bool add_umask(struct route *r, struct child_attr *attr, char why[BUILD_E
     return true;
 }
 
+static bool add_group(struct child_attr *attr, const struct settings *s, char why[BUILD_ERROR_MAX])
+{
+    char *end = NULL;
+    double n = s->cpu_max != NULL ? strtod(s->cpu_max, &end) : 1;
+
+    if ((end != NULL && *end != '\0') || !(n >= 0.01 && n <= 1000)) {
+        snprintf(why, BUILD_ERROR_MAX,
+                 "\"%.40s\": write a number of processors, 0.01 to 1000, such as 0.5", s->cpu_max);
+        return false;
+    }
+    attr->group = (struct cgroup_limits){s->memory_max, s->pids_max,
+                                         s->cpu_max != NULL ? (uint64_t)(n * 100000 + 0.5) : 0,
+                                         s->cpu_weight, s->io_weight};
+    return true;
+}
+
+static bool needs_group(const struct settings *s)
+{
+    return s->memory_max > 0 || s->pids_max > 0 || s->cpu_max != NULL || s->cpu_weight > 0 ||
+           s->io_weight > 0;
+}
+
 /* Words stand alone; paths begin at the root. */
 static bool judge_paths(const struct text_list *paths, const char *none, char why[BUILD_ERROR_MAX])
 {
@@ -177,7 +200,7 @@ const char *build_attr(struct route *r, char why[BUILD_ERROR_MAX])
     if (!add_signals(r, why))
         return "signals";
     if (s->run_as == NULL && s->rlimits.count == 0 && s->umask == NULL && s->nice == 0 &&
-        s->read_paths.count == 0 && s->write_paths.count == 0)
+        s->read_paths.count == 0 && s->write_paths.count == 0 && !needs_group(s))
         return NULL;
     attr = attr_make(r);
     if (attr == NULL) {
@@ -188,6 +211,8 @@ const char *build_attr(struct route *r, char why[BUILD_ERROR_MAX])
         return "rlimits";
     if (!add_umask(r, attr, why))
         return "umask";
+    if (!add_group(attr, s, why))
+        return "cpu-max";
     if (!judge_paths(&s->read_paths, NULL, why))
         return "read-paths";
     if (!judge_paths(&s->write_paths, "none", why))

@@ -24,7 +24,7 @@
 struct backend_end {
     enum { BACKEND_CLEAN, BACKEND_EXITED, BACKEND_SIGNALED, BACKEND_BROKE } how;
     int number;      /* exit status or signal */
-    const char *why; /* BROKE: in words; valid during the call */
+    const char *why; /* BROKE: in words; else NULL, or what made it end; valid during the call */
 };
 
 #define BACKEND_STDERR_PIECE 4096U /* longer lines are cut */

@@ -93,8 +93,10 @@ struct settings {
     struct text_list signals;  /* names of those that clients may send to programs on pipes */
     const char *run_as;        /* whose process a program is; NULL: ours */
     struct text_list rlimits;  /* NAME=SOFT[:HARD] for programs */
-    const char *umask;         /* of programs, octal; NULL: ours */
-    uint64_t nice;             /* of programs, added to ours */
+    uint64_t memory_max, pids_max, cpu_weight, io_weight; /* of its control group; 0: none */
+    const char *cpu_max;                                  /* processors: "1.5"; NULL: no limit */
+    const char *umask;                                    /* of programs, octal; NULL: ours */
+    uint64_t nice;                                        /* of programs, added to ours */
     bool no_new_privs;
     struct text_list read_paths,
         write_paths;           /* what programs reach; none: see core/program/attr.h */

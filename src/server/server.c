@@ -239,7 +239,10 @@ static bool swap(struct server *s, struct config *c)
     struct config *old = s->core.config;
     struct opened opened;
 
-    if (priv_admits(&s->priv, &s->core.worker, c, &s->listeners, error) < 0 ||
+    struct cgroups *groups = s->core.worker.cgroups;
+
+    if ((groups != NULL && !cgroups_enable(groups, attr_controllers(c), error)) ||
+        priv_admits(&s->priv, &s->core.worker, c, &s->listeners, error) < 0 ||
         open_all(s, c, &opened, error) != 0) {
         log_fault(s, error);
         return false;
@@ -447,9 +450,12 @@ static bool open_cgroups(struct worker *w, const struct config *c)
 
     if (c->cgroup != NULL)
         w->cgroups = cgroups_open(c->cgroup, priv_user(c), error);
-    if (c->cgroup != NULL && w->cgroups == NULL)
-        server_complain(NULL, error);
-    return c->cgroup == NULL || w->cgroups != NULL;
+    if (c->cgroup == NULL)
+        return true;
+    if (w->cgroups != NULL && cgroups_enable(w->cgroups, attr_controllers(c), error))
+        return true;
+    server_complain(NULL, error);
+    return false;
 }
 
 static bool try_cgroups(struct worker *w, const struct config *c)

@@ -193,3 +193,78 @@ def test_where_it_cannot_be_had(folder, tmp_path):
                                   timeout=SOON, user=user, cwd="/", check=False)
             assert done.returncode == 1 and says in done.stderr, (where, done)
     assert command_line("--cgroup", folder, "--check", "--to", "echo:").returncode == 0
+
+
+# Limits. Where the hierarchy has no such controllers (version 1 has them), that this is told.
+
+LIMITS = {"memory": ("--memory-max", "32M"), "pids": ("--pids-max", "10"), "cpu": ("--cpu-max", "0.25"), "io": ("--io-weight", "20")}
+
+
+def controllers():
+    return (hierarchy() / "cgroup.controllers").read_text().split()
+
+
+@pytest.fixture
+def limited(folder):
+    """The folder, with all controllers that there are handed down to it."""
+    for name in set(controllers()) & set(LIMITS):
+        (hierarchy() / "cgroup.subtree_control").write_text(f"+{name}")
+    return folder
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_that_cannot_be_had(folder, name):
+    """No program runs without it: there are no groups, or no such controller in them."""
+    for check in [], ["--check"]:
+        done = command_line("-l", "127.0.0.1:0", *check, *LIMITS[name], "--user", "root", "--", "cat")
+        assert done.returncode == 1 and "programs have no control groups; say cgroup: auto" in done.stderr, done
+        if name not in (folder / "cgroup.controllers").read_text().split():
+            done = command_line("-l", "127.0.0.1:0", *check, *LIMITS[name], "--cgroup", folder, "--user", "root", "--", "cat")
+            assert done.returncode == 1 and f'no controller "{name}"' in done.stderr, done
+
+
+def test_a_reload_cannot_limit_what_has_no_controller(folder, wsluice, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("routes: [{exec: [cat]}]\n")
+    daemon = wsluice("-c", path, "--cgroup", folder, "--user", "root")
+    lacks = next((name for name in LIMITS if name not in (folder / "cgroup.controllers").read_text().split()), None)
+    if lacks is None:
+        pytest.skip("all controllers are there")
+    option, value = LIMITS[lacks]
+    path.write_text(f"routes: [{{exec: [cat], {option[2:]}: '{value}'}}]\n")
+    daemon.send_signal(signal.SIGHUP)
+    daemon.wait_for_log(f'no controller "{lacks}"')
+    daemon.wait_for_log("not reloaded")
+    daemon.open().finish()
+
+
+@pytest.mark.parametrize("value", ["0", "many", "-1", "1e9", "0.5x", "nan"])
+def test_what_is_no_number_of_processors(value):
+    done = command_line("--check", "--cgroup", "auto", f"--cpu-max={value}", "--", "cat")
+    assert done.returncode in (1, 2) and "write a number of processors" in done.stderr, done
+
+
+def needs(name):
+    return pytest.mark.skipif(hierarchy() is None or name not in controllers(), reason=f"no controller {name} in version 2 here")
+
+
+@needs("memory")
+def test_out_of_memory_is_told(limited, wsluice):
+    daemon = wsluice("--cgroup", limited, "--memory-max", "32M", "--user", "root", "--", "sh", "-c", "x=aaaaaaaa; while :; do x=$x$x; done")
+    assert daemon.open().read_close()[:2] == (4309, "out of memory at 32M")
+
+
+@needs("pids")
+def test_processes_are_counted(limited, wsluice):
+    daemon = wsluice("--cgroup", limited, "--pids-max", "10", "--user", "root", "--",
+                     "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 100 & done 2>/dev/null; echo all; sleep 100")
+    with daemon.open() as client:
+        with pytest.raises(Exception, match="Close"):
+            client.read_message()
+
+
+@needs("cpu")
+def test_processors_are_shared_out(limited, wsluice):
+    daemon = wsluice("--cgroup", limited, "--cpu-max", "0.25", "--user", "root", "--", "sh", "-c",
+                     f"cat {hierarchy()}/$(sed -n s/^0:://p /proc/self/cgroup)/cpu.max")
+    assert daemon.open().read_message() == (TEXT, b"25000 100000")

@@ -166,8 +166,25 @@ bool attr_prepare(struct route *r, bool stays_root, char why[ATTR_ERROR_MAX])
 {
     if (r->attr == NULL || !attr_has_program(r))
         return true;
+    if (cgroup_controllers(&r->attr->group) != 0 && r->config->cgroup == NULL)
+        return attr_wrong(why, "memory-max, pids-max, cpu-max, cpu-weight, io-weight", "",
+                          "programs have no control groups; say cgroup: auto (a unit with "
+                          "Delegate=yes), or cgroup: FOLDER");
     set_priority(r);
     return attr_find_user(r, why) && (stays_root || judge_limits(r, why)) && limit_paths(r, why);
+}
+
+unsigned attr_controllers(const struct config *c)
+{
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct route *r = &c->routes[i];
+
+        if (attr_has_program(r) && r->attr != NULL)
+            bits |= cgroup_controllers(&r->attr->group);
+    }
+    return bits;
 }
 
 void attr_prepare_login(struct route *r)

@@ -31,6 +31,9 @@ bool attr_limits_writing(const struct settings *s);
  */
 bool attr_prepare(struct route *r, bool stays_root, char why[ATTR_ERROR_MAX]);
 
+/* The controllers that the limits of all programs take, as cgroup_controllers has them. */
+unsigned attr_controllers(const struct config *c);
+
 /* Of a program on a terminal: completes what a login would have set for its account. It goes on
  * without where the account is not known. */
 void attr_prepare_login(struct route *r);

@@ -98,6 +98,8 @@ static void close_by_end(struct session *s, const struct backend_end *end)
         break;
     case BACKEND_EXITED:
         snprintf(reason, sizeof reason, "exit %d", end->number);
+        if (end->why != NULL)
+            snprintf(reason, sizeof reason, "%s", end->why);
         session_close(s, end->number == 0 ? WS_CODE_NORMAL : (uint16_t)(4000 + end->number), reason,
                       CLOSED_BY_BACKEND);
         break;
@@ -105,6 +107,8 @@ static void close_by_end(struct session *s, const struct backend_end *end)
         name = sigabbrev_np(end->number);
         snprintf(reason, sizeof reason, name != NULL ? "signal SIG%s" : "signal %s%d",
                  name != NULL ? name : "", end->number);
+        if (end->why != NULL)
+            snprintf(reason, sizeof reason, "%s", end->why);
         session_close(s, (uint16_t)(4300 + end->number), reason, CLOSED_BY_BACKEND);
         break;
     case BACKEND_BROKE:

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +24,131 @@
 #define CLOSE_WAIT 100   /* hundredths of a second */
 
 struct cgroups {
-    int server, programs; /* folders */
-    pid_t pid;            /* in the names */
-    uint32_t last;        /* number */
+    int base, server, programs; /* folders */
+    pid_t pid;                  /* in the names */
+    uint32_t last;              /* number */
 };
 
 static void *cgroup_fault(char error[CGROUPS_ERROR_MAX], const char *what, const char *why)
 {
     snprintf(error, CGROUPS_ERROR_MAX, "cgroup %.200s: %s", what, why);
     return NULL;
+}
+
+/* ---- limits */
+
+/* In the order of the bits. */
+static const char *const controllers[] = {"memory", "pids", "cpu", "io"};
+
+#define CONTROLLERS (sizeof controllers / sizeof controllers[0])
+
+static const struct limit_file {
+    size_t offset; /* in struct cgroup_limits */
+    unsigned controller;
+    const char *file, *more; /* behind the number */
+} limit_files[] = {
+    {offsetof(struct cgroup_limits, memory_max), 0, "memory.max", ""},
+    {offsetof(struct cgroup_limits, pids_max), 1, "pids.max", ""},
+    {offsetof(struct cgroup_limits, cpu_max), 2, "cpu.max", " 100000"},
+    {offsetof(struct cgroup_limits, cpu_weight), 2, "cpu.weight", ""},
+    {offsetof(struct cgroup_limits, io_weight), 3, "io.weight", ""},
+};
+
+#define LIMIT_FILES (sizeof limit_files / sizeof limit_files[0])
+
+static uint64_t limit_of(const struct cgroup_limits *limits, const struct limit_file *f)
+{
+    return *(const uint64_t *)(const void *)((const char *)limits + f->offset);
+}
+
+unsigned cgroup_controllers(const struct cgroup_limits *limits)
+{
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < LIMIT_FILES; i++) {
+        if (limit_of(limits, &limit_files[i]) > 0)
+            bits |= 1U << limit_files[i].controller;
+    }
+    return bits;
+}
+
+static int cgroup_write(int folder, const char *file, const char *text)
+{
+    int fd = openat(folder, file, O_WRONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+    int err = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = err;
+    return n < 0 ? -1 : 0;
+}
+
+/* What is in a small file; "" when it is not there. */
+static void cgroup_read(int folder, const char *file, char *text, size_t size)
+{
+    int fd = openat(folder, file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
+/* 0, or -1 with errno. */
+static int set_limits(int folder, const struct cgroup_limits *limits)
+{
+    char text[48];
+
+    for (size_t i = 0; i < LIMIT_FILES; i++) {
+        const struct limit_file *f = &limit_files[i];
+        uint64_t value = limit_of(limits, f);
+
+        if (value == 0)
+            continue;
+        snprintf(text, sizeof text, "%ju%s", (uintmax_t)value, f->more);
+        if (cgroup_write(folder, f->file, text) < 0)
+            return -1;
+    }
+    if (limits->memory_max == 0)
+        return 0;
+    (void)cgroup_write(folder, "memory.swap.max", "0"); /* not there without swap accounting */
+    return cgroup_write(folder, "memory.oom.group", "1");
+}
+
+/* The word stands in the list. */
+static bool cgroup_has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *p = strstr(list, word); p != NULL; p = strstr(p + 1, word)) {
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The first of them that the folder has not; NULL: it has all. */
+static const char *missing(int folder, unsigned bits)
+{
+    char have[256];
+
+    cgroup_read(folder, "cgroup.controllers", have, sizeof have);
+    for (size_t i = 0; i < CONTROLLERS; i++) {
+        if ((bits >> i & 1) && !cgroup_has_word(have, controllers[i]))
+            return controllers[i];
+    }
+    return NULL;
+}
+
+static void tell_missing(char error[CGROUPS_ERROR_MAX], const char *name)
+{
+    snprintf(
+        error, CGROUPS_ERROR_MAX,
+        "cgroup: there is no controller \"%s\" where our control groups are; the group above "
+        "must hand it down (a unit: Delegate=yes, or Delegate=%s; else cgroup.subtree_control), "
+        "and no hierarchy of version 1 may have it",
+        name, name);
 }
 
 /* ---- where */
@@ -142,7 +259,7 @@ static const char *advice(int err)
     }
 }
 
-bool cgroups_judge(const char *where, char error[CGROUPS_ERROR_MAX])
+bool cgroups_judge(const char *where, unsigned bits, char error[CGROUPS_ERROR_MAX])
 {
     int fd = open_where(where, error), err = 0;
 
@@ -151,25 +268,16 @@ bool cgroups_judge(const char *where, char error[CGROUPS_ERROR_MAX])
     if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ||
         faccessat(fd, "cgroup.procs", W_OK, AT_EACCESS) < 0)
         err = errno;
+    const char *lacks = err == 0 ? missing(fd, bits) : NULL;
     close(fd);
     if (err != 0)
         cgroup_fault(error, where, advice(err));
-    return err == 0;
+    if (lacks != NULL)
+        tell_missing(error, lacks);
+    return err == 0 && lacks == NULL;
 }
 
 /* ---- opening */
-
-static int cgroup_write(int folder, const char *file, const char *text)
-{
-    int fd = openat(folder, file, O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-    int err = errno;
-
-    if (fd >= 0)
-        close(fd);
-    errno = err;
-    return n < 0 ? -1 : 0;
-}
 
 /* Made, or there already. */
 static int open_folder(int base, const char *name)
@@ -180,12 +288,14 @@ static int open_folder(int base, const char *name)
 }
 
 /* What somebody needs who makes groups below and starts processes in them from "server". */
-static int cgroup_give(int base, const struct cgroups *g, uid_t uid)
+static int cgroup_give(const struct cgroups *g, uid_t uid)
 {
     if (uid == geteuid())
         return 0;
-    if (fchownat(base, "cgroup.procs", uid, (gid_t)-1, 0) < 0 ||
-        fchown(g->programs, uid, (gid_t)-1) < 0)
+    if (fchownat(g->base, "cgroup.procs", uid, (gid_t)-1, 0) < 0 ||
+        fchownat(g->base, "cgroup.subtree_control", uid, (gid_t)-1, 0) < 0 ||
+        fchown(g->programs, uid, (gid_t)-1) < 0 ||
+        fchownat(g->programs, "cgroup.subtree_control", uid, (gid_t)-1, 0) < 0)
         return -1;
     return fchownat(g->programs, "cgroup.procs", uid, (gid_t)-1, 0);
 }
@@ -269,33 +379,65 @@ static void sweep_all(const struct cgroups *g, bool own)
         (void)nanosleep(&hundredth, NULL);
 }
 
+static void release_folders(struct cgroups *g)
+{
+    const int fds[] = {g->base, g->server, g->programs};
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    free(g);
+}
+
 struct cgroups *cgroups_open(const char *where, uid_t uid, char error[CGROUPS_ERROR_MAX])
 {
-    int base = open_where(where, error);
-    struct cgroups *g = base >= 0 ? calloc(1, sizeof *g) : NULL;
+    struct cgroups *g = calloc(1, sizeof *g);
     char pid[16];
 
     if (g == NULL)
+        return cgroup_fault(error, where, strerror(ENOMEM));
+    g->base = open_where(where, error);
+    if (g->base < 0) {
+        free(g);
         return NULL;
+    }
     g->pid = getpid();
     snprintf(pid, sizeof pid, "%d", (int)g->pid);
-    g->server = open_folder(base, "server");
-    g->programs = open_folder(base, "programs");
-    bool ok = g->server >= 0 && g->programs >= 0 &&
-              cgroup_write(g->server, "cgroup.procs", pid) == 0 && cgroup_give(base, g, uid) == 0;
-    int err = errno;
-    close(base);
-    if (ok) {
+    g->server = open_folder(g->base, "server");
+    g->programs = open_folder(g->base, "programs");
+    if (g->server >= 0 && g->programs >= 0 && cgroup_write(g->server, "cgroup.procs", pid) == 0 &&
+        cgroup_give(g, uid) == 0) {
         sweep_all(g, true); /* of one that had our number, in a container say */
         sweep_all(g, false);
         return g;
     }
-    if (g->server >= 0)
-        close(g->server);
-    if (g->programs >= 0)
-        close(g->programs);
-    free(g);
-    return cgroup_fault(error, where, advice(err));
+    cgroup_fault(error, where, advice(errno));
+    release_folders(g);
+    return NULL;
+}
+
+bool cgroups_enable(struct cgroups *g, unsigned bits, char error[CGROUPS_ERROR_MAX])
+{
+    const char *lacks = missing(g->base, bits);
+    char word[16];
+
+    if (lacks != NULL) {
+        tell_missing(error, lacks);
+        return false;
+    }
+    for (size_t i = 0; i < CONTROLLERS; i++) {
+        snprintf(word, sizeof word, "+%s", controllers[i]);
+        if (!(bits >> i & 1) || (missing(g->programs, 1U << i) == NULL &&
+                                 cgroup_write(g->programs, "cgroup.subtree_control", word) == 0))
+            continue;
+        if (cgroup_write(g->base, "cgroup.subtree_control", word) == 0 &&
+            cgroup_write(g->programs, "cgroup.subtree_control", word) == 0)
+            continue;
+        cgroup_fault(error, controllers[i], advice(errno));
+        return false;
+    }
+    return true;
 }
 
 static int ends_at_once(void *arg)
@@ -308,7 +450,7 @@ bool cgroups_try(struct cgroups *g, char error[CGROUPS_ERROR_MAX])
 {
     _Alignas(16) char stack[16384];
     int fd = -1, pidfd;
-    uint32_t number = cgroup_make(g, &fd);
+    uint32_t number = cgroup_make(g, NULL, &fd);
     pid_t pid = -1;
 
     if (number != 0)
@@ -336,9 +478,7 @@ void cgroups_close(struct cgroups *g)
     if (g == NULL)
         return;
     sweep_all(g, true);
-    close(g->server);
-    close(g->programs);
-    free(g);
+    release_folders(g);
 }
 
 /* ---- one group */
@@ -348,7 +488,7 @@ static void cgroup_name(const struct cgroups *g, uint32_t number, char name[NAME
     snprintf(name, NAME_MAX_LEN, "%d-%u", (int)g->pid, number);
 }
 
-uint32_t cgroup_make(struct cgroups *g, int *fd)
+uint32_t cgroup_make(struct cgroups *g, const struct cgroup_limits *limits, int *fd)
 {
     char name[NAME_MAX_LEN];
     uint32_t number = g->last + 1 != 0 ? g->last + 1 : 1;
@@ -357,9 +497,12 @@ uint32_t cgroup_make(struct cgroups *g, int *fd)
     if (mkdirat(g->programs, name, 0755) < 0)
         return 0;
     *fd = openat(g->programs, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*fd < 0) {
+    if (*fd < 0 || (limits != NULL && set_limits(*fd, limits) < 0)) {
         int err = errno;
 
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
         (void)unlinkat(g->programs, name, AT_REMOVEDIR);
         errno = err;
         return 0;
@@ -382,4 +525,23 @@ bool cgroup_remove(const struct cgroups *g, uint32_t number)
 
     cgroup_name(g, number, name);
     return remove_tree(g->programs, name, DEPTH) == 0;
+}
+
+uint64_t cgroup_ran_out(const struct cgroups *g, uint32_t number)
+{
+    char name[NAME_MAX_LEN], events[256], most[32];
+    const char *kills;
+    int fd;
+
+    cgroup_name(g, number, name);
+    fd = openat(g->programs, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    cgroup_read(fd, "memory.events", events, sizeof events);
+    cgroup_read(fd, "memory.max", most, sizeof most);
+    close(fd);
+    kills = strstr(events, "\noom_kill ");
+    return kills != NULL && strtoul(kills + strlen("\noom_kill "), NULL, 10) > 0
+               ? strtoull(most, NULL, 10)
+               : 0;
 }

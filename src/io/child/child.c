@@ -98,6 +98,11 @@ static void free_child(struct reap *r)
     free((char *)r - offsetof(struct child, reap));
 }
 
+uint64_t child_ran_out(const struct child *c)
+{
+    return c->in_cgroup ? cgroup_ran_out(child_worker_of(c)->cgroups, *child_cgroup(c)) : 0;
+}
+
 static void enlist(struct child **list, struct child *c)
 {
     c->next = *list;

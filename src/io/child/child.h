@@ -16,6 +16,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "io/child/terminal.h"
@@ -119,6 +120,10 @@ void child_hang_up(struct child *c, int master);
 
 /* To the group, as a key of a terminal would. Nothing once the leader has ended. */
 void child_signal(struct child *c, int number);
+
+/* Bytes that its control group may have, when something in it was killed because it needed more;
+ * else 0. */
+uint64_t child_ran_out(const struct child *c);
 
 /* SIGKILL to the group now. */
 void child_kill(struct child *c);

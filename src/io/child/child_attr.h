@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "io/child/cgroup.h"
+
 #define CHILD_LIMITS_MAX 16
 #define CHILD_UNLIMITED UINT64_MAX
 
@@ -31,7 +33,8 @@ struct child_attr {
     int umask;    /* -1: ours */
     int priority; /* as of setpriority(2); CHILD_PRIORITY_OURS: ours */
     bool no_new_privs;
-    int landlock; /* ruleset, see io/child/landlock.h; -1: none */
+    struct cgroup_limits group; /* of its control group, where programs have such */
+    int landlock;               /* ruleset, see io/child/landlock.h; -1: none */
 };
 
 #define CHILD_PRIORITY_OURS 100

@@ -190,7 +190,7 @@ static pid_t spawn_in_group(struct worker *w, const struct child_spec *spec, con
     *number = 0;
     if (w->cgroups == NULL)
         return spawn(w, spec, std, -1, pidfd);
-    *number = cgroup_make(w->cgroups, &folder);
+    *number = cgroup_make(w->cgroups, spec->attr != NULL ? &spec->attr->group : NULL, &folder);
     if (*number != 0)
         pid = spawn(w, spec, std, folder, pidfd);
     saved = errno;
