@@ -111,7 +111,7 @@ def test_kick_by_user(wsluice, tmp_path):
         assert client.expect_close(1008) == "go home"
     clients[1].exchange([text("x")], [(1, "x")])
     clients[3].exchange([text("x")], [(1, "x")])
-    assert door.daemon.find_log("admin order=kick what=user:alice count=2")
+    assert door.daemon.wait_for_log("admin order=kick what=user:alice count=2")
 
 
 def test_kick_by_token(wsluice, server, tmp_path):
@@ -134,7 +134,7 @@ def test_kick_by_token(wsluice, server, tmp_path):
     for client in clients[1:4:2]:
         client.expect_close(1008)
     clients[4].exchange([text("x")], [(1, "x")])
-    assert door.daemon.find_log("admin order=kick what=token count=2")
+    assert door.daemon.wait_for_log("admin order=kick what=token count=2")
     assert not door.daemon.find_log("secret-two|what=.*secret") and "secret" not in json.dumps(door.sessions())
 
 

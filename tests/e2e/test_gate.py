@@ -207,7 +207,7 @@ def test_banned_addresses_are_closed(banning):
         [[None], [None], [101], [101], [101]]
     assert turned_away(door)["banned"] == 4
     assert door.metrics()[labels("wsluice_bans", source="file")] == 4
-    assert door.daemon.find_log(r'turned away client=127\.0\.0\.2:\d+ reason="your address is banned" times=1')
+    assert door.daemon.wait_for_log(r'turned away client=127\.0\.0\.2:\d+ reason="your address is banned" times=1')
 
 
 def test_file_that_changes(banning):
@@ -372,7 +372,7 @@ def test_ban_and_unban(gated):
     assert "no such ban" in ctl(door, "unban", "127.0.0.2", status=1)
     assert statuses(door.daemon, 1, source="127.0.0.2") == [101]
     assert [b["network"] for b in json.loads(ctl(door, "--json", "bans"))["bans"]] == ["127.0.0.3"]
-    assert door.daemon.find_log(r"admin order=ban what=127\.0\.0\.3 ") and door.daemon.find_log(r"admin order=unban what=127\.0\.0\.2 count=1")
+    assert door.daemon.wait_for_log(r"admin order=ban what=127\.0\.0\.3 ") and door.daemon.wait_for_log(r"admin order=unban what=127\.0\.0\.2 count=1")
 
 
 def test_ban_for_a_time(gated):
