@@ -453,7 +453,7 @@ static void set_up_route(struct world *t)
     static const enum session_whose whose[] = {SESSION_OF_TOKEN, SESSION_SHARED};
 
     t->route->settings = (struct settings){
-        .session = whose[pick(2)],
+        .session = (int)whose[pick(2)],
         .join = (int)pick(3),
         .replay = REPLAY,
         .detach = 20,
