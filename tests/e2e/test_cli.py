@@ -196,6 +196,10 @@ def accepted_form(name, letter, takes):
     if re.search("is not a (whole number|size|rate)", result.stderr):
         value = "65536"
         result = command_line(f"--{name}={value}", "--help")
+    most = re.search(r"is out of range \(\S+ to (\S+)\)", result.stderr)
+    if most:
+        value = most.group(1)
+        result = command_line(f"--{name}={value}", "--help")
     assert (result.returncode, result.stderr) == (0, ""), f"--{name}={value}: {result.stderr}"
     return [f"--{name}={value}"], [f"-{letter}{value}"]
 
