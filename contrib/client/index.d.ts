@@ -39,6 +39,12 @@ export interface SkippedEvent extends Event {
   count: number;
 }
 
+/** Of a terminal (subprotocol "tty") with `resume`: one of the two. */
+export interface TerminalEvent extends Event {
+  title?: string;
+  preferences?: Record<string, unknown>;
+}
+
 export interface LinkEvents {
   connecting: Event;
   open: Event;
@@ -47,6 +53,7 @@ export interface LinkEvents {
   new: NewEvent;
   resumed: ResumedEvent;
   skipped: SkippedEvent;
+  terminal: TerminalEvent;
 }
 
 /** For routes with `session`: docs/sessions.md of wsluice. */

@@ -110,7 +110,7 @@ export class Link extends EventTarget {
     kept.heard = true;
     if (mark === 3) return this.#onAbout(JSON.parse(text(data).slice(1)));
     if (this.state !== "open") return this.#lost(GONE, "the server keeps no sessions here");
-    if (mark !== 1 && mark !== 2) return this.#onMessage(data); // about this connection: a terminal's title
+    if (mark !== 1 && mark !== 2) return; // no other kind is known here
     kept.count(sizeOf(data), this.#say);
     const isWhole = [].concat(this.#how.protocols).includes(CHANNELS);
     this.#onMessage(isWhole ? data : data.slice(1), mark === 1 ? "stdout" : "stderr");
@@ -122,6 +122,7 @@ export class Link extends EventTarget {
     else if ("got" in about) kept.arrived(about.got);
     else if ("skipped" in about) this.#skipped(about.skipped);
     else if ("clients" in about) this.#emit("clients", { clients: about.clients });
+    else if ("title" in about || "preferences" in about) this.#emit("terminal", about);
   }
 
   #skipped(count) {

@@ -188,6 +188,7 @@ async function sessions() {
   const context = await browser.newContext({ viewport: { width: 900, height: 560 } });
   const page = await open(context, through + "/kept/");
   await ready(page);
+  seen.told = await page.evaluate(() => [window.terminal.options.fontSize, document.title]);
   await run(page, "x=kept; echo one");
   await until(page, /\none\n\$/);
   cut(true);

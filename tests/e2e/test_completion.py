@@ -63,7 +63,7 @@ def bash(tmp_path, *words):
 
 
 def test_bash_completes_options(tmp_path):
-    assert bash(tmp_path, "--pi") == ["--ping"]
+    assert bash(tmp_path, "--pin") == ["--ping"]
     assert bash(tmp_path, "--ping", "25s", "--stop-g") == ["--stop-grace"]
     assert bash(tmp_path, "--ping=25s", "--stop-g") == ["--stop-grace"]
     assert set(bash(tmp_path, "--")) == {"--" + name for name in options()}
@@ -123,8 +123,8 @@ def test_bash_completes_orders_of_ctl_and_examples(tmp_path, admin):
 def test_bash_leaves_the_command_alone(tmp_path):
     (tmp_path / "--pinguin").touch()
     assert "bash" in bash(tmp_path, "--", "bas")
-    assert bash(tmp_path, "--ping", "25s", "cat", "--pi") == ["--pinguin"]
-    assert bash(tmp_path, "--", "cat", "--pi") == ["--pinguin"]
+    assert bash(tmp_path, "--ping", "25s", "cat", "--pin") == ["--pinguin"]
+    assert bash(tmp_path, "--", "cat", "--pin") == ["--pinguin"]
 
 
 def test_fish_completes(tmp_path, admin):
@@ -136,7 +136,7 @@ def test_fish_completes(tmp_path, admin):
         assert done.stderr == ""
         return [line.partition("\t")[0] for line in done.stdout.splitlines()]
 
-    assert offered("wsluice --pi") == ["--ping"]
+    assert offered("wsluice --pin") == ["--ping"]
     assert offered("wsluice --log-level de") == ["debug"]
     assert offered("wsluice --framing len") == ["len32", "len32le"]
     assert offered("wsluice --to tc") == ["tcp://"]
@@ -149,7 +149,7 @@ def test_fish_completes(tmp_path, admin):
 
 
 @pytest.mark.parametrize("typed, becomes", [
-    ("wsluice --pi\\t25s", "*--ping[= ]*"),
+    ("wsluice --pin\\t25s", "*--ping[= ]*"),
     ("wsluice --log-level de\\t", "*--log-level debug*"),
     ("wsluice --framing netst\\t", "*netstring*"),
     ("wsluice --to tc\\t", "*--to tcp://*"),

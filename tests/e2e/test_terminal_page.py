@@ -111,7 +111,7 @@ def test_terminal_in_chromium(wsluice, page, tmp_path):
 
 @pytest.fixture
 def shells(wsluice, page, tmp_path):
-    kept = {"pty": SHELL, "cwd": str(tmp_path), "session": "token", "replay": "4K"}
+    kept = {"pty": SHELL, "cwd": str(tmp_path), "session": "token", "replay": "4K", "tty-preferences": '{"fontSize": 13}'}
     config = tmp_path / "terminal.yaml"
     config.write_text(json.dumps({"routes": [
         {"path": "/shell", "pty": SHELL, "cwd": str(tmp_path)}, {"path": "/kept", **kept}, {"path": "/short", **kept, "detach": "0"},
@@ -148,7 +148,7 @@ def test_the_terminal_page_goes_on_with_its_session(shells):
     seen = shells("sessions")
     before = ["$ x=kept; echo one", "one", "$ echo in between $x", "in between kept", "$"]
     assert seen.pop("afterCut") == before and seen.pop("afterReload") == before
-    assert seen == {"taken": "another window has taken over · Enter takes it back", "gone": "the session is gone · Enter begins a new one",
+    assert seen == {"told": [13, "env"], "taken": "another window has taken over · Enter takes it back", "gone": "the session is gone · Enter begins a new one",
                     "above": True, "gap": ["[some of the program's output was lost here]"], "faults": []}
 
 

@@ -117,6 +117,12 @@ function onMessage({ data }) {
   else if (command === PREFERENCES) onPreferences(JSON.parse(text(rest)));
 }
 
+// The same, where the session is kept.
+function onTerminal({ title, preferences }) {
+  if (title !== undefined) setTitle(title);
+  if (preferences !== undefined) onPreferences(preferences);
+}
+
 function onPreferences(given) {
   options.prefer(given);
   if (terminal.options.disableStdin) show("watching", "you are only watching");
@@ -135,6 +141,7 @@ function connect() {
   link = new Link(url, { protocols: "tty", resume });
   link.on("connecting", () => show("connecting", "connecting"));
   link.on("new", () => onSession(true)).on("resumed", () => onSession(false));
+  link.on("terminal", onTerminal);
   link.on("skipped", () => note("some of the program's output was lost here"));
   link.on("open", onOpen).on("message", onMessage).on("close", onClose);
 }
