@@ -132,7 +132,7 @@ static void repeat(struct vt_screen *s, size_t n)
 {
     size_t most = (size_t)s->columns * s->rows;
 
-    for (n = n < most ? n : most; n > 0 && s->last != 0; n--)
+    for (n = n < most ? n : most; n > 0 && s->last != 0 && !s->is_lost; n--)
         vt_put_character(s, s->last);
 }
 

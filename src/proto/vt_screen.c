@@ -44,6 +44,13 @@ struct vt_cell *vt_line(struct vt_screen *s, size_t row)
     return vt_row(vt_shown(s), s, row);
 }
 
+static void work(struct vt_screen *s, size_t cells)
+{
+    s->work -= cells < s->work ? cells : s->work;
+    if (s->work == 0)
+        s->is_lost = true;
+}
+
 /* A character of two cells that one of them is taken from goes as a whole. */
 static void mend(struct vt_screen *s, struct vt_cell *line, size_t at)
 {
@@ -58,6 +65,7 @@ void vt_erase(struct vt_screen *s, size_t row, size_t from, size_t to)
 {
     struct vt_cell *line = vt_line(s, row), nothing = blank(s);
 
+    work(s, to - from);
     mend(s, line, from);
     mend(s, line, to);
     for (size_t i = from; i < to; i++)
@@ -70,6 +78,7 @@ void vt_shift(struct vt_screen *s, size_t n, bool right)
     size_t at = s->at.column, room = s->columns - at;
 
     n = n < room ? n : room;
+    work(s, room);
     mend(s, line, at);
     mend(s, line, right ? s->columns - n : at + n);
     if (right)
@@ -244,6 +253,7 @@ void vt_put_character(struct vt_screen *s, uint32_t c)
     bool wraps = !s->scan.modes.wraps_not;
     size_t width = vt_width(c);
 
+    work(s, 1);
     if (width == 0) {
         combine(s, c);
         return;
@@ -335,6 +345,7 @@ void vt_screen_begin(struct vt_screen *s)
 
 bool vt_show_alternate(struct vt_screen *s, bool alternate)
 {
+    work(s, (size_t)s->columns * s->rows);
     if (alternate && !grid_make(&s->alternate, s->columns, s->rows)) {
         s->is_lost = true;
         return false;
@@ -382,6 +393,7 @@ void vt_screen_write(struct vt_screen *s, const uint8_t *p, size_t n)
 {
     uint8_t text[PIECE + VT_HOLD];
 
+    s->work = 4 * (size_t)s->columns * s->rows + n * (s->columns + VT_WORK);
     while (n > 0 && !s->is_lost) {
         size_t piece = n < PIECE ? n : PIECE;
         struct vt_pass pass = {.p = p, .n = piece, .out = text};

@@ -10,7 +10,8 @@
  *
  * Memory is that of the cells, twice while the alternate screen is shown, and of the lines above,
  * which are kept as text. Where there is none for a step the screen is `is_lost`: it is of no use
- * any more, and does nothing.
+ * any more, and does nothing. So it is where a few bytes after the other change whole screens, by
+ * which a program could keep the process of all busy: see VT_WORK.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,8 @@
 
 #define VT_COLUMNS_MAX 500U
 #define VT_ROWS_MAX 200U
+#define VT_WORK \
+    64U            /* cells that a byte may change, beside a row; and four screens for each write */
 #define VT_MORE 3U /* combining characters of a cell; others are left out */
 
 struct vt_cell {
@@ -45,6 +48,7 @@ struct vt_place {
 struct vt_screen {
     uint16_t columns, rows;
     bool is_lost;
+    size_t work; /* cells that what is being written may still change */
     bool is_alternate;
     struct vt_grid main, alternate;
     struct vt_place at, saved[2]; /* by DECSC, on the main and the alternate screen */

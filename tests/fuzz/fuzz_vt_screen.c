@@ -86,14 +86,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vt_screen_write(s, data + 4, at - 4);
     if (data[3] % 4 == 0)
         vt_screen_resize(s, 1 + data[3] % 37, 1 + data[3] % 11);
-    must(buf_len(&s->above) <= ABOVE && !s->is_lost);
+    must(buf_len(&s->above) <= ABOVE);
     must(s->at.column < s->columns && s->at.row < s->rows);
+    if (s->is_lost) { /* too much of it was drawn anew with every few bytes */
+        vt_screen_free(s);
+        return 0;
+    }
     late = paint(s);
     must_be_same(s, late);
     if (s->scan.held == 0 && vt_is_between(&s->scan)) {
         vt_screen_write(s, data + at, size - at);
         vt_screen_write(late, data + at, size - at);
-        must_be_same(s, late);
+        must(s->is_lost == late->is_lost);
+        if (!s->is_lost)
+            must_be_same(s, late);
     }
     vt_screen_free(s);
     vt_screen_free(late);

@@ -225,6 +225,49 @@ static void another_size(void **state)
     assert_null(vt_screen_new(0, 6, 0));
 }
 
+/* What a terminal of any size is told in one go is followed within bounds: lines and pictures as
+ * they come are, and what changes all of a large one with a few bytes, over and over, is not. */
+static void work_is_bounded(void **state)
+{
+    static const struct {
+        const char *text; /* again and again, 4 KiB of it */
+        bool is_followed;
+    } rows[] = {
+        {"\n", true},
+        {"\033[H\033[Jtwenty bytes of text", true},
+        {"\033[3L", true},
+        {"\033[100b", true},
+        {"a\033[65535b", false},
+        {"\033[2J", false},
+        {"\033[200S", false},
+        {"\033[200T", false},
+        {"\033#8", false},
+        {"\033[?1049h\033[?1049l", false},
+    };
+    static const uint16_t sizes[][2] = {{80, 24}, {VT_COLUMNS_MAX, VT_ROWS_MAX}};
+    char text[4096];
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        bool followed[COUNT(sizes)];
+
+        for (size_t k = 0; k < COUNT(sizes); k++) {
+            struct vt_screen *s = vt_screen_new(sizes[k][0], sizes[k][1], 1000);
+            size_t len = strlen(rows[i].text), n = 0;
+
+            assert_non_null(s);
+            for (; n + len <= sizeof text; n += len)
+                memcpy(text + n, rows[i].text, len);
+            vt_screen_write(s, (const uint8_t *)text, n);
+            followed[k] = !s->is_lost;
+            vt_screen_free(s);
+        }
+        /* at the usual size a program may draw anew with every 20 bytes */
+        assert_true(followed[0] || !rows[i].is_followed);
+        assert_int_equal(followed[1], i == 1 ? false : rows[i].is_followed);
+    }
+}
+
 static void widths(void **state)
 {
     static const struct {
@@ -246,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_string_that_passes_is_hidden_from_who_comes),
         cmocka_unit_test(lines_above_are_kept_as_text_and_bounded),
         cmocka_unit_test(another_size),
+        cmocka_unit_test(work_is_bounded),
         cmocka_unit_test(widths),
     };
 

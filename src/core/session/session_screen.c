@@ -106,14 +106,15 @@ static void look_if_lost(struct session *s)
         return;
     hold_account(session_kept(s));
     if (screen->picture->is_lost)
-        never(s, "it is too large, or there is no memory");
+        never(s,
+              "it is too large, whole screens change with every few bytes, or there is no memory");
     else if (core_of(session_worker(s))->sessions->replay_memory >
              session_route(s)->config->max_replay)
         never(s, "max-replay");
 }
 
-/* Made of all that was said; NULL: there is none. */
-static struct vt_screen *picture_of(struct session *s)
+/* Made of all that was said, at the size that it was said at; NULL: there is none. */
+static struct vt_screen *picture_made(struct session *s)
 {
     struct kept_screen *screen = screen_of(s);
     struct session_kept *k = session_kept(s);
@@ -138,6 +139,19 @@ static struct vt_screen *picture_of(struct session *s)
     return screen->picture;
 }
 
+/* The same at the size there is now. It changes only when it is looked at or written to: a client
+ * that tells sizes over and over costs no more than that. */
+static struct vt_screen *picture_of(struct session *s)
+{
+    const struct kept_screen *screen = screen_of(s);
+
+    if (picture_made(s) != NULL) {
+        vt_screen_resize(screen->picture, screen->columns, screen->rows);
+        look_if_lost(s);
+    }
+    return screen->picture;
+}
+
 void screen_follow(struct session *s, const uint8_t *p, size_t n)
 {
     struct kept_screen *screen = screen_of(s);
@@ -146,9 +160,9 @@ void screen_follow(struct session *s, const uint8_t *p, size_t n)
 
     if (screen == NULL)
         return;
-    if (screen->picture == NULL && (all > SCREEN_LATE || all > ring->limit))
-        (void)picture_of(s);
-    if (screen->picture == NULL)
+    if (screen->picture == NULL && all <= SCREEN_LATE && all <= ring->limit)
+        return;
+    if (picture_of(s) == NULL)
         return;
     vt_screen_write(screen->picture, p, n);
     look_if_lost(s);
@@ -307,13 +321,12 @@ static void screen_resize(struct session *s, uint16_t columns, uint16_t rows)
     same = columns == screen->columns && rows == screen->rows;
     if (same && screen->has_begun)
         return;
-    if (!same && session_kept(s)->ring.next > 1 && picture_of(s) != NULL)
-        vt_screen_resize(screen->picture, columns, rows);
+    if (!same && session_kept(s)->ring.next > 1)
+        (void)picture_made(s);
     screen->has_begun = true;
     screen->columns = columns;
     screen->rows = rows;
     screen->scan.modes.top = screen->scan.modes.bottom = 0;
-    look_if_lost(s);
     session_client_events.resize(&s->owner, columns, rows);
 }
 
