@@ -28,6 +28,7 @@
 #include "io/child/child.h"
 #include "io/child/child_attr.h"
 #include "io/worker.h"
+#include "patience.h"
 
 #define PATIENCE 60.0 /* seconds until a test gives up waiting for a fact */
 
@@ -44,14 +45,6 @@ struct bench {
     pid_t tester; /* the process the test runs in */
 };
 
-static void on_guard(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)timer;
-    (void)revents;
-    fail_msg("waited %.0f s in vain", PATIENCE);
-}
-
 static int bench_open(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
@@ -59,7 +52,7 @@ static int bench_open(void **state)
     assert_non_null(b);
     log_init(&b->w.log, LOG_ERROR, LOG_TEXT);
     assert_int_equal(worker_init(&b->w), 0);
-    ev_timer_init(&b->guard, on_guard, 0., PATIENCE);
+    patience_begin(&b->guard, PATIENCE);
     b->fds[0] = b->fds[1] = b->fds[2] = -1;
     b->tester = getpid();
     strcpy(b->dir, "/tmp/wsluice-test-XXXXXX");
@@ -133,15 +126,6 @@ static void start_shell(struct bench *b, const char *script)
 
     start(b, &spec);
 }
-
-/* Turns the loop until what is counted has come, or the guard fails the test. */
-#define TURN_UNTIL(b, fact)                       \
-    do {                                          \
-        ev_timer_again((b)->w.loop, &(b)->guard); \
-        while (!(fact))                           \
-            ev_run((b)->w.loop, EVRUN_ONCE);      \
-        ev_timer_stop((b)->w.loop, &(b)->guard);  \
-    } while (0)
 
 static void close_end(int *fd)
 {

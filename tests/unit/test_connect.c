@@ -29,6 +29,7 @@
 #include "io/connect.h"
 #include "io/resolve.h"
 #include "io/worker.h"
+#include "patience.h"
 
 #define PATIENCE 60.0 /* seconds until a test gives up waiting for a fact */
 
@@ -50,14 +51,6 @@ struct bench {
     char path[64];
     pid_t tester; /* the process the test runs in */
 };
-
-static void on_guard(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)timer;
-    (void)revents;
-    fail_msg("waited %.0f s in vain", PATIENCE);
-}
 
 /* ---- DNS: names end in .test and say what the answer is */
 
@@ -165,7 +158,7 @@ static int bench_open(void **state)
     assert_non_null(b);
     log_init(&b->w.log, LOG_ERROR, LOG_TEXT);
     assert_int_equal(worker_init(&b->w), 0);
-    ev_timer_init(&b->guard, on_guard, 0., PATIENCE);
+    patience_begin(&b->guard, PATIENCE);
 
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0 && addr_parse_host(slice_from("127.0.0.1"), 0, &a));
@@ -202,15 +195,6 @@ static int bench_close(void **state)
     free(b);
     return 0;
 }
-
-/* Turns the loop until what is counted has come, or the guard fails the test. */
-#define TURN_UNTIL(b, fact)                       \
-    do {                                          \
-        ev_timer_again((b)->w.loop, &(b)->guard); \
-        while (!(fact))                           \
-            ev_run((b)->w.loop, EVRUN_ONCE);      \
-        ev_timer_stop((b)->w.loop, &(b)->guard);  \
-    } while (0)
 
 static void on_connected(void *owner, int fd, const union addr *addr)
 {

@@ -15,6 +15,7 @@
 #include "backend/backends.h"
 #include "backend/program.h"
 #include "core/config.h"
+#include "patience.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
 #define MANY 30000    /* bytes that a program writes before its last word, */
@@ -35,23 +36,6 @@ struct bench {
     char last[5]; /* bytes */
     struct backend_end end;
 };
-
-static void on_guard(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)timer;
-    (void)revents;
-    fail_msg("waited %.0f s in vain", PATIENCE);
-}
-
-/* Turns the loop until it is so. */
-#define TURN_UNTIL(b, fact)                       \
-    do {                                          \
-        ev_timer_again((b)->w.loop, &(b)->guard); \
-        while (!(fact))                           \
-            ev_run((b)->w.loop, EVRUN_ONCE);      \
-        ev_timer_stop((b)->w.loop, &(b)->guard);  \
-    } while (0)
 
 static void on_opened(void *owner)
 {
@@ -113,7 +97,7 @@ static int begin(void **state)
     assert_non_null(b);
     b->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&b->w), 0);
-    ev_timer_init(&b->guard, on_guard, 0., PATIENCE);
+    patience_begin(&b->guard, PATIENCE);
     b->config = config_new();
     assert_non_null(b->config);
     b->route = config_add_route(b->config);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "io/retry.h"
+#include "patience.h"
 
 #define PATIENCE 20.0 /* seconds until a test gives up waiting for a fact */
 #define WAITERS 5
@@ -35,23 +36,6 @@ struct bench {
     int service[2]; /* bound, and refuse until they listen */
     struct waiter all[WAITERS];
 };
-
-static void on_guard(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)timer;
-    (void)revents;
-    fail_msg("waited %.0f s in vain", PATIENCE);
-}
-
-/* Turns the loop until it is so. */
-#define TURN_UNTIL(b, fact)                       \
-    do {                                          \
-        ev_timer_again((b)->w.loop, &(b)->guard); \
-        while (!(fact))                           \
-            ev_run((b)->w.loop, EVRUN_ONCE);      \
-        ev_timer_stop((b)->w.loop, &(b)->guard);  \
-    } while (0)
 
 static void on_connected(void *owner, int fd, const union addr *addr)
 {
@@ -78,7 +62,7 @@ static int begin(void **state)
     assert_non_null(b);
     b->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&b->w), 0);
-    ev_timer_init(&b->guard, on_guard, 0., PATIENCE);
+    patience_begin(&b->guard, PATIENCE);
     strcpy(b->dir, "/tmp/wsluice-test-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     for (int i = 0; i < 2; i++) {

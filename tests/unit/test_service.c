@@ -21,6 +21,7 @@
 #include "backend/service.h"
 #include "core/config.h"
 #include "io/worker.h"
+#include "patience.h"
 
 #define PATIENCE 60.0 /* seconds until a test gives up waiting for a fact */
 #define LONG 1000.0   /* seconds: for what must not be waited for */
@@ -39,23 +40,6 @@ struct bench {
     struct backend_end end;
     char why[128];
 };
-
-static void on_guard(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)timer;
-    (void)revents;
-    fail_msg("waited %.0f s in vain", PATIENCE);
-}
-
-/* Turns the loop until it is so. */
-#define TURN_UNTIL(b, fact)                       \
-    do {                                          \
-        ev_timer_again((b)->w.loop, &(b)->guard); \
-        while (!(fact))                           \
-            ev_run((b)->w.loop, EVRUN_ONCE);      \
-        ev_timer_stop((b)->w.loop, &(b)->guard);  \
-    } while (0)
 
 static void on_opened(void *owner)
 {
@@ -123,7 +107,7 @@ static int begin(void **state)
     (void)signal(SIGPIPE, SIG_IGN);
     b->w.log = (struct log){.fd = -1, .level = LOG_ERROR};
     assert_int_equal(worker_init(&b->w), 0);
-    ev_timer_init(&b->guard, on_guard, 0., PATIENCE);
+    patience_begin(&b->guard, PATIENCE);
     b->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(b->listener, (struct sockaddr *)&at, len), 0);
     assert_int_equal(listen(b->listener, 1), 0);
